@@ -1,0 +1,1 @@
+"""Names and weights; knows nothing about machines."""

@@ -1,0 +1,74 @@
+"""Everything that can go wrong, as one tree; each leaf says how the program ends.
+
+    LocalrunError
+    ├── EngineError         1   the engine failed, was killed, or a device does not answer
+    ├── UsageError          2   the command line or the configuration is not understood
+    │   └── PromptTooLong   2   the prompt has more tokens than the context
+    ├── ModelError          3   no such model, or the file is not a usable GGUF
+    │   ├── ModelNotFound   3
+    │   └── BadFile         3
+    ├── DownloadError       4   network, authentication, offline, digest, disk full
+    └── DoesNotFit          5   no candidate runs on this machine
+
+The message is one sentence for a person, with the next step where there is one.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How the program ends (contract: streams and exit codes)."""
+
+    OK = 0
+    ENGINE = 1
+    USAGE = 2
+    MODEL = 3
+    DOWNLOAD = 4
+    DOES_NOT_FIT = 5
+    INTERRUPTED = 130
+
+
+class LocalrunError(Exception):
+    """The root; `exit_code` is what the command returns."""
+
+    exit_code: ExitCode = ExitCode.ENGINE
+
+
+class EngineError(LocalrunError):
+    """The engine failed, was killed, or a device does not answer."""
+
+
+class UsageError(LocalrunError):
+    """The command line or the configuration is not understood."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PromptTooLong(UsageError):  # noqa: N818
+    """The prompt has more tokens than the context holds."""
+
+
+class ModelError(LocalrunError):
+    """The model does not exist or cannot be used."""
+
+    exit_code = ExitCode.MODEL
+
+
+class ModelNotFound(ModelError):  # noqa: N818
+    """No model of that name."""
+
+
+class BadFile(ModelError):  # noqa: N818
+    """Not a GGUF file that can be used: empty, cut, damaged or of an unknown version."""
+
+
+class DownloadError(LocalrunError):
+    """Network, authentication, offline, a wrong digest, a full disk."""
+
+    exit_code = ExitCode.DOWNLOAD
+
+
+class DoesNotFit(LocalrunError):  # noqa: N818
+    """No candidate runs on this machine."""
+
+    exit_code = ExitCode.DOES_NOT_FIT

@@ -1,0 +1,59 @@
+"""What a name leads to: sets of weight files, here or on the Hub. Pure data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One GGUF file.
+
+    `name` is its path inside the repository or folder, with slashes. `path` is where it lies on this
+    machine, None while it does not. `repo`, `revision` (40 hex digits) and `sha256` are None unless known.
+    """
+
+    name: str
+    bytes: int
+    path: Path | None = None
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSet:
+    """One quantization of a model: a single file, or all its shards in order."""
+
+    quant: str
+    files: tuple[WeightFile, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes of the files that are not on this machine."""
+        return sum(file.bytes for file in self.files if file.path is None)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether every file is on this machine."""
+        return all(file.path is not None for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """All that a name led to.
+
+    `origin` is one of file, folder, package, hub, huggingface, llama.cpp, ollama, lmstudio (the last four
+    are stores on this machine). `notes` are plain sentences about the way from the name to the files:
+    incomplete sets, a missing repository, a label that disagrees with the tensors.
+    """
+
+    name: str
+    origin: str
+    sets: tuple[WeightSet, ...]
+    licence: str | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,54 @@
+"""Facts about hardware, measured or named. Pure: bytes, bytes per second, and None where nobody says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a device is to the planner."""
+
+    GPU = "gpu"
+    IGPU = "igpu"
+    RPC = "rpc"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device that can hold layers, under llama.cpp's own name for it (`CUDA0`, `MTL0`, `RPC0`).
+
+    `bandwidth` is bytes per second of its memory. `overhead` is what the driver takes for a context of ours.
+    `memory_type` (GDDR6X, HBM2e, ...) and `flops` (dense float16 operations per second) are for the speed model.
+    `shares_host_memory`: its memory is the host's RAM, counted once. `has_host_buffer`: llama.cpp can pin host
+    memory for it (CUDA, Vulkan), and host weights are copied to it for long batches. `uid` is the PCI id.
+    """
+
+    id: str
+    kind: Kind
+    name: str
+    total: int
+    free: int
+    bandwidth: float | None = None
+    overhead: int = 0
+    memory_type: str | None = None
+    flops: float | None = None
+    shares_host_memory: bool = False
+    has_host_buffer: bool = False
+    uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One computer: `probe`d or `named` by the user. `devices` are those that can hold layers; the CPU is the rest.
+
+    `ram_available` honours the cgroup limit. `cores` are physical. `notes` are plain sentences about what was assumed.
+    """
+
+    source: str
+    devices: tuple[Device, ...]
+    ram_total: int
+    ram_available: int
+    ram_bandwidth: float | None
+    cores: int
+    cpu_name: str = ""
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The screen: one consumer of the runner, never the other way round."""
