@@ -57,3 +57,13 @@ class Offer:
     sets: tuple[WeightSet, ...]
     licence: str | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A download under way: bytes of one file; `rate` is bytes per second over a sliding window."""
+
+    file: str
+    done: int
+    total: int
+    rate: float | None = None
