@@ -1,0 +1,35 @@
+"""Sizes as people write them and as screens show them. Pure."""
+
+import re
+
+from models.errors import UsageError
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)i?b?\s*", re.IGNORECASE | re.ASCII)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `64g`, `1.5 GiB`, `512MB`: powers of 1024, any case; a bare number is bytes.
+
+    Raises UsageError for anything else.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a size; write it like 64g, 512m or 1.5GiB.")
+    number, unit = match.groups()
+    return round(float(number) * 1024 ** _POWERS[unit.lower()])
+
+
+def gib(size: float) -> str:
+    """`38.1 GiB`; below 1 GiB in MiB; a minus sign is kept."""
+    if abs(size) < GIB:
+        return f"{size / MIB:.0f} MiB"
+    return f"{size / GIB:.1f} GiB"
+
+
+def gb(size: float) -> str:
+    """`42.5 GB` with powers of 1000, as the Hub counts."""
+    return f"{size / 1e9:.1f} GB"
