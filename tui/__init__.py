@@ -1,1 +1,1 @@
-"""The screen: one consumer of the runner, never the other way round."""
+"""The screens: one consumer of the runner, which knows nothing of them."""
