@@ -62,7 +62,7 @@ class Terms(Protocol):
 
 
 class Session(Protocol):
-    """A loaded model. `placement` and `candidate` are what really runs, which may be less than `plan` chose."""
+    """A loaded model; `placement` and `candidate` are what really runs, maybe less than `plan` chose."""
 
     @property
     def plan(self) -> Plan:
@@ -83,10 +83,10 @@ class Session(Protocol):
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False
     ) -> Iterator[Chunk]:
-        """Answer the conversation, or go on with its last assistant message; the last chunk carries `finish`."""
+        """Answer, or go on with the last assistant message; the last chunk carries `finish`."""
 
     def stop(self) -> None:
-        """End the running turn soon; thread-safe, returns at once. The iterator then ends with INTERRUPTED."""
+        """End the running turn soon (finish `interrupted`); thread-safe, returns at once."""
 
     def sample(self) -> Sample:
         """Measure the machine now (some milliseconds)."""
@@ -118,7 +118,7 @@ class Backend(Protocol):
         """Download what is missing; closing the iterator pauses it, and a later call goes on from there."""
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
-        """Load a candidate whose files are here; the last item is the session. Closing the iterator gives up."""
+        """Load a candidate whose files are here; the last item is the session. Closing gives up."""
 
     def close(self) -> None:
         """End whatever is under way, at once and from any thread: no process is left behind."""
