@@ -2,6 +2,7 @@
 
     LocalrunError
     ├── EngineError         1   the engine failed, was killed, or a device does not answer
+    │   └── OutOfMemory     1   llama.cpp could not allocate; less may work
     ├── UsageError          2   the command line or the configuration is not understood
     │   └── PromptTooLong   2   the prompt has more tokens than the context
     ├── ModelError          3   no such model, or the file is not a usable GGUF
@@ -36,6 +37,10 @@ class LocalrunError(Exception):
 
 class EngineError(LocalrunError):
     """The engine failed, was killed, or a device does not answer."""
+
+
+class OutOfMemory(EngineError):  # noqa: N818
+    """llama.cpp could not allocate what a placement needs; a smaller one may work."""
 
 
 class UsageError(LocalrunError):

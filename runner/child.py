@@ -19,8 +19,8 @@ from typing import Any
 
 from models.errors import EngineError, LocalrunError
 from runner import llama, stage
-from runner.engine import Engine, Turn
-from runner.events import Chunk, LoadProgress, Message, Phase
+from runner.engine import Engine
+from runner.events import Chunk, LoadProgress, Message, Phase, Turn
 from runner.plan import Placement
 from runner.wire import pack, unpack
 

@@ -5,30 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from models.errors import BadFile, EngineError, PromptTooLong, UsageError
 from runner import llama
 from runner.chat import CHATML, FALLBACK, OWN, build_prompt, common_prefix
-from runner.events import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Sampling
+from runner.events import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Turn
 from runner.plan import Placement
 from runner.text import NOISE, THINKING, TextStream, opened_thinking
-
-_DECODE_ENDED = {1: Finish.LENGTH, 2: Finish.INTERRUPTED}
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What to generate: a conversation, or `raw` text that goes to the model as it is.
-
-    `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens.
-    """
-
-    messages: tuple[Message, ...] = ()
-    raw: str | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    ignore_end: bool = False
-    reuse: bool = True
 
 
 class Engine:

@@ -1,6 +1,6 @@
 """What the engine tells while it works: the seam between the runner and every front end. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -49,11 +49,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What to generate: a conversation, or `raw` text that goes to the model as it is.
+
+    `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
+    """
+
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    ignore_end: bool = False
+    reuse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One step of a turn. `text` and `reasoning` are what is new; all counts and speeds are of the turn so far.
 
-    In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase `done` and
-    a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
+    In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
+    `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
     """
 
     phase: Phase

@@ -8,7 +8,9 @@ own handle: opening libggml by name would load a second copy with its own device
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from llama_cpp import llama_cpp as C  # noqa: N812
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from models.errors import BadFile, EngineError, UsageError
+from models.errors import BadFile, EngineError, LocalrunError, OutOfMemory, UsageError
 from runner.events import Message, Sampling
 from runner.machine import Kind
 from runner.plan import Placement
@@ -82,6 +84,7 @@ _buft_is_host = _ggml("ggml_backend_buft_is_host", ctypes.c_bool, _P)
 _ABORT = ctypes.CFUNCTYPE(None, _S)
 _set_abort = _ggml("ggml_set_abort_callback", _P, _ABORT)
 
+_errors: deque[str] = deque(maxlen=8)  # llama.cpp's last complaints, to explain a NULL
 _kept: list[object] = []  # callbacks that C holds for as long as the process lives
 
 
@@ -89,6 +92,7 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     """Start the backends; `log` gets (level, line) from llama.cpp, `on_abort` its last words before SIGABRT."""
     buffer = bytearray()
     last = [INFO]
+    _errors.clear()
 
     def receive(level: int, text: bytes, _data: object) -> None:
         last[0] = last[0] if level == 5 else level  # 5 continues the line before
@@ -96,8 +100,11 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
             return
         buffer.extend(text)
         while (end := buffer.find(b"\n")) >= 0:
-            log(last[0], buffer[:end].decode("utf-8", "replace"))
+            line = buffer[:end].decode("utf-8", "replace")
             del buffer[: end + 1]
+            if last[0] >= WARN:
+                _errors.append(line.strip())
+            log(last[0], line)
 
     _kept.extend((C.llama_log_callback(receive), _ABORT(lambda text: on_abort(text.decode("utf-8", "replace")))))
     C.llama_log_set(_kept[0], None)
@@ -214,6 +221,7 @@ class Model:
         rehearse: bool = False,
         progress: Callable[[float], bool] | None = None,
     ) -> None:
+        _errors.clear()
         params = C.llama_model_default_params()
         params.n_gpu_layers = placement.gpu_layers
         # no_alloc accepts no memory mapping: llama.cpp asserts.
@@ -226,7 +234,7 @@ class Model:
             self._keep += (callback,)
         self.handle = C.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
-            raise BadFile(f"llama.cpp could not load {path}.")
+            raise _failure(f"llama.cpp could not load {path}", BadFile)
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.window = C.llama_model_n_swa(self.handle)
         self.size = C.llama_model_size(self.handle)
@@ -289,6 +297,14 @@ class Model:
         return text.decode("utf-8", "replace") if text else ""
 
 
+def _failure(what: str, otherwise: type[LocalrunError]) -> LocalrunError:
+    """The error for a NULL from llama.cpp: OutOfMemory if its complaints speak of allocation."""
+    no_memory = any(re.search("alloc|out of memory", line) for line in _errors)
+    kind = OutOfMemory if no_memory else otherwise
+    reason = next((line.partition(": ")[2] or line for line in _errors), "")
+    return kind(f"{what}: {reason}." if reason else f"{what}.")
+
+
 def _set_devices(params: Any, placement: Placement) -> tuple[object, ...]:
     """Name the devices and how many layers each gets: never left to the free memory of the moment."""
     handles = (_P * (len(placement.devices) + 1))(*(_handle(name) for name in placement.devices), None)
@@ -317,6 +333,7 @@ class Context:
     """KV cache and compute buffers over a model: decodes tokens of one sequence."""
 
     def __init__(self, model: Model, placement: Placement) -> None:
+        _errors.clear()
         params = C.llama_context_default_params()
         params.n_ctx = placement.ctx
         params.n_batch = params.n_ubatch = placement.ubatch
@@ -328,7 +345,7 @@ class Context:
         params.kv_unified = placement.sequences > 1
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
-            raise EngineError("llama.cpp could not make room for the KV cache and the compute buffers.")
+            raise _failure("llama.cpp could not set up the context", EngineError)
         self.model = model
         self.size = C.llama_n_ctx(self.handle)
         self.ubatch = C.llama_n_ubatch(self.handle)

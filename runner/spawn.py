@@ -37,11 +37,19 @@ class Child:
         """Process id."""
         return self._process.pid
 
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def restart(self) -> None:
+        """A fresh process in the place of one that ended."""
+        self.close()
+        self._last_words = ""
+        self._process, self._commands, self._events = _spawn(self._log)
+
     def ask(self, op: str, **arguments: object) -> Any:
         """Send a command and return its value; events on the way are dropped."""
-        for _event, value in self.stream(op, **arguments):
-            result = value
-        return result
+        return [value for _event, value in self.stream(op, **arguments)][-1]
 
     def stream(self, op: str, **arguments: object) -> Iterator[tuple[str, Any]]:
         """Send a command and yield (event, value); the last one is `done`. Errors come as what they were there."""

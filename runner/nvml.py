@@ -1,0 +1,111 @@
+"""NVIDIA's driver, asked through NVML. The one module that imports pynvml; a driver that says no answers None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What the driver knows about one GPU; bytes, bytes per second, 0..1, degrees Celsius, watts.
+
+    `uid` is the PCI id in llama.cpp's form: lower case, four digits of domain.
+    """
+
+    uid: str
+    name: str
+    total: int
+    free: int
+    bandwidth: float | None = None
+    compute_capability: tuple[int, int] | None = None
+    utilisation: float | None = None
+    temperature: float | None = None
+    power: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The driver's version and the newest CUDA it serves."""
+
+    version: str
+    cuda: tuple[int, int] | None
+
+
+def driver() -> Driver | None:
+    """The NVIDIA driver, None without one."""
+    nvml = _nvml()
+    if nvml is None:
+        return None
+    version = _ask(nvml.nvmlSystemGetDriverVersion)
+    cuda = _ask(nvml.nvmlSystemGetCudaDriverVersion_v2)
+    return Driver(_text(version), (cuda // 1000, cuda % 1000 // 10) if cuda else None)
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """All NVIDIA GPUs now; empty without a driver."""
+    nvml = _nvml()
+    if nvml is None:
+        return ()
+    count = _ask(nvml.nvmlDeviceGetCount) or 0
+    handles = [_ask(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+    return tuple(gpu for handle in handles if handle is not None and (gpu := _gpu(nvml, handle)) is not None)
+
+
+def _gpu(nvml: Any, handle: Any) -> Gpu | None:
+    pci, memory = _ask(nvml.nvmlDeviceGetPciInfo, handle), _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+    if pci is None or memory is None:
+        return None
+    rates = _ask(nvml.nvmlDeviceGetUtilizationRates, handle)
+    milliwatts = _ask(nvml.nvmlDeviceGetPowerUsage, handle)
+    return Gpu(
+        uid=short_pci(_text(pci.busId)),
+        name=_text(_ask(nvml.nvmlDeviceGetName, handle)),
+        total=int(memory.total),
+        free=int(memory.free),
+        bandwidth=_bandwidth(nvml, handle),
+        compute_capability=_ask(nvml.nvmlDeviceGetCudaComputeCapability, handle),
+        utilisation=rates.gpu / 100 if rates is not None else None,
+        temperature=_ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        power=milliwatts / 1000 if milliwatts is not None else None,
+    )
+
+
+def _bandwidth(nvml: Any, handle: Any) -> float | None:
+    """Bus width x memory clock x 2 transfers: 1008 GB/s for an RTX 4090, 2039 for an A100 SXM 80 GB."""
+    bits = _ask(nvml.nvmlDeviceGetMemoryBusWidth, handle)
+    megahertz = _ask(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
+    return 2e6 * megahertz * bits / 8 if bits and megahertz else None
+
+
+def short_pci(bus_id: str) -> str:
+    """`00000000:C1:00.0` as ggml writes it: `0000:c1:00.0`."""
+    domain, _, rest = bus_id.lower().partition(":")
+    return f"{domain[-4:]}:{rest}"
+
+
+@cache
+def _nvml() -> Any:
+    """The started library, None where there is no driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # the library raises its own errors, and others where the driver is broken
+        return None
+    return pynvml
+
+
+def _ask(function: Callable[..., T], *arguments: object) -> T | None:
+    try:
+        return function(*arguments)
+    except Exception:
+        return None
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
