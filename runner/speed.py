@@ -1,8 +1,16 @@
 """Seconds per token and per prompt, from bytes, operations and bandwidths. Pure.
 
-Decode runs the layers one after another, each on the device that holds it, so the time of one token is the sum over
-devices of what each reads, plus what every layer and every graph split costs. Prefill is bound by arithmetic,
-or by copying host weights to a GPU. `Work` says what one device has to do; the planner fills one per device.
+Decode runs the layers one after another, each on the device that holds it. The time of one token is the sum over
+devices of
+
+    (weight bytes + 2 x KV bytes) x slowdown / bandwidth + layers x seconds per layer
+
+plus what every further GPU and every further graph split costs. Slowdown and seconds per layer depend on the kind
+of memory only. They are fitted by `scripts/fit_speed.py` to the 367 decode speeds in tests/data/published_speeds.toml
+(llama-bench on 20 GPUs, one to eight of them; that file names the sources): median error 5 %, nine in ten within 16 %.
+Attention reads the cache at about half the speed of weights there. Apple's M1 Max is slower than its bandwidth.
+
+Prefill is bound by arithmetic, and by copies where a GPU computes with weights that lie in host memory.
 """
 
 from collections.abc import Sequence
@@ -16,9 +24,9 @@ class Work:
     """What one device (None: the host's CPU) does for one token.
 
     `weight_bytes`: weights read to decode one token (a routed expert counts used/total of its bytes).
-    `weights`: the number of those weights (parameters), for the cost of unpacking and, doubled, the operations.
-    `kv_bytes`: KV cache read at the depth in question. `stored_bytes`: all weights lying there that a long prompt
-    touches (every expert). `layers`: layers that compute here, fractions for parts of a layer.
+    `weights`: the number of those weights (parameters): what the arithmetic grows with.
+    `kv_bytes`: KV cache read at the depth in question. `stored_bytes`: all weights lying there that a long
+    prompt touches (every expert). `layers`: layers that compute here, fractions for parts of a layer.
     """
 
     device: Device | None
@@ -29,47 +37,112 @@ class Work:
     layers: float = 0.0
 
 
-_EFFICIENCY = 0.8  # of the memory's bandwidth
-_SECONDS_PER_LAYER = 30e-6
-_SECONDS_PER_SPLIT = 40e-6
-_LINK = 12e9  # bytes per second from host memory to a GPU
-_UNKNOWN_BANDWIDTH = 50e9
-_CORE_OPERATIONS = 40e9  # per second and core
-_GPU_PREFILL = 0.4  # of the dense float16 peak
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How llama.cpp's kernels do on one kind of memory.
+
+    `slowdown`: time per byte, in units of 1 / bandwidth. `layer`: seconds per layer for launches and small kernels.
+    `compute`: the share of the dense float16 peak that prefill reaches. `intensity`: float16 operations per byte
+    of bandwidth, for devices whose peak is not known.
+    """
+
+    slowdown: float
+    layer: float
+    compute: float
+    intensity: float
 
 
-def decode_tps(work: Sequence[Work], machine: Machine, splits: int = 1) -> float:
-    """Tokens per second of one sequence; `splits` is llama.cpp's number of graph splits."""
+GDDR = Memory(slowdown=1.10, layer=85e-6, compute=0.42, intensity=150)
+HBM = Memory(slowdown=1.72, layer=90e-6, compute=0.25, intensity=160)
+UNIFIED = Memory(slowdown=1.17, layer=180e-6, compute=0.65, intensity=30)
+
+KV_WEIGHT = 2.0
+SECONDS_PER_GPU = 0.25e-3  # each GPU after the first, fitted as above
+# 36 of 48 layers' experts of qwen3-30b on the CPU: 27 ms a token, of which bytes and layers explain 20 (74 splits).
+# https://github.com/AlexsJones/llmfit/pull/755
+SECONDS_PER_SPLIT = 90e-6
+
+# The CPU. Named memory has a peak bandwidth, of which this share is reached, and threads meet at every operation:
+# llama-bench of a 14B on 64 cores with 461 GB/s in three quantizations (https://ahelpme.com/?p=6685), and a 135M
+# on two cores. Bandwidth that was probed was reached.
+HOST_SHARE_OF_PEAK = 0.79
+_SECONDS_PER_HOST_LAYER = 50e-6
+_SECONDS_PER_HOST_LAYER_AND_CORE = 3.3e-6
+_UNKNOWN_HOST_BANDWIDTH = 40e9
+# Measured on one Zen 4 core with SmolLM2-135M Q4_1: 141 tok/s of decode, 143 to 150 tok/s of prefill.
+_CORE_WEIGHTS = 19e9
+_CORE_OPERATIONS = 40e9
+
+# Batches this long compute on a GPU with weights copied from the host (llama.cpp's op_offload), at the speed of
+# pageable memory: https://github.com/ggml-org/llama.cpp/pull/6083, 19 GiB of host weights in 4.2 s.
+_OFFLOAD_BATCH = 32
+_COPY_BANDWIDTH = 6e9
+
+
+def decode_tps(work: Sequence[Work], machine: Machine, splits: int | None = None) -> float:
+    """Tokens per second of one sequence.
+
+    `splits` is llama.cpp's number of graph splits; None: no more than the devices make necessary.
+    """
+    gpus = sum(item.device is not None for item in work)
     seconds = sum(_decode_seconds(item, machine) for item in work)
-    return 1 / max(1e-9, seconds + _SECONDS_PER_SPLIT * (splits - 1))
+    seconds += SECONDS_PER_GPU * max(0, gpus - 1)
+    if splits is not None:
+        seconds += SECONDS_PER_SPLIT * max(0, splits - gpus - 1)
+    return 1 / max(seconds, 1e-9)
 
 
 def prefill_tps(work: Sequence[Work], machine: Machine, tokens: int = 512, ubatch: int = 512) -> float:
-    """Prompt tokens per second for a prompt of `tokens`, fed `ubatch` at a time."""
-    batch = min(tokens, ubatch)
-    seconds = sum(_prefill_seconds(item, work, machine, batch) for item in work)
-    return batch / max(1e-9, seconds)
+    """Prompt tokens per second for a prompt of `tokens`, computed `ubatch` at a time."""
+    batch = max(1, min(tokens, ubatch))
+    helper = next((item.device for item in work if item.device and item.device.has_host_buffer), None)
+    seconds = sum(_prefill_seconds(item, helper, machine, batch) for item in work)
+    return batch / max(seconds, 1e-9)
+
+
+def memory_of(device: Device) -> Memory:
+    """The kind of memory a device has; unknown counts as a graphics card's."""
+    kind = (device.memory_type or "GDDR").upper()
+    if kind.startswith("HBM"):
+        return HBM
+    if device.shares_host_memory or not kind.startswith("GDDR"):
+        return UNIFIED
+    return GDDR
 
 
 def _decode_seconds(work: Work, machine: Machine) -> float:
-    bytes_read = work.weight_bytes + work.kv_bytes
+    bytes_read = work.weight_bytes + KV_WEIGHT * work.kv_bytes
     if work.device is None:
-        bandwidth = machine.ram_bandwidth or _UNKNOWN_BANDWIDTH
-        return max(
-            bytes_read / (_EFFICIENCY * bandwidth), 2 * work.weights / (_CORE_OPERATIONS * machine.cores)
-        )
-    bandwidth = work.device.bandwidth or _UNKNOWN_BANDWIDTH
-    return bytes_read / (_EFFICIENCY * bandwidth) + _SECONDS_PER_LAYER * work.layers
+        layers = work.layers * (_SECONDS_PER_HOST_LAYER + _SECONDS_PER_HOST_LAYER_AND_CORE * machine.cores)
+        reading = bytes_read / _host_bandwidth(machine)
+        return max(reading, work.weights / (_CORE_WEIGHTS * max(1, machine.cores))) + layers
+    memory = memory_of(work.device)
+    return bytes_read * memory.slowdown / _bandwidth(work.device, machine) + work.layers * memory.layer
 
 
-def _prefill_seconds(work: Work, everyone: Sequence[Work], machine: Machine, batch: int) -> float:
+def _prefill_seconds(work: Work, helper: Device | None, machine: Machine, batch: int) -> float:
     operations = 2 * work.weights * batch
     if work.device is not None:
-        return operations / (_GPU_PREFILL * (work.device.flops or 10e12))
-    on_cpu = operations / (_CORE_OPERATIONS * machine.cores)
-    helpers = [
-        other.device for other in everyone if other.device is not None and other.device.has_host_buffer
-    ]
-    if batch < 32 or not helpers:
-        return on_cpu
-    return work.stored_bytes / _LINK + operations / (_GPU_PREFILL * (helpers[0].flops or 10e12))
+        return _gpu_prefill_seconds(work, work.device, machine, operations)
+    if helper is not None and batch >= _OFFLOAD_BATCH:
+        return work.stored_bytes / _COPY_BANDWIDTH + _gpu_prefill_seconds(work, helper, machine, operations)
+    computing = operations / (_CORE_OPERATIONS * max(1, machine.cores))
+    return max(computing, work.stored_bytes / _host_bandwidth(machine))
+
+
+def _gpu_prefill_seconds(work: Work, device: Device, machine: Machine, operations: float) -> float:
+    """Arithmetic at a share of the peak, never faster than the layers can be started."""
+    memory = memory_of(device)
+    peak = device.flops or memory.intensity * _bandwidth(device, machine)
+    return operations / (memory.compute * peak) + work.layers * memory.layer
+
+
+def _bandwidth(device: Device, machine: Machine) -> float:
+    """Of a device; what nobody knows is taken to be no faster than the host."""
+    return device.bandwidth or _host_bandwidth(machine)
+
+
+def _host_bandwidth(machine: Machine) -> float:
+    """What reading host memory reaches: a probe measured just that, a name states a peak."""
+    bandwidth = machine.ram_bandwidth or _UNKNOWN_HOST_BANDWIDTH
+    return bandwidth if machine.source == "probe" else HOST_SHARE_OF_PEAK * bandwidth

@@ -4,32 +4,36 @@ import re
 
 from models.errors import UsageError
 
-GIB = 1 << 30
 MIB = 1 << 20
+GIB = 1 << 30
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)i?b?\s*", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_LARGEST = 1 << 63
 
 
 def parse_size(text: str) -> int:
     """Bytes from `64g`, `1.5 GiB`, `512MB`: powers of 1024, any case; a bare number is bytes.
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, and for sizes no computer has.
     """
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is not a size; write it like 64g, 512m or 1.5GiB.")
     number, unit = match.groups()
-    return round(float(number) * 1024 ** _POWERS[unit.lower()])
+    size = float(number) * 1024.0 ** _POWERS[unit.lower()]
+    if size >= _LARGEST:
+        raise UsageError(f"{text!r} is more memory than there is; write it like 64g, 512m or 1.5GiB.")
+    return round(size)
 
 
 def gib(size: float) -> str:
-    """`38.1 GiB`; below 1 GiB in MiB; a minus sign is kept."""
+    """`38.1 GiB`; below 1 GiB in MiB (`512 MiB`); a minus sign is kept."""
     if abs(size) < GIB:
         return f"{size / MIB:.0f} MiB"
     return f"{size / GIB:.1f} GiB"
 
 
 def gb(size: float) -> str:
-    """`42.5 GB` with powers of 1000, as the Hub counts."""
+    """`42.5 GB` in powers of 1000, as the Hub counts."""
     return f"{size / 1e9:.1f} GB"
