@@ -1,0 +1,155 @@
+"""This computer -> builds.Facts: what its drivers, compilers and headers say. Edge; the standard library only.
+
+It runs before anything is installed, so it asks the tools that drivers bring (nvidia-smi, vulkaninfo) and the files
+where systems keep such things. What does not answer within a few seconds counts as not there.
+"""
+
+import ctypes.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from runner.builds import Amd, Facts, Nvidia, Version, Vulkan
+
+ROOT = Path(__file__).resolve().parent.parent
+PCI_MAKERS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
+PACKAGE_MANAGERS = ("apt-get", "dnf", "pacman", "zypper", "apk", "xcode-select")
+HIDING = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES",
+)
+TOOLKITS = ("/usr/local", "/opt", "/usr/lib", "/usr/lib64")
+
+
+def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | None = None) -> Facts:
+    """The facts about this computer; what the installed llama.cpp says of itself is passed in."""
+    return Facts(
+        system=platform.system(),
+        machine=platform.machine(),
+        requirement=_requirement(),
+        compiler=any(map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++", "cl"))),
+        glibc=platform.system() != "Linux" or platform.libc_ver()[0] == "glibc",
+        packages=next(filter(shutil.which, PACKAGE_MANAGERS), None),
+        cards=_cards(),
+        nvidia=_nvidia(),
+        amd=_amd(),
+        vulkan=_vulkan(),
+        compiled=compiled,
+        usable=usable,
+        hidden_by=tuple(name for name in HIDING if name in os.environ),
+        python=sys.executable,
+        uv=os.environ.get("UV") or "uv",
+        checkout=Path(sys.prefix) == ROOT / ".venv",
+    )
+
+
+def _requirement() -> str:
+    """The pinned llama-cpp-python, from the installed distribution or the working copy."""
+    try:
+        wanted = metadata.requires("localrun-llm") or []
+    except metadata.PackageNotFoundError:
+        wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return next(line for line in wanted if line.startswith("llama-cpp-python"))
+
+
+def _said(*command: str) -> str:
+    """What a command prints, or nothing if it is not there, fails or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _version(pattern: str, text: str) -> Version | None:
+    found = re.search(pattern + r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _exists(folders: Iterable[str], *patterns: str) -> bool:
+    return any(any(Path(folder).glob(pattern)) for folder in folders for pattern in patterns)
+
+
+def _cards() -> tuple[str, ...]:
+    """Makers of the display controllers on the PCI bus (Linux; class 03)."""
+    makers = []
+    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
+        try:
+            kind, vendor = (device / "class").read_text(), (device / "vendor").read_text().strip()
+        except OSError:
+            continue
+        if kind.startswith("0x03") and vendor in PCI_MAKERS:
+            makers.append(PCI_MAKERS[vendor])
+    return tuple(dict.fromkeys(makers))
+
+
+def _nvidia() -> Nvidia:
+    smi = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
+    capabilities = re.findall(r"(\d+)\.(\d+)", _said(smi, "--query-gpu=compute_cap", "--format=csv,noheader"))
+    nvcc = next((path for path in ("nvcc", "/usr/local/cuda/bin/nvcc") if shutil.which(path)), "nvcc")
+    loader = _said("ldconfig", "-p") or _said("/sbin/ldconfig", "-p")
+    majors = {int(n) for n in re.findall(r"libcudart\.so\.(\d+) ", loader)}
+    return Nvidia(
+        capabilities=tuple((int(major), int(minor)) for major, minor in capabilities),
+        driver_cuda=_version(r"CUDA Version: *", _said(smi)) if capabilities else None,
+        nvcc=_version(r"release ", _said(nvcc, "--version")),
+        runtimes=tuple(sorted(m for m in majors if f"libcublas.so.{m} " in loader)),
+        cublas="libcublas.so" in loader
+        or _exists(TOOLKITS, "cuda*/lib*/libcublas.so", "cuda*/targets/*/lib/libcublas.so", "*/libcublas.so"),
+    )
+
+
+def _amd() -> Amd:
+    root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm")
+    clang = next((str(p) for p in (root / "llvm/bin/clang++", root / "lib/llvm/bin/clang++") if p.exists()), None)
+    try:
+        release = (root / ".info/version").read_text()
+    except OSError:
+        release = _said("hipconfig", "--version")
+    return Amd(targets=_gfx_targets(), rocm=_version("^", release), clang=clang)
+
+
+def _gfx_targets() -> tuple[str, ...]:
+    """AMD GPUs by their LLVM target, from the kernel's topology: 110000 is gfx1100, 90010 is gfx90a."""
+    targets = []
+    for node in sorted(Path("/sys/class/kfd/kfd/topology/nodes").glob("*/properties")):
+        try:
+            found = re.search(r"gfx_target_version (\d+)", node.read_text())
+        except OSError:
+            continue
+        if found and (number := int(found[1])):
+            targets.append(f"gfx{number // 10000}{number // 100 % 100:x}{number % 100:x}")
+    return tuple(targets)
+
+
+def _vulkan() -> Vulkan:
+    summary = _said("vulkaninfo", "--summary")
+    devices = re.findall(r"deviceType *= PHYSICAL_DEVICE_TYPE_(\w+)\s+deviceName *= (.+)", summary)
+    sdk = Path(os.environ.get("VULKAN_SDK") or "/usr") / "include"
+    includes = [str(folder) for folder in dict.fromkeys([sdk, Path("/usr/include"), Path("/usr/local/include")])]
+    cores = [text for folder in includes for text in _read(Path(folder) / "vulkan/vulkan_core.h")]
+    header = re.search(r"#define VK_HEADER_VERSION (\d+)", cores[0]) if cores else None
+    return Vulkan(
+        loader=ctypes.util.find_library("vulkan") is not None,
+        gpus=tuple(name.strip() for kind, name in devices if kind.endswith("_GPU")),
+        software=tuple(name.strip() for kind, name in devices if kind == "CPU"),
+        headers=int(header[1]) if header else None,
+        glslc=shutil.which("glslc") is not None,
+        spirv_headers=_exists(includes, "spirv/unified1/spirv.hpp"),
+    )
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return [path.read_text(errors="replace")]
+    except OSError:
+        return []
