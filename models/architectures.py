@@ -1,0 +1,105 @@
+"""What the pinned llama.cpp knows of each architecture beyond the header's own numbers. Pure.
+
+Source: llama-arch.cpp (names, recurrent and hybrid ones), `load_arch_hparams` of src/models/*.cpp (sliding windows,
+recurrent layers) and `llama_model::create_memory` (which layers own a cache).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KNOWN = _names(
+    """
+    llama llama4 deci falcon grok gpt2 gptj gptneox mpt baichuan starcoder refact bert modern-bert nomic-bert
+    nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert bloom stablelm qwen qwen2 qwen2moe qwen2vl qwen3
+    qwen3moe qwen3next qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp phi2 phi3 phimoe plamo plamo2 plamo3 codeshell
+    orion internlm2 minicpm minicpm3 gemma gemma2 gemma3 gemma3n gemma4 gemma4-assistant gemma-embedding starcoder2
+    mamba mamba2 maple jamba falcon-h1 xverse command-r cohere2 cohere2moe dbrx olmo olmo2 olmoe muse-glimmer
+    openelm arctic deepseek deepseek2 deepseek2-ocr deepseek32 deepseek4 chatglm glm4 glm4moe glm-dsa bitnet t5
+    t5encoder jais jais2 nemotron nemotron_h nemotron_h_moe exaone exaone4 exaone-moe rwkv6 rwkv6qwen2 rwkv7 arwkv7
+    granite granitemoe granitehybrid graniteswitch granite_swa chameleon wavtokenizer-dec plm bailingmoe bailingmoe2
+    bailingmoe3 dots1 dots3note arcee afmoe laguna ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense hunyuan_vl hy_v3
+    hy_v4 smollm3 gpt-oss lfm2 lfm2moe dream smallthinker llada llada-moe seed_oss grovemoe apertus minimax-01
+    hrm_text minimax-m2 minimax-m3 cogvlm rnd1 pangu-embedded mistral3 eagle3 dflash mistral4 paddleocr mimo2 step35
+    spark2_5 llama-embed maincoder kimi-linear kimi-k3 glm5-next talkie mellum nanbeige qwen3tts pockettts
+    """
+)
+
+# Encoders have no output matrix; their embeddings are not tied to one.
+ENCODERS = _names(
+    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert wavtokenizer-dec"
+)
+# These keep nothing between calls: encoders, and models that denoise a whole text at once.
+WITHOUT_MEMORY = ENCODERS | _names("gemma-embedding dream llada llada-moe rnd1")
+
+RECURRENT = _names("mamba mamba2 rwkv6 rwkv6qwen2 rwkv7 arwkv7")
+# Recurrent where a layer has no KV heads.
+HYBRID_BY_HEADS = _names(
+    "jamba plamo2 granitehybrid lfm2 lfm2moe nemotron_h nemotron_h_moe kimi-linear bailingmoe3 kimi-k3 glm5-next"
+)
+# Recurrent but for every n-th layer: the interval where the header does not say.
+HYBRID_BY_INTERVAL: Mapping[str, int] = {
+    "qwen3next": 4,
+    "qwen35": 4,
+    "qwen35moe": 4,
+    "qwen4exp": 4,
+    "minimax-01": 8,
+}
+# In these each layer is one thing: attention, recurrence or feed-forward. None has KV heads but attention.
+ONE_THING_PER_LAYER = frozenset({"nemotron_h", "nemotron_h_moe"})
+
+# They keep what LayerMemory does not describe: indexers of sparse attention, compressed keys, another model's cache.
+FURTHER_CACHES = _names(
+    "deepseek32 deepseek4 glm-dsa glm5-next hy_v4 dots3note minimax-m3 qwen4exp dflash gemma4-assistant"
+)
+# Blocks for multi-token prediction are normally left out of the model; in these they are the model.
+LOADS_PREDICTION = frozenset({"gemma4-assistant"})
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """How the sliding window is laid over the layers where the header does not say.
+
+    Of every `period` layers one sees the whole context: the last, or the first with `full_first`; period 0 means
+    that only the header's own pattern counts. `window` stands in for a missing key; `fixed` overrules the key.
+    """
+
+    period: int = 0
+    full_first: bool = False
+    window: int = 0
+    fixed: bool = False
+
+
+# Any other architecture ignores the key `attention.sliding_window`, phi3 on purpose.
+SLIDING_WINDOWS: Mapping[str, SlidingWindow] = {
+    "afmoe": SlidingWindow(4),
+    "cohere2": SlidingWindow(4),
+    "cohere2moe": SlidingWindow(4, full_first=True),
+    "exaone4": SlidingWindow(4, window=4096),
+    "exaone-moe": SlidingWindow(4, window=128),
+    "gemma-embedding": SlidingWindow(6),
+    "gemma2": SlidingWindow(2, window=4096),
+    "gemma3": SlidingWindow(6),
+    "gemma3n": SlidingWindow(5),
+    "gemma4": SlidingWindow(),
+    "gemma4-assistant": SlidingWindow(),
+    "gpt-oss": SlidingWindow(2),
+    "granite_swa": SlidingWindow(),
+    "laguna": SlidingWindow(4, full_first=True),
+    "lfm2": SlidingWindow(),
+    "llama4": SlidingWindow(4, window=8192, fixed=True),
+    "maple": SlidingWindow(),
+    "mellum": SlidingWindow(4),
+    "mimo2": SlidingWindow(),
+    "modern-bert": SlidingWindow(3, full_first=True),
+    "muse-glimmer": SlidingWindow(4),
+    "olmo2": SlidingWindow(4),
+    "plamo3": SlidingWindow(8),
+    "smallthinker": SlidingWindow(4, full_first=True, window=4096, fixed=True),
+    "spark2_5": SlidingWindow(),
+    "step35": SlidingWindow(),
+}
