@@ -78,8 +78,7 @@ class TensorInfo:
     @property
     def bytes(self) -> int:
         """Size in the file, without padding."""
-        kind = TYPES[self.type]
-        return self.elements // kind.block * kind.block_bytes
+        return TYPES[self.type].size(self.elements)
 
 
 @dataclass(frozen=True, slots=True)
