@@ -1,0 +1,60 @@
+"""How fast a layout would run: what each device reads, handed to the speed model. Pure."""
+
+from dataclasses import dataclass, field
+
+from runner.kv import Settings, kv_read
+from runner.layout import HOST, Blocks, Layout, Part
+from runner.machine import Machine
+from runner.plan import Predicted
+from runner.speed import Work, decode_tps, prefill_tps
+
+REFERENCE_DEPTH = 2048
+_FFN_SHARE = 0.5  # of a layer's operations that its movable parts stand for
+
+
+@dataclass(slots=True)
+class _Load:
+    weights: Part = field(default_factory=Part)
+    kv: int = 0
+    layers: float = 0.0
+
+
+def predict(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine) -> Predicted:
+    """Decode at the reference depth (less where the context is shorter) and prefill, in tokens per second."""
+    depth = min(REFERENCE_DEPTH, settings.ctx)
+    work = work_of(blocks, layout, settings, depth)
+    return Predicted(
+        decode_tps=decode_tps(work, machine, layout.splits),
+        prefill_tps=prefill_tps(work, machine, ubatch=settings.ubatch),
+        at_depth=depth,
+    )
+
+
+def work_of(blocks: Blocks, layout: Layout, settings: Settings, depth: int) -> tuple[Work, ...]:
+    """What each device, and the host if it computes at all, does for one token `depth` tokens into a context."""
+    loads = {index: _Load() for index in range(HOST, len(layout.devices))}
+    read = (*kv_read(blocks.shape, settings, depth), 0)
+    for layer, (block, home) in enumerate(zip(blocks.layers, layout.layers, strict=True)):
+        load = loads[home]
+        load.weights += block.core
+        load.kv += read[layer]
+        load.layers += 1
+        for stem, part in block.movable.items():
+            target = loads[layout.moved.get((layer, stem), home)]
+            target.weights += part
+            if target is not load:
+                share = _FFN_SHARE / len(block.movable)
+                target.layers += share
+                load.layers -= share
+    return tuple(
+        Work(
+            device=None if index == HOST else layout.devices[index],
+            weight_bytes=load.weights.read,
+            weights=load.weights.weights,
+            kv_bytes=load.kv,
+            stored_bytes=load.weights.bytes,
+            layers=load.layers,
+        )
+        for index, load in loads.items()
+        if load.layers
+    )

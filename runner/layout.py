@@ -1,0 +1,219 @@
+"""Which device holds which part of a model, and how llama.cpp is told. Pure.
+
+llama.cpp places whole layers: the last `gpu_layers` of them, the output layer included, go to the devices in
+contiguous runs, the others to the host, and each layer's KV cache follows its layer. Overrides then move single
+tensors. A `Block` is a layer seen that way: a core that stays together, and the FFN tensors (in a
+mixture of experts: the routed experts) that may live elsewhere. A `Layout` says where all of it goes.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from models.shape import ModelShape, Role, Tensor
+from runner.machine import Device
+from runner.plan import Override
+
+HOST = -1
+_MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)?)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tensors that stay together: bytes stored, and bytes and weights (values) that one token reads."""
+
+    bytes: int = 0
+    read: float = 0.0
+    weights: float = 0.0
+
+    def __add__(self, other: "Part") -> "Part":
+        return Part(self.bytes + other.bytes, self.read + other.read, self.weights + other.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One layer: its core, and its movable parts by the stem of their tensors' names (`ffn_up_exps`)."""
+
+    core: Part
+    movable: Mapping[str, Part]
+
+    @property
+    def movable_bytes(self) -> int:
+        """Bytes of all movable parts."""
+        return sum(part.bytes for part in self.movable.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole layer."""
+        return self.core.bytes + self.movable_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A model as the planner moves it about: the repeating layers, then the output layer.
+
+    `input` bytes are always on the host. `tied` bytes of them are needed a second time where the output layer is on
+    a device (its block counts them). `shared` bytes (rope factors) exist once on every device that holds repeating
+    layers. `largest` is the biggest tensor of a repeating layer: what a GPU needs as scratch to help with host weights.
+    """
+
+    shape: ModelShape
+    layers: tuple[Block, ...]
+    input: int
+    tied: int
+    shared: int
+    largest: int
+
+
+def blocks_of(shape: ModelShape) -> Blocks:
+    """Sort the tensors that llama.cpp loads into layers, cores and movable parts."""
+    cores = [Part() for _ in range(shape.layers + 1)]
+    movable: list[dict[str, Part]] = [{} for _ in cores]
+    input_bytes = tied = shared = largest = 0
+    for tensor in shape.tensors:
+        if tensor.unused:
+            continue
+        part = _part(tensor, shape)
+        if tensor.mirrored and tensor.role is not Role.EMBEDDING:
+            shared += tensor.bytes
+        elif tensor.layer is None:
+            input_bytes += tensor.bytes
+            if tensor.mirrored:
+                tied += tensor.bytes
+                cores[shape.layers] += part
+        elif (stem := _stem(tensor, shape)) is None:
+            cores[tensor.layer] += part
+        else:
+            parts = movable[tensor.layer]
+            parts[stem] = parts.get(stem, Part()) + part
+        if tensor.layer is not None and tensor.layer < shape.layers:
+            largest = max(largest, tensor.bytes)
+    layers = tuple(Block(core, parts) for core, parts in zip(cores, movable, strict=True))
+    return Blocks(shape, layers, input_bytes, tied, shared, largest)
+
+
+def _part(tensor: Tensor, shape: ModelShape) -> Part:
+    share = shape.experts_used / shape.experts if tensor.role is Role.EXPERT and shape.experts else 1.0
+    return Part(tensor.bytes, tensor.bytes * share, tensor.elements * share)
+
+
+def _stem(tensor: Tensor, shape: ModelShape) -> str | None:
+    """The name that an override can catch this tensor by, None for what stays with its layer."""
+    if tensor.role is not (Role.EXPERT if shape.experts else Role.FFN):
+        return None
+    match = _MOVABLE.match(tensor.name)
+    return match and match[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything is: indices into `devices`, or HOST.
+
+    `layers` has an entry for every layer, the output layer last. `moved` names the movable parts, by layer and
+    stem, that are not where their layer is.
+    """
+
+    devices: tuple[Device, ...]
+    layers: tuple[int, ...]
+    moved: Mapping[tuple[int, str], int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Layers per device."""
+        return tuple(self.layers.count(index) for index in range(len(self.devices)))
+
+    @property
+    def gpu_layers(self) -> int:
+        """Layers on devices, the output layer included."""
+        return sum(self.counts)
+
+    @property
+    def layers_on_host(self) -> int:
+        """Layers, with their KV cache, on the host."""
+        return len(self.layers) - self.gpu_layers
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """Repeating layers with a part on the host that their device had no room for."""
+        return frozenset(layer for (layer, _stem), target in self.moved.items() if target == HOST)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every layer is on a device and nothing was moved to the host."""
+        return bool(self.devices) and not self.layers_on_host and not self.touched
+
+    @property
+    def splits(self) -> int:
+        """llama.cpp's number of graph splits: one for the host, one a device, two for every layer taken apart."""
+        return 1 + len(self.devices) + 2 * len({layer for layer, _stem in self.moved})
+
+
+def contiguous(devices: tuple[Device, ...], counts: Iterable[int], layers_total: int) -> Layout:
+    """`counts` layers per device, in order, from the back of the model; devices without a layer are left out."""
+    kept = [(device, count) for device, count in zip(devices, counts, strict=True) if count]
+    homes = [index for index, (_device, count) in enumerate(kept) for _ in range(count)]
+    on_host = [HOST] * (layers_total - len(homes))
+    return Layout(tuple(device for device, _count in kept), (*on_host, *homes))
+
+
+def layout_of(
+    blocks: Blocks, devices: tuple[Device, ...], counts: Iterable[int], overrides: Iterable[Override]
+) -> Layout:
+    """Read `counts` and `overrides` as llama.cpp does: the first pattern found in a name decides."""
+    plain = contiguous(devices, counts, len(blocks.layers))
+    index = {device.id: number for number, device in enumerate(plain.devices)} | {"CPU": HOST}
+    rules = [(re.compile(override.pattern), index[override.device]) for override in overrides]
+    moved: dict[tuple[int, str], int] = {}
+    for layer, block in enumerate(blocks.layers):
+        for stem in block.movable:
+            name = f"blk.{layer}.{stem}.weight"
+            target = next((to for rule, to in rules if rule.search(name)), plain.layers[layer])
+            if target != plain.layers[layer]:
+                moved[layer, stem] = target
+    return Layout(plain.devices, plain.layers, moved)
+
+
+def overrides_of(layout: Layout) -> tuple[Override, ...]:
+    """Few patterns that say `layout.moved`: one for each set of stems that goes from some layers to one device."""
+    stems: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for (layer, stem), target in sorted(layout.moved.items()):
+        stems[layer, target].append(stem)
+    layers: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(list)
+    for (layer, target), names in sorted(stems.items()):
+        layers[target, tuple(names)].append(layer)
+    return tuple(
+        Override(
+            rf"^blk\.{_any_of(number_patterns(numbers))}\.{_any_of(names)}\.",
+            "CPU" if target == HOST else layout.devices[target].id,
+        )
+        for (target, names), numbers in layers.items()
+    )
+
+
+def _any_of(choices: Iterable[str]) -> str:
+    choices = list(choices)
+    return choices[0] if len(choices) == 1 else f"({'|'.join(choices)})"
+
+
+def number_patterns(numbers: Iterable[int]) -> list[str]:
+    """Regexes that together match exactly these numbers: 7..31 is `[7-9]`, `[1-2][0-9]`, `3[0-1]`."""
+    digits: dict[int, list[int]] = defaultdict(list)
+    for number in sorted(set(numbers)):
+        digits[number // 10].append(number % 10)
+    tens: dict[str, list[int]] = defaultdict(list)
+    for ten, ones in digits.items():
+        tens[_digits(ones)].append(ten)
+    return [
+        prefix + ones
+        for ones, numbers in tens.items()
+        for prefix in (*([""] if 0 in numbers else ()), *number_patterns(ten for ten in numbers if ten))
+    ]
+
+
+def _digits(digits: list[int]) -> str:
+    if len(digits) == 1:
+        return str(digits[0])
+    if digits[-1] - digits[0] == len(digits) - 1:
+        return f"[{digits[0]}-{digits[-1]}]"
+    return f"[{''.join(map(str, digits))}]"
