@@ -121,6 +121,8 @@ def _not_the_hub(repo: str) -> DownloadError:
 
 
 def _found(entries: Any) -> tuple[Found, ...]:
+    if not isinstance(entries, list):
+        raise TypeError("a search gives a list")
     found = (Found(str(entry["id"]), int(entry.get("downloads") or 0)) for entry in entries)
     return tuple(entry for entry in found if entry.repo == printable(entry.repo))
 

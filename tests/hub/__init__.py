@@ -7,7 +7,8 @@ with Hub(root) as hub:                  # root/ORG/REPO/files…; the current co
 python -m tests.hub --root DIR --port 8123 --fault 'cut path=*.gguf after=1000000 times=2'
 """
 
+from tests.hub.client import environment, loopback_client
 from tests.hub.faults import Fault, Kind, parse_fault
 from tests.hub.server import GRANTED_TOKEN, Hub, Request
 
-__all__ = ["GRANTED_TOKEN", "Fault", "Hub", "Kind", "Request", "parse_fault"]
+__all__ = ["GRANTED_TOKEN", "Fault", "Hub", "Kind", "Request", "environment", "loopback_client", "parse_fault"]

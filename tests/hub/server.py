@@ -52,6 +52,7 @@ class Hub:
         self.orders = Orders(faults)
         self.requests: list[Request] = []
         self.stopped = threading.Event()
+        self.moved = threading.Condition()
         self._server = _Server(self, port)
         self.port = int(self._server.server_address[1])
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -86,6 +87,11 @@ class Hub:
     def bytes_sent(self, path: str = "*") -> int:
         """Bytes of body sent so far for paths that match."""
         return sum(request.sent for request in self.seen(path))
+
+    def wait_sent(self, count: int, path: str = "*", timeout: float = 20.0) -> bool:
+        """Whether so many bytes of these paths have been sent before the time is over."""
+        with self.moved:
+            return self.moved.wait_for(lambda: self.bytes_sent(path) >= count, timeout)
 
     def forget(self) -> None:
         """Start the account afresh and drop the faults not yet used."""
@@ -151,10 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         hub, url = self.server.hub, urlsplit(self.path)
         path = unquote(url.path)
-        asked = self.headers.get("Range")
+        request = Request(self.command, path, self.headers.get("Range"), "Authorization" in self.headers)
         if path == "/_hub/stats":
-            return self._send(_json({"requests": len(hub.requests), "bytes": hub.bytes_sent()}), [], None)
-        request = Request(self.command, path, asked, "Authorization" in self.headers)
+            return self._send(_json({"requests": len(hub.requests), "bytes": hub.bytes_sent()}), [], request)
         hub.requests.append(request)
         answer = self._route(path, parse_qs(url.query))
         faults = hub.orders.take(self.command, path, answer.span)
@@ -174,11 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if match := CDN.fullmatch(path):
             repo = store.repo(match[1], match[2])
             blob = repo.blob(match[3]) if repo else None
-            return (
-                self._content(blob, {"ETag": f'"cdn-{blob.etag[:8]}"'})
-                if blob
-                else _error(403, "signature expired")
-            )
+            return self._content(blob, {"ETag": f'"cdn-{blob.etag[:8]}"'}) if blob else _error(403, "signature expired")
         if match := RESOLVE.fullmatch(path):
             return self._resolve(*match.groups())
         return _error(404, "not found")
@@ -215,9 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         if blob.is_lfs:
             headers |= {"X-Linked-Size": str(blob.bytes), "X-Linked-Etag": f'"{blob.etag}"'}
         if blob.is_lfs and self.server.hub.cdn:
-            place = (
-                f"http://localhost:{self.server.hub.port}/cdn/{repo.name}/{repo.commit}/{quote(blob.name)}"
-            )
+            place = f"http://localhost:{self.server.hub.port}/cdn/{repo.name}/{repo.commit}/{quote(blob.name)}"
             return _Answer(302, headers | {"Location": place})
         return self._content(blob, headers)
 
@@ -242,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
             return _Answer(200, headers, answer.body, range(answer.body.bytes))
         return answer
 
-    def _send(self, answer: _Answer, faults: list[Fault], request: Request | None) -> None:
+    def _send(self, answer: _Answer, faults: list[Fault], request: Request) -> None:
         length = len(answer.span) if isinstance(answer.body, Blob) else len(answer.body)
         self.send_response(answer.status)
         for key, value in {**answer.headers, "Content-Length": str(length)}.items():
@@ -254,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command == "GET":
             self.wfile.write(answer.body if isinstance(answer.body, bytes) else b"")
 
-    def _send_file(self, path: Path, span: range, faults: list[Fault], request: Request | None) -> None:
+    def _send_file(self, path: Path, span: range, faults: list[Fault], request: Request) -> None:
         sudden = next((fault for fault in faults if fault.kind in ("cut", "reset", "stall")), None)
         slow = next((fault for fault in faults if fault.kind == "slow"), None)
         flips = {fault.after for fault in faults if fault.kind == "flip"}
@@ -269,8 +268,9 @@ class _Handler(BaseHTTPRequestHandler):
                     data[flip - at] ^= 1
                 self.connection.sendall(data)
                 at += len(data)
-                if request is not None:
+                with self.server.hub.moved:
                     request.sent += len(data)
+                    self.server.hub.moved.notify_all()
                 if slow is not None:
                     self.server.hub.stopped.wait(len(data) / slow.rate)
         if sudden is not None:

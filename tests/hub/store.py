@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 HISTORY = ".history"  # root/.history/ORG/REPO/COMMIT/files…: hard links to what earlier commits held
-SETTINGS = (
-    ".hub.json"  # in a repository's folder: {"downloads": 5, "gated": "manual", "license": "mit", "tags": []}
-)
+SETTINGS = ".hub.json"  # in a repository's folder: {"downloads": 5, "gated": "manual", "license": "mit", "tags": []}
 SPARSE_FROM = 64 << 20
 
 
