@@ -99,7 +99,7 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """Everything behind the screens."""
+    """Everything behind the screens, with at most one engine."""
 
     @property
     def conversations(self) -> Path:
@@ -118,7 +118,10 @@ class Backend(Protocol):
         """Download what is missing; closing the iterator pauses it, and a later call goes on from there."""
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
-        """Load a candidate whose files are here; the last item is the session. Closing gives up."""
+        """Load a candidate whose files are here; the last item is the session.
+
+        One engine at a time: loading first ends the one before. Closing the iterator gives up.
+        """
 
     def close(self) -> None:
         """End whatever is under way, at once and from any thread: no process is left behind."""

@@ -81,9 +81,7 @@ def live(
     return (*bars, _host(host, machine, filled, sample, mapped=mapped))
 
 
-def _live(
-    held: ComponentBytes, machine: Machine, filled: float, sample: DeviceSample | None, overhead: int
-) -> Meter:
+def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceSample | None, overhead: int) -> Meter:
     device = _device(held.device, machine)
     total = sample.total if sample else device.total if device else 0
     ours = _ours([held], filled)
@@ -92,9 +90,7 @@ def _live(
     return _meter(held.device, machine, total, ours, other, other_known=used is not None, sample=sample)
 
 
-def _host(
-    held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool
-) -> Meter:
+def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
     ours = _ours(held, filled)
     in_use = sample.ram_total - sample.ram_available
     resident = sum(ours.values()) - (ours[Part.WEIGHTS] if mapped else 0)

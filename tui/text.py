@@ -14,10 +14,7 @@ class _Visible(dict[int, str | int]):
 
     def __missing__(self, code: int) -> str | int:
         character = chr(code)
-        steers = (
-            unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}
-            and character not in "\n\t\u200d"
-        )
+        steers = unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and character not in "\n\t\u200d"
         self[code] = shown = f"⟨{code:04X}⟩" if steers else character
         return shown
 

@@ -1,0 +1,74 @@
+"""Blocking work, seen from the screen: iterators and calls run in threads that never wait for it."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+INTERVAL = 0.05
+
+
+async def aside(call: Callable[[], T]) -> T:
+    """The result of a blocking call, made in a thread that does not hold up the end of the program."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(T, result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as raised:
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(deliver, result, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future
+
+
+async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -> AsyncGenerator[list[T], None]:
+    """What a blocking iterator yields, as lists of everything new, at most one list per `interval` seconds.
+
+    The thread only appends to a queue. An error it meets is raised here after all that came before it. Leaving
+    early closes the iterator after its next item.
+    """
+    queue: deque[T] = deque()
+    left = threading.Event()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            items = make()
+            for item in items:
+                queue.append(item)
+                if left.is_set():
+                    break
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        alive = True
+        while alive:
+            await asyncio.sleep(interval)
+            alive = thread.is_alive()
+            if new := [queue.popleft() for _ in range(len(queue))]:
+                yield new
+    finally:
+        left.set()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,106 @@
+"""Small questions over a screen: choose one of a few, write a line, read a text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+_BACK = Binding("escape", "back", "Back")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of the ways out: what is returned, its title and what it means."""
+
+    value: str
+    title: str
+    help: str = ""
+    disabled: bool = False
+
+
+class Ask(ModalScreen[str | None]):
+    """One question with a few ways out; Escape is none of them."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [_BACK]
+
+    def __init__(self, title: str, text: str, ways: Sequence[Way]) -> None:
+        super().__init__()
+        self._title, self._text, self._ways = title, text, ways
+
+    def compose(self) -> ComposeResult:
+        """Title, text, ways."""
+        with Vertical(id="dialog"):
+            yield Label(Content(self._title), id="title")
+            yield Static(Content(self._text), id="text")
+            yield OptionList(*(Option(_prompt(way), disabled=way.disabled) for way in self._ways))
+            yield Label("Enter takes it · Esc goes back", id="keys")
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Return the way."""
+        self.dismiss(self._ways[event.option_index].value)
+
+    def action_back(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+def _prompt(way: Way) -> Content:
+    help = ("\n  " + way.help, "$quiet") if way.help else ""
+    return Content.assemble((way.title, "bold"), help)
+
+
+class Line(ModalScreen[str | None]):
+    """One line of text; Enter takes it."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [_BACK]
+
+    def __init__(self, title: str, value: str) -> None:
+        super().__init__()
+        self._title, self._value = title, value
+
+    def compose(self) -> ComposeResult:
+        """Title and input."""
+        with Vertical(id="dialog"):
+            yield Label(Content(self._title), id="title")
+            yield Input(self._value, compact=True)
+            yield Label("Enter takes it · Esc goes back", id="keys")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return the text."""
+        self.dismiss(event.value)
+
+    def action_back(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+class Reading(ModalScreen[None]):
+    """A text to read: the help, the statistics."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [_BACK, Binding("enter,q", "back", "Back", show=False)]
+
+    def __init__(self, title: str, text: Content) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        """Title and text, which scrolls."""
+        with Vertical(id="dialog", classes="-wide"):
+            yield Label(Content(self._title), id="title")
+            with VerticalScroll(id="scroll"):
+                yield Static(self._text, id="reading")
+            yield Label("↑↓ scrolls · Esc goes back", id="keys")
+
+    def action_back(self) -> None:
+        """Close it."""
+        self.dismiss(None)

@@ -1,0 +1,100 @@
+"""The picker: what is here, and what would run well here."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Label, LoadingIndicator, Static
+
+from models.errors import LocalrunError
+from tui import text
+from tui.backend import Backend, Choice
+from tui.pump import aside
+from tui.widgets.candidates import WHERE
+
+
+class Picker(Screen[str | None]):
+    """Returns the name of a model; None to leave."""
+
+    CSS_PATH = "picker.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave"),
+        Binding("slash,tab", "name", "Another name"),
+    ]
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
+        self._backend = backend
+        self._choices: Sequence[Choice] = ()
+
+    def compose(self) -> ComposeResult:
+        """Title, table, a line for any other name."""
+        yield Label("localrun", id="brand")
+        with Vertical(id="body"):
+            yield Static("Looking at this machine and the models on it…", id="status")
+            yield LoadingIndicator()
+            yield DataTable[Text](cursor_type="row")
+            yield Input(placeholder="or a name: org/repo, a file, a folder, ollama:NAME", compact=True)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self.query_one(DataTable).display = False
+        self._look()
+
+    @work
+    async def _look(self) -> None:
+        status = self.query_one("#status", Static)
+        try:
+            self._choices = await aside(self._backend.choices)
+            status.update("What is here, and what would run well here. Enter runs it.")
+        except LocalrunError as error:
+            status.update(Text(text.visible(str(error))))
+        self.query_one(LoadingIndicator).display = False
+        self._fill()
+
+    def _fill(self) -> None:
+        table = self.query_one(DataTable)
+        table.add_columns("model", "quant", "size", "where", "speed", "")
+        for choice in self._choices:
+            table.add_row(*_cells(choice))
+        table.display = bool(self._choices)
+        (table if self._choices else self.query_one(Input)).focus()
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Run this one."""
+        self.dismiss(self._choices[event.cursor_row].name)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Run what was typed."""
+        if event.value.strip():
+            self.dismiss(event.value.strip())
+
+    def action_name(self) -> None:
+        """Write a name, or go back to the table."""
+        table, line = self.query_one(DataTable), self.query_one(Input)
+        (table if line.has_focus and table.display else line).focus()
+
+    def action_leave(self) -> None:
+        """Leave without a model."""
+        self.dismiss(None)
+
+
+def _cells(choice: Choice) -> list[Text]:
+    speed = f"{text.rate(choice.decode_tps)} tok/s" if choice.decode_tps is not None else ""
+    words = [
+        text.one_line(choice.name),
+        text.one_line(choice.quant or ""),
+        text.file_size(choice.bytes) if choice.bytes is not None else "",
+        WHERE[choice.verdict] if choice.verdict else "",
+        speed,
+        ("is here" if choice.is_here else "") + (" · " if choice.is_here and choice.note else "") + choice.note,
+    ]
+    return [
+        Text(text.one_line(word), "bold" if choice.is_here and place == 0 else "") for place, word in enumerate(words)
+    ]

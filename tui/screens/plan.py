@@ -1,0 +1,190 @@
+"""The plan of a running model: change context, KV type or quantization, see the effect, apply it."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from models.errors import LocalrunError
+from runner.plan import Candidate, Plan, Verdict, Wish
+from tui import text
+from tui.backend import Backend
+from tui.pump import aside
+from tui.widgets.candidates import WHERE, CandidateTable
+from tui.widgets.details import Details
+from tui.widgets.drawing import styled
+
+KV_TYPES = (None, "f16", "q8_0", "q4_0")
+_SMALLEST = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to load instead: a candidate of a plan, and the wish that led to it."""
+
+    plan: Plan
+    index: int
+    wish: Wish
+
+
+class PlanScreen(Screen[Change | None]):
+    """Returns the change to apply; None to leave all as it is."""
+
+    CSS_PATH = "start.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "context(-1)", "Less context", priority=True),
+        Binding("right", "context(1)", "More context", priority=True),
+        Binding("k", "kv_type", "KV type"),
+        Binding("enter", "apply", "Apply"),
+        Binding("escape", "back", "Back"),
+    ]
+
+    def __init__(self, backend: Backend, name: str, plan: Plan, wish: Wish, running: Candidate | None) -> None:
+        super().__init__()
+        self._backend, self._model = backend, name
+        self._plan, self._wish, self._now = plan, wish, running
+
+    def compose(self) -> ComposeResult:
+        """Settings, table beside the details, the effect."""
+        yield Static(id="head")
+        with Horizontal(id="body"):
+            yield CandidateTable()
+            yield Details()
+        with Vertical(id="work"):
+            yield Static(id="status")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Show the present numbers, or those of the wish that was brought along."""
+        self._show()
+        self.query_one(CandidateTable).focus()
+        if (
+            self._now is None
+            or self._now.placement is None
+            or self._wish.ctx
+            not in (
+                None,
+                self._now.placement.ctx,
+            )
+        ):
+            self._replan()
+
+    def _show(self) -> None:
+        quants = [candidate.quant for candidate in self._plan.candidates]
+        running = self._now.quant if self._now else None
+        cursor = quants.index(running) if running in quants else self._plan.chosen
+        self.query_one("#head", Static).update(_settings(self._plan, self._wish))
+        self.query_one(CandidateTable).show(self._plan, running, cursor)
+
+    def on_data_table_row_highlighted(self, event: CandidateTable.RowHighlighted) -> None:
+        """Show the candidate and what it would change."""
+        if event.cursor_row < len(self._plan.candidates):
+            self.query_one(Details).show(self._plan, event.cursor_row)
+            self._say(_effect(self._now, self._plan.candidates[event.cursor_row]))
+
+    def on_data_table_row_selected(self, event: CandidateTable.RowSelected) -> None:
+        """Take this candidate."""
+        self.action_apply()
+
+    def _say(self, sentence: str, *, error: bool = False) -> None:
+        status = self.query_one("#status", Static)
+        status.set_class(error, "-error")
+        status.update(Content(text.visible(sentence)))
+
+    def action_context(self, step: int) -> None:
+        """The next longer or shorter context."""
+        lengths = context_lengths(self._plan.model.context_trained)
+        now = self._wish.ctx or self._present_ctx()
+        others = [length for length in lengths if (length - now) * step > 0]
+        if others:
+            self._wish = replace(self._wish, ctx=others[0] if step > 0 else others[-1])
+            self._replan()
+
+    def _present_ctx(self) -> int:
+        placement = self._now.placement if self._now else None
+        return placement.ctx if placement else _SMALLEST
+
+    def action_kv_type(self) -> None:
+        """The next KV type; the first is automatic."""
+        place = KV_TYPES.index(self._wish.kv_type) if self._wish.kv_type in KV_TYPES else 0
+        self._wish = replace(self._wish, kv_type=KV_TYPES[(place + 1) % len(KV_TYPES)])
+        self._replan()
+
+    @work(exclusive=True)
+    async def _replan(self) -> None:
+        """Ask the planner with the new settings; an older question is forgotten."""
+        wish = self._wish
+        self.query_one("#head", Static).update(_settings(self._plan, wish))
+        self._say("Planning…")
+        try:
+            self._plan = await aside(lambda: self._backend.plan(self._model, wish))
+        except LocalrunError as error:
+            self._say(str(error), error=True)
+        else:
+            self._show()
+
+    def action_apply(self) -> None:
+        """Load the candidate under the cursor instead."""
+        index = self.query_one(CandidateTable).cursor_row
+        if any(worker.is_running for worker in self.workers if worker.node is self):
+            return
+        if self._plan.candidates[index].placement is None:
+            self._say("This one does not fit. " + " ".join(self._plan.candidates[index].reasons[:1]), error=True)
+        else:
+            self.dismiss(Change(self._plan, index, self._wish))
+
+    def action_back(self) -> None:
+        """Leave all as it is."""
+        self.dismiss(None)
+
+
+def context_lengths(trained: int) -> list[int]:
+    """Doubling from 2k up to the trained length, which is always one of them."""
+    lengths = []
+    length = _SMALLEST
+    while length < trained:
+        lengths.append(length)
+        length *= 2
+    return [*lengths, trained]
+
+
+def _settings(plan: Plan, wish: Wish) -> Content:
+    ctx = text.context(wish.ctx) if wish.ctx else "automatic"
+    return styled(
+        ("Plan  ", "bold $accent"),
+        (text.one_line(plan.model.name), "bold"),
+        ("    context ", "$quiet"),
+        ("‹ ", "$accent"),
+        (ctx, "bold"),
+        (" ›", "$accent"),
+        ("    KV type ", "$quiet"),
+        ("k ", "$accent"),
+        (wish.kv_type or "automatic", "bold"),
+    )
+
+
+def _effect(running: Candidate | None, candidate: Candidate) -> str:
+    """Now and then, in one line each."""
+    if candidate.verdict is Verdict.NO and candidate.placement is None:
+        return " ".join(("This one does not fit.", *candidate.reasons[:1]))
+    now = f"now   {_words(running)}\n" if running else ""
+    return f"{now}then  {_words(candidate)}"
+
+
+def _words(candidate: Candidate) -> str:
+    placement, predicted = candidate.placement, candidate.predicted
+    words = [candidate.quant, WHERE[candidate.verdict]]
+    if placement:
+        words.append(f"{text.context(placement.ctx)} context in {placement.kv_type}")
+    if predicted:
+        words.append(f"{text.rate(predicted.decode_tps)} tok/s")
+    words.append(f"{text.gib(sum(row.total for row in candidate.memory))} GiB")
+    if candidate.download_bytes:
+        words.append(f"{text.file_size(candidate.download_bytes)} to download")
+    return " · ".join(words)

@@ -1,0 +1,89 @@
+"""Earlier conversations: go on, rename, export."""
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, OptionList
+from textual.widgets.option_list import Option
+
+from runner.conversations import Conversation, Log, Shelf, to_markdown
+from tui.export import write_new
+from tui.pump import aside
+from tui.screens.dialogs import Line
+from tui.text import one_line, plural
+
+
+class Shelves(ModalScreen[Log | None]):
+    """Returns the conversation to go on with."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        Binding("r", "rename", "Rename"),
+        Binding("x", "export", "Export"),
+    ]
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self._shelf = shelf
+        self._logs: list[Log] = []
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(id="dialog", classes="-wide"):
+            yield Label("Conversations", id="title")
+            yield OptionList()
+            yield Label("Enter goes on with it · r renames · x exports as Markdown · Esc goes back", id="keys")
+
+    def on_mount(self) -> None:
+        """Read them."""
+        self._read()
+
+    @work(exclusive=True)
+    async def _read(self, cursor: int = 0) -> None:
+        self._logs = await aside(self._shelf.all)
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(
+            [Option(_row(log.conversation)) for log in self._logs] or [Option("None yet.", disabled=True)]
+        )
+        options.highlighted = cursor if self._logs else None
+
+    @property
+    def _chosen(self) -> Log | None:
+        place = self.query_one(OptionList).highlighted
+        return self._logs[place] if place is not None and self._logs else None
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Go on with this one."""
+        self.dismiss(self._logs[event.option_index])
+
+    @work
+    async def action_rename(self) -> None:
+        """Ask for a name."""
+        if (log := self._chosen) is None:
+            return
+        name = await self.app.push_screen_wait(Line("Name of the conversation", log.conversation.title))
+        if name is not None:
+            log.rename(name.strip())
+            self._read(self.query_one(OptionList).highlighted or 0)
+
+    def action_export(self) -> None:
+        """Write it into the working folder."""
+        if log := self._chosen:
+            path = write_new(log.conversation.title, to_markdown(log.conversation))
+            self.notify(f"Written to {path}", markup=False)
+
+    def action_back(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+def _row(conversation: Conversation) -> Content:
+    facts = f"  {plural(len(conversation.turns), 'turn')} · {one_line(conversation.model)}"
+    return Content.assemble((one_line(conversation.title), "bold"), (facts, "$quiet"))

@@ -1,0 +1,58 @@
+"""Colours and marks. Whatever has a colour also has a mark or a word, so that nothing is lost without colour."""
+
+from collections.abc import Sequence
+
+from textual.theme import Theme
+
+from tui.layers import CPU
+from tui.meters import Part
+
+THEME = Theme(
+    name="localrun",
+    primary="#6cb6ff",
+    secondary="#b48ef5",
+    accent="#4fd1b5",
+    success="#63c174",
+    warning="#e6b450",
+    error="#f47067",
+    foreground="#d3dae3",
+    background="#0d1117",
+    surface="#12171f",
+    panel="#1b222c",
+    dark=True,
+    variables={
+        "weights": "#5ea5f2",
+        "kv": "#b48ef5",
+        "compute": "#e6b450",
+        "other": "#8a94a3",
+        "free": "#3b4552",
+        "quiet": "#8a94a3",
+        "device-0": "#4fd1b5",
+        "device-1": "#6cb6ff",
+        "device-2": "#d8a5ff",
+        "device-3": "#f2cc60",
+        "device-cpu": "#f0915a",
+        "footer-key-foreground": "#4fd1b5",
+        "block-cursor-text-style": "none",
+    },
+)
+
+PART_MARKS = {
+    Part.WEIGHTS: ("█", "$weights"),
+    Part.KV_USED: ("▓", "$kv"),
+    Part.KV_FREE: ("░", "$kv"),
+    Part.COMPUTE: ("▚", "$compute"),
+    Part.OTHER: ("╱", "$other"),
+    Part.FREE: ("·", "$free"),
+}
+
+_DEVICE_MARKS = "■▣▤▥▧▨▩▦"
+PARTLY = "◧"
+
+
+def device_mark(device: str, devices: Sequence[str]) -> tuple[str, str]:
+    """The mark and the style of a device among those that hold layers."""
+    if device == CPU or device not in devices:
+        return "□", "$device-cpu"
+    place = list(devices).index(device)
+    return _DEVICE_MARKS[place % len(_DEVICE_MARKS)], f"$device-{place % 4}"

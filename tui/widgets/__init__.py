@@ -1,0 +1,1 @@
+"""Widgets: each draws frozen data it is given and knows no engine."""

@@ -1,0 +1,50 @@
+"""The planner's table: every candidate with what it needs and how fast it would be."""
+
+from rich.text import Text
+from textual.widgets import DataTable
+
+from runner.plan import Candidate, Plan, Verdict
+from tui import text
+
+WHERE = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "does not fit"}
+_COLUMNS = ("", "quant", "where", "decode", "prefill", "context", "KV", "memory", "bits", "download")
+
+
+class CandidateTable(DataTable[Text]):
+    """One row a candidate, best quality first; ● marks the planner's pick, ▶ what runs now."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        self.cursor_foreground_priority = "css"
+
+    def show(self, plan: Plan, running: str | None = None, cursor: int | None = None) -> None:
+        """Fill it from a plan; `running` is the quantization that is loaded."""
+        if not self.columns:
+            self.add_columns(*_COLUMNS)
+        self.clear()
+        for index, candidate in enumerate(plan.candidates):
+            self.add_row(*_cells(candidate, picked=index == plan.chosen, running=candidate.quant == running))
+        self.move_cursor(row=cursor if cursor is not None else plan.chosen or 0)
+
+
+def _cells(candidate: Candidate, *, picked: bool, running: bool) -> list[Text]:
+    """The row; what does not fit is dim as a whole."""
+    placement, predicted = candidate.placement, candidate.predicted
+    memory = sum(row.total for row in candidate.memory)
+    mark = ("▶" if running else " ") + ("●" if picked else " ")
+    words = [
+        mark,
+        text.one_line(candidate.quant),
+        WHERE[candidate.verdict],
+        f"{text.rate(predicted.decode_tps)} tok/s" if predicted else "–",
+        text.rate(predicted.prefill_tps) if predicted else "–",
+        text.context(placement.ctx) if placement else "–",
+        placement.kv_type if placement else "–",
+        f"{text.gib(memory)} GiB" if candidate.memory else "–",
+        f"{candidate.bits_per_weight:.1f}",
+        "is here" if candidate.download_bytes == 0 else text.file_size(candidate.download_bytes),
+    ]
+    style = "dim" if candidate.verdict is Verdict.NO else "bold" if picked else ""
+    return [
+        Text(word, style, justify="right" if column in (3, 4, 5, 7, 8) else "left") for column, word in enumerate(words)
+    ]

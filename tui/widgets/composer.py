@@ -1,0 +1,102 @@
+"""Where a message is written: Enter sends, Shift+Enter or Ctrl+J begins a line, the arrows recall earlier ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+from textual.widgets import TextArea
+
+from tui.actions import completions
+
+
+class Composer(TextArea):
+    """A text area that grows with its text."""
+
+    @dataclass
+    class Sent(Message):
+        """A person sent this."""
+
+        text: str
+
+    class Left(Message):
+        """A person pressed Escape."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(
+            id=id,
+            placeholder="Ask something · Enter sends · Ctrl+J new line · / commands",
+            show_line_numbers=False,
+            soft_wrap=True,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            compact=True,
+        )
+        self._earlier: list[str] = []
+        self._place = 0
+        self._draft = ""
+
+    def remember(self, earlier: Sequence[str]) -> None:
+        """What the up key brings back, the oldest first."""
+        self._earlier = list(earlier)
+        self._place = len(self._earlier)
+
+    def put(self, text: str) -> None:
+        """Replace the text, with the cursor at its end."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    async def _on_key(self, event: events.Key) -> None:
+        handler = {
+            "enter": self._send,
+            "ctrl+j": self._new_line,
+            "shift+enter": self._new_line,
+            "escape": self._leave,
+            "up": self._older,
+            "down": self._newer,
+            "tab": self._complete,
+        }.get(event.key)
+        if handler is not None and handler():
+            event.prevent_default()
+            event.stop()
+        else:
+            await super()._on_key(event)
+
+    def _send(self) -> bool:
+        text = self.text.strip("\n")
+        if text.strip():
+            self._earlier.append(text)
+            self._place = len(self._earlier)
+            self.text = ""
+            self.post_message(self.Sent(text))
+        return True
+
+    def _new_line(self) -> bool:
+        self.insert("\n")
+        return True
+
+    def _leave(self) -> bool:
+        self.post_message(self.Left())
+        return True
+
+    def _complete(self) -> bool:
+        found = completions(self.text)
+        if found:
+            self.put(f"/{found[0].slash}" + (" " if found[0].argument else ""))
+        return bool(found)
+
+    def _older(self) -> bool:
+        return self.cursor_at_first_line and self._recall(self._place - 1)
+
+    def _newer(self) -> bool:
+        return self.cursor_at_last_line and self._recall(self._place + 1)
+
+    def _recall(self, place: int) -> bool:
+        """Show the message at `place`; one past the last is the draft."""
+        if not 0 <= place <= len(self._earlier):
+            return False
+        if self._place == len(self._earlier):
+            self._draft = self.text
+        self._place = place
+        self.put(self._draft if place == len(self._earlier) else self._earlier[place])
+        return True

@@ -1,0 +1,88 @@
+"""The conversation as it scrolls: a question or an answer per turn, stuck to its end until somebody scrolls up."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from runner.conversations import Conversation
+from tui.widgets.turn import Answer, Question
+
+_SHOWN = 60
+
+
+class ConversationView(VerticalScroll):
+    """One widget per turn."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", show=False),
+        Binding("k", "scroll_up", show=False),
+        Binding("g", "scroll_home", show=False),
+        Binding("G", "scroll_end", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.folded = True
+        self.turns: list[Question | Answer] = []
+
+    async def show(self, conversation: Conversation) -> None:
+        """Draw a conversation from its beginning, or at least its end where it is long."""
+        await self.remove_children()
+        self.turns = []
+        hidden = max(0, len(conversation.turns) - _SHOWN)
+        if hidden:
+            await self.mount(_line(f"{hidden} earlier turns are kept in the file; /export writes them all"))
+        for index, turn in enumerate(conversation.turns):
+            widget = Question(turn.text) if turn.role == "user" else Answer(turn.note, folded=self.folded)
+            self.turns.append(widget)
+            if index < hidden:
+                continue
+            if index == conversation.skipped > 0:
+                await self.say_skipped(conversation.skipped)
+            await self.mount(widget)
+            if isinstance(widget, Answer):
+                await widget.grow(turn.text, turn.reasoning)
+        self.anchor()
+
+    async def ask(self, text: str) -> None:
+        """A question at the end."""
+        await self._add(Question(text))
+
+    async def answer(self) -> Answer:
+        """An empty answer at the end, to be grown."""
+        widget = Answer(folded=self.folded)
+        await self._add(widget)
+        return widget
+
+    async def _add(self, widget: Question | Answer) -> None:
+        self.turns.append(widget)
+        await self.mount(widget)
+        self.anchor()
+
+    async def keep(self, count: int) -> None:
+        """Remove all turns but the first `count`."""
+        gone: Sequence[Question | Answer] = self.turns[count:]
+        self.turns = self.turns[:count]
+        await self.remove_children([widget for widget in gone if widget.is_attached])
+
+    async def say_skipped(self, count: int) -> None:
+        """Say which turns the model no longer sees."""
+        await self.query(".skipped").remove()
+        line = _line(f"the model no longer sees the {count} turns above", "skipped")
+        follower = self.turns[count] if count < len(self.turns) and self.turns[count].is_attached else None
+        await self.mount(line, before=follower)
+
+    def fold(self) -> None:
+        """Fold all thinking, or unfold it."""
+        self.folded = not self.folded
+        for turn in self.turns:
+            if isinstance(turn, Answer) and turn.is_attached:
+                turn.fold(self.folded)
+
+
+def _line(text: str, *classes: str) -> Static:
+    return Static(Content(f"── {text} ──"), classes=" ".join(("line", *classes)))

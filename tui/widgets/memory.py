@@ -1,0 +1,76 @@
+"""One stacked bar per device, with its numbers and words."""
+
+from collections.abc import Mapping, Sequence
+
+from textual.content import Content
+
+from tui import text
+from tui.meters import Meter, Part
+from tui.theme import PART_MARKS
+from tui.widgets.drawing import Drawing, flow, shares, spread, styled
+
+_ROOMY = 3
+
+
+class MemoryBars(Drawing):
+    """Weights, KV used of reserved, compute, other processes and what is free, device by device."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.meters: Sequence[Meter] = ()
+        self.counts: Mapping[str, int] = {}
+
+    def show(self, meters: Sequence[Meter], layers: Mapping[str, int]) -> None:
+        """Draw these; `layers` counts the layers on each device."""
+        if (meters, layers) != (self.meters, self.counts):
+            self.meters, self.counts = meters, layers
+            self.changed()
+
+    def lines(self, width: int) -> list[Content]:
+        """Head, bar and words of every device; many devices do without a line between them."""
+        if not self.meters:
+            return [styled(("no measurement yet", "$quiet"))]
+        between = [Content("")] if len(self.meters) <= _ROOMY else []
+        drawn = [self._device(meter, width) for meter in self.meters]
+        return [line for block in drawn for line in (*block, *between)][: -len(between) or None]
+
+    def _device(self, meter: Meter, width: int) -> list[Content]:
+        total = sum(self.counts.values())
+        layers = f"{self.counts.get(meter.device, 0)}/{total} layers" if total else ""
+        used = styled((text.gib(meter.used), "bold"), f" of {text.gib(meter.total)} GiB")
+        name = styled((meter.device, "bold"), "  ", (text.one_line(meter.name), "$quiet"))
+        words = [styled(layers)] if layers else []
+        return [spread(name, used, width), bar(meter, width), *flow([*words, *_words(meter)], width)]
+
+
+def bar(meter: Meter, width: int) -> Content:
+    """The stacked bar alone."""
+    parts = list(Part)
+    cells = shares([meter.parts[part] for part in parts], width)
+    marks = [PART_MARKS[part] for part in parts]
+    return styled(*((mark * count, style) for (mark, style), count in zip(marks, cells, strict=True) if count))
+
+
+def _words(meter: Meter) -> list[Content]:
+    """The numbers, each beside the mark it has in the bar; then what the driver says."""
+    kv = text.gib(meter.parts[Part.KV_USED])
+    other = text.gib(meter.parts[Part.OTHER]) if meter.other_known else text.NOT_KNOWN
+    words = [
+        _word(Part.WEIGHTS, f"weights {text.gib(meter.parts[Part.WEIGHTS])}"),
+        _word(Part.KV_USED, f"KV {kv} of {text.gib(meter.kv)}"),
+        _word(Part.COMPUTE, f"compute {text.gib(meter.parts[Part.COMPUTE])}"),
+        _word(Part.OTHER, f"other {other}"),
+        _word(Part.FREE, f"free {text.gib(meter.parts[Part.FREE])}"),
+    ]
+    if sample := meter.sample:
+        busy = [text.percent(sample.utilisation)]
+        if sample.device != "CPU":
+            busy += [text.degrees(sample.temperature), text.watts(sample.power)]
+        known = [word for word in busy if word != text.NOT_KNOWN]
+        words.append(styled("busy ", " ".join(known) if known else text.NOT_KNOWN))
+    return words
+
+
+def _word(part: Part, word: str) -> Content:
+    mark, style = PART_MARKS[part]
+    return styled((mark, style), " ", word)

@@ -1,0 +1,83 @@
+"""Beside the conversation: memory, placement and speed, and one sentence when something costs speed."""
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Label, Static
+
+from runner.events import Loaded
+from runner.plan import Candidate, ModelInfo, Placement
+from tui import text
+from tui.meters import Meter
+from tui.turns import cost
+from tui.widgets.drawing import Drawing, styled
+from tui.widgets.memory import MemoryBars, bar
+from tui.widgets.placement import PlacementMap, layers_per_device
+from tui.widgets.speed import Speed, SpeedPanel
+
+
+class Panel(VerticalScroll):
+    """The whole panel."""
+
+    def compose(self) -> ComposeResult:
+        """Section by section."""
+        yield Label("MEMORY", classes="section")
+        yield MemoryBars()
+        yield Label("PLACEMENT", classes="section", id="placement-title")
+        yield PlacementMap()
+        yield Label("SPEED", classes="section")
+        yield SpeedPanel()
+        yield Static(id="cost")
+
+    def show_model(self, candidate: Candidate, placement: Placement, model: ModelInfo, loaded: Loaded) -> None:
+        """What does not change while a model is loaded."""
+        self.query_one(PlacementMap).show(placement, experts=model.experts > 0)
+        away = f"{placement.gpu_layers} of {placement.layers_total} layers on GPUs"
+        self.query_one("#placement-title", Label).update(
+            Content.assemble("PLACEMENT  ", (away if placement.devices else "all layers on the CPU", "$foreground"))
+        )
+        sentences = " ".join(part for part in (*loaded.notes, cost(candidate)) if part)
+        line = self.query_one("#cost", Static)
+        line.display = bool(sentences)
+        line.update(
+            Content.assemble(("! ", "bold $warning"), text.visible(sentences), (" F2 opens the plan.", "$quiet"))
+        )
+
+    def show_memory(self, meters: tuple[Meter, ...], placement: Placement) -> None:
+        """The bars now."""
+        self.query_one(MemoryBars).show(meters, layers_per_device(placement))
+
+    def show_speed(self, speed: Speed) -> None:
+        """The speeds now."""
+        self.query_one(SpeedPanel).show(speed)
+
+
+class Strip(Drawing):
+    """The same on one line, for a narrow terminal."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.meters: tuple[Meter, ...] = ()
+        self.speed = Speed()
+
+    def show(self, meters: tuple[Meter, ...], speed: Speed) -> None:
+        """Draw this."""
+        if (meters, speed) != (self.meters, self.speed):
+            self.meters, self.speed = meters, speed
+            self.changed()
+
+    def lines(self, width: int) -> list[Content]:
+        """Speed and context first: what does not fit is cut at the end."""
+        speed = self.speed
+        predicted = f" of {text.rate(speed.predicted.decode_tps)}" if speed.predicted else ""
+        head = styled(
+            (text.rate(speed.decode_tps), "bold"),
+            f"{predicted} tok/s",
+            ("  ctx ", "$quiet"),
+            f"{speed.context_used:,}/{text.context(speed.context)}",
+        )
+        room = max(4, (width - head.cell_length) // max(1, len(self.meters)) - 18)
+        for meter in self.meters:
+            numbers = f" {text.gib(meter.used)}/{text.gib(meter.total)}G"
+            head = head + styled((f"  {meter.device} ", "$quiet")) + bar(meter, min(12, room)) + numbers
+        return [head]

@@ -1,0 +1,61 @@
+"""Bars for work under way: files that come in, a model that loads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from models.weights import Progress
+from tui import text
+from tui.widgets.drawing import Drawing, gauge, spread, styled
+
+_ROWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One bar: what, how far (0..1) and in words."""
+
+    name: str
+    fraction: float
+    words: str
+
+
+class Steps(Drawing):
+    """The steps under way; when there are many, those that are not done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: dict[str, Step] = {}
+
+    def show(self, *steps: Step) -> None:
+        """Draw these, in place of their earlier states."""
+        self.steps |= {step.name: step for step in steps}
+        self.changed()
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        self.steps = {}
+        self.changed()
+
+    def lines(self, width: int) -> Sequence[Content]:
+        """Two lines a step."""
+        steps = list(self.steps.values())
+        if len(steps) > _ROWS:
+            steps = [step for step in steps if step.fraction < 1][:_ROWS]
+        return [line for step in steps for line in _drawn(step, width)]
+
+
+def _drawn(step: Step, width: int) -> list[Content]:
+    head = spread(styled(step.name), styled((step.words, "$quiet")), width)
+    return [head, gauge(step.fraction, width, "$accent")]
+
+
+def download_step(progress: Progress) -> Step:
+    """A file that comes in: bytes, rate, how long it still takes."""
+    rest = (progress.total - progress.done) / progress.rate if progress.rate else None
+    words = f"{text.file_size(progress.done)} of {text.file_size(progress.total)}"
+    if progress.done < progress.total:
+        words += f" · {text.file_size(round(progress.rate))}/s" if progress.rate else ""
+        words += f" · {text.seconds(rest)} left" if rest is not None else ""
+    return Step(text.one_line(progress.file), progress.done / max(1, progress.total), words)
