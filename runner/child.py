@@ -14,17 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from models.errors import EngineError, LocalrunError
 from runner import llama, stage
 from runner.engine import Engine
-from runner.events import Chunk, LoadProgress, Message, Phase, Turn
+from runner.events import LoadProgress, Message, Turn, together
 from runner.plan import Placement
 from runner.wire import pack, unpack
 
-_FLUSH_S = 0.02  # tokens of this span travel together: at 1000 tok/s twenty a line
+_SPAN_S = 0.02  # tokens of this span travel together: at 1000 tok/s twenty a line
 Command = dict[str, Any]
 
 
@@ -124,20 +123,8 @@ class Child:
         return self._engine.load(command["path"], unpack(Placement, command["placement"]), progress)
 
     def _generate(self, command: Command) -> None:
-        held: Chunk | None = None
-        sent = 0.0
-        for chunk in self._engine.generate(unpack(Turn, command["turn"])):
-            held = _join(held, chunk)
-            now = time.monotonic()
-            if now - sent >= _FLUSH_S or chunk.phase is not Phase.DECODE:
-                self._tell("chunk", held)
-                held, sent = None, now if chunk.phase is Phase.DECODE else 0.0
-
-
-def _join(held: Chunk | None, new: Chunk) -> Chunk:
-    if held is None:
-        return new
-    return replace(new, text=held.text + new.text, reasoning=held.reasoning + new.reasoning)
+        for chunk in together(self._engine.generate(unpack(Turn, command["turn"])), time.monotonic, _SPAN_S):
+            self._tell("chunk", chunk)
 
 
 def _messages(command: Command) -> list[Message]:

@@ -95,7 +95,10 @@ class Child:
     def _hear(self, number: int) -> Iterator[Event]:
         """Events of one request, in order; EngineError when the process ends."""
         while True:
-            line = self._events.readline()
+            try:
+                line = self._events.readline()
+            except ValueError:  # closed under the listener
+                line = b""
             if not line.endswith(b"\n"):
                 raise self._death()
             event = json.loads(line)

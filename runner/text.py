@@ -23,6 +23,7 @@ THINKING = (
 )
 # The frame around an answer that comes without any thinking before it.
 NOISE = ("<|channel|>final<|message|>",)
+_OPENINGS = (*(fence.opening for fence in THINKING), *NOISE)
 
 
 def held_back(text: str, needles: Sequence[str]) -> int:
@@ -60,7 +61,6 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(stop)
         self._inside = thinking
-        self._fences = THINKING if fences else ()
         self._pending = ""
         self._at_start = fences
         self.stopped = False
@@ -78,31 +78,35 @@ class TextStream:
     def _drain(self, *, final: bool) -> Piece:
         text, reasoning = "", ""
         while self._pending and not self.stopped:
+            self._settle_start()
             needles = self._needles()
             hit = find_first(self._pending, needles)
             if hit is None:
                 keep = 0 if final else held_back(self._pending, needles)
-                ready, self._pending = (
-                    self._pending[: len(self._pending) - keep],
-                    self._pending[len(self._pending) - keep :],
-                )
+                at, after = len(self._pending) - keep, len(self._pending) - keep
             else:
-                ready, self._pending = self._pending[: hit[0]], self._pending[hit[0] + len(hit[1]) :]
+                at, after = hit[0], hit[0] + len(hit[1])
+            ready, self._pending = self._pending[:at], self._pending[after:]
             if self._inside:
                 reasoning += ready
             else:
-                text += self._trimmed(ready)
+                text += ready
             if hit is None:
                 break
             self._cross(hit[1])
         return Piece(text, reasoning, self.stopped)
 
+    def _settle_start(self) -> None:
+        """At the start of an answer drop blank lines, and find out whether a fence can still come."""
+        if self._at_start and not self._inside:
+            self._pending = self._pending.lstrip("\n")
+            head = self._pending.lstrip()
+            self._at_start = any(opening.startswith(head[: len(opening)]) for opening in _OPENINGS)
+
     def _needles(self) -> tuple[str, ...]:
         if self._inside:
             return (self._inside.closing,)
-        if not self._at_start:
-            return self._stop
-        return (*self._stop, *(fence.opening for fence in self._fences), *NOISE)
+        return (*self._stop, *_OPENINGS) if self._at_start else self._stop
 
     def _cross(self, needle: str) -> None:
         """Step over a marker."""
@@ -111,14 +115,7 @@ class TextStream:
         elif needle in self._stop:
             self.stopped = True
         else:
-            self._inside = next((fence for fence in self._fences if fence.opening == needle), None)
-
-    def _trimmed(self, ready: str) -> str:
-        """Drop the blank lines that models put between thinking and answer; keep all other white space."""
-        if not self._at_start:
-            return ready
-        self._at_start = not ready.strip()
-        return ready.lstrip("\n")
+            self._inside = next((fence for fence in THINKING if fence.opening == needle), None)
 
 
 def opened_thinking(prompt: str) -> Markers | None:
