@@ -200,13 +200,15 @@ class Reader:
     `wants` is the range of the file to feed next: its start is exact, its end a guess, seldom too small and never
     past `size`. Any piece that begins at that start will do. `header` is None until it is complete. `size` is the
     file's, None while not known. Where the long arrays begin as in `known`, that run's bytes are not asked for but
-    taken as read (`spliced` is then true): prove such a header with `accounts_for`.
+    taken as read (`spliced` is then true): prove such a header with `accounts_for`. `skipping` is true while the
+    next bytes are the inside of a long array.
     """
 
     def __init__(self, size: int | None = None, known: Span | None = None) -> None:
         self.header: Header | None = None
         self.wants = (0, 0)
         self.spliced = False
+        self.skipping = False
         self._limit = HEADER_LIMIT if size is None else min(size, HEADER_LIMIT)
         self._known = known
         self._buffer = bytearray()
@@ -318,10 +320,13 @@ class Reader:
         values = None
         if count <= SHORT:
             values = yield from self._read(partial(decode.elements, kind=element_type, count=count))
-        elif element_type == decode.STRING:
-            yield from self._skip_strings(count)
         else:
-            yield from self._read(partial(decode.skip, size=count * width))
+            self.skipping = True
+            if element_type == decode.STRING:
+                yield from self._skip_strings(count)
+            else:
+                yield from self._read(partial(decode.skip, size=count * width))
+            self.skipping = False
         return Array(element_type, count, offset, self._position, values)
 
     def _skip_strings(self, count: int) -> Generator[_Need, None, None]:

@@ -1,6 +1,7 @@
 """Byte ranges of files on the Hub, with an account of what they cost. Safe to use from several threads."""
 
 import threading
+from dataclasses import replace
 
 from models.errors import BadFile, LocalrunError
 from models.explain import is_transient
@@ -8,7 +9,6 @@ from models.http import Note, Patience, Persistence, Stopped, file_url, opened
 from models.weights import WeightFile
 
 PATIENCE = Patience(tries=4, first_wait=0.3, longest_wait=30.0, timeout=10.0)
-IMPATIENCE = Patience(tries=1, timeout=10.0)
 
 
 class Ranges:
@@ -17,12 +17,12 @@ class Ranges:
     Once a file has used up its tries, the others get one each: a server that is down is not begged for every file.
     """
 
-    def __init__(self, endpoint: str | None = None, note: Note | None = None) -> None:
+    def __init__(self, endpoint: str | None = None, patience: Patience = PATIENCE, note: Note | None = None) -> None:
         self.fetched = 0
         self.requests = 0
         self._endpoint = endpoint
         self._note = note
-        self._patience = PATIENCE
+        self._patience = patience
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -41,7 +41,7 @@ class Ranges:
             return persistence.run(lambda: self._read_once(file, start, end), file.repo, self._endpoint)
         except LocalrunError as error:
             if error.__cause__ is not None and is_transient(error.__cause__):
-                self._patience = IMPATIENCE
+                self._patience = replace(self._patience, tries=1)
             raise
 
     def _read_once(self, file: WeightFile, start: int, end: int) -> bytes:

@@ -16,14 +16,13 @@ from pathlib import Path
 from models.errors import BadFile, LocalrunError
 from models.gguf import Header, Reader, read_header
 from models.header_cache import HeaderCache, Tokenizer, tokenizer_of
-from models.http import Note
-from models.ranges import Ranges
+from models.http import Note, Patience
+from models.ranges import PATIENCE, Ranges
 from models.weights import WeightFile, WeightSet
 
 THREADS = 8
 HEAD = 8 << 10  # up to the tokenizer, most headers have 1 to 2 KiB
 SHARD_HEAD = 64 << 10  # a later shard has no tokenizer: its whole header, more often than not
-LONGEST_HEAD = 256 << 10
 TAIL_SLACK = 4 << 10  # what a sibling may have more behind its tokenizer: an importance matrix leaves 300 bytes
 GUESSES = 3  # tokenizers to try on one file before it is read whole
 TAIL_WINDOWS = 4
@@ -50,14 +49,19 @@ class Reading:
 
 
 def read_headers(
-    sets: Sequence[WeightSet], cache: Path, *, endpoint: str | None = None, note: Note | None = None
+    sets: Sequence[WeightSet],
+    cache: Path,
+    *,
+    endpoint: str | None = None,
+    patience: Patience = PATIENCE,
+    note: Note | None = None,
 ) -> Reading:
     """Read the headers of all files, local ones from disk, others from the Hub or the header cache at `cache`.
 
     A set that cannot be read becomes a note; only when none can, the first failure is raised. `note` is told
     when the Hub makes us wait.
     """
-    ranges = Ranges(endpoint, note)
+    ranges = Ranges(endpoint, patience, note)
     outcomes = _outcomes([file for one in sets for file in one.files], _Headers(HeaderCache(cache), ranges))
     found: list[ReadSet] = []
     failures: list[LocalrunError] = []
@@ -65,9 +69,12 @@ def read_headers(
     for one in sets:
         try:
             found.append(ReadSet(one, _checked(one, [_raised(outcomes[file]) for file in one.files])))
-        except LocalrunError as error:
+        except BadFile as error:
             failures.append(error)
             notes.append(f"Left out: {error}")
+        except LocalrunError as error:
+            failures.append(error)
+            notes.append(f"Left out: {one.files[0].name}: {error}")
     if failures and not found:
         raise failures[0]
     return Reading(tuple(found), tuple(notes), ranges.fetched, ranges.requests)
@@ -129,25 +136,31 @@ class _Headers:
         return header
 
     def _fetch(self, file: WeightFile) -> Header:
-        if not file.bytes:
-            raise BadFile("the file is empty")
-        if _LATER_SHARD.search(file.name):
-            return self._whole(file, self.ranges.read(file, 0, min(SHARD_HEAD, file.bytes)))
-        head = self.ranges.read(file, 0, min(HEAD, file.bytes))
+        reader, head = self._read_head(file)
         refuted: list[Tokenizer] = []
-        while True:
+        while reader.skipping:
             if guess := self._guess(file, head, refuted):
                 if header := self._proved(file, *guess):
                     return header
                 refuted.append(guess[1])
                 continue
             with self._lock:
-                if self._guess(file, head, refuted):
-                    continue  # another thread has read that tokenizer while we waited
-                if self._untried(refuted) and len(head) < min(LONGEST_HEAD, file.bytes):
-                    head += self.ranges.read(file, len(head), min(4 * len(head), file.bytes))
-                    continue
-                return self._learned(self._whole(file, head))
+                if not self._guess(file, head, refuted):  # else another thread has read it while we waited
+                    return self._learned(self._read_on(file, reader))
+        return self._read_on(file, reader)
+
+    def _read_head(self, file: WeightFile) -> tuple[Reader, bytes]:
+        """Read until the header is complete or its first long array begins; the reader and what it was fed."""
+        if not file.bytes:
+            raise BadFile("the file is empty")
+        reader, head = Reader(file.bytes), b""
+        window = SHARD_HEAD if _LATER_SHARD.search(file.name) else HEAD
+        while reader.header is None and not reader.skipping:
+            start, end = reader.wants
+            head += self.ranges.read(file, start, min(end, start + window))
+            reader.feed(head[start:])
+            window *= 4
+        return reader, head
 
     def _guess(self, file: WeightFile, head: bytes, refuted: list[Tokenizer]) -> tuple[Reader, Tokenizer] | None:
         """A reader that has found the beginning of a known tokenizer in the head and stepped over it."""
@@ -184,9 +197,7 @@ class _Headers:
             return None
         return header if all(map(_PLAIN_KEY.fullmatch, header.kv)) else None
 
-    def _whole(self, file: WeightFile, head: bytes) -> Header:
-        reader = Reader(file.bytes)
-        reader.feed(head)
+    def _read_on(self, file: WeightFile, reader: Reader) -> Header:
         while reader.header is None:
             reader.feed(self.ranges.read(file, *reader.wants))
         if reader.header.data_end > file.bytes:
