@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from models.shape import ModelShape, Role
 from runner.kv import Settings, padded
 from runner.layout import Blocks, Layout
-from runner.machine import Kind
 
 _INPUT_COPIES = 4  # of every input, under pipeline parallelism (GGML_SCHED_MAX_COPIES)
 
@@ -87,9 +86,8 @@ def _expert_width(shape: ModelShape) -> int:
 
 
 def _is_pipelined(layout: Layout) -> bool:
-    """Several devices that work asynchronously, every layer on them, no override."""
-    several = len(layout.devices) > 1 and all(device.kind is not Kind.RPC for device in layout.devices)
-    return several and not layout.layers_on_host and not layout.moved
+    """Several devices, every layer on them, no override; that they work asynchronously is taken for granted."""
+    return len(layout.devices) > 1 and not layout.layers_on_host and not layout.moved
 
 
 def _on_device(terms: _Terms, index: int, has_output: bool, pipelined: bool) -> int:

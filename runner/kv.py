@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 from models.errors import UsageError
-from models.quants import TYPES
+from models.quants import CACHE_TYPES
 from models.shape import LayerMemory, ModelShape
-
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-_BLOCKS = {kind.name.lower(): kind for kind in TYPES.values() if kind.name.lower() in KV_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def _bytes(memory: LayerMemory, settings: Settings) -> int:
 
 
 def _cell(memory: LayerMemory, kv_type: str) -> int:
-    kind = _BLOCKS.get(kv_type)
+    kind = CACHE_TYPES.get(kv_type)
     if kind is None:
-        raise UsageError(f"{kv_type!r} is not a type of KV cache; choose one of {', '.join(KV_TYPES)}.")
+        raise UsageError(f"{kv_type!r} is not a type of KV cache; choose one of {', '.join(CACHE_TYPES)}.")
     return sum(width * kind.block_bytes // kind.block for width in (memory.k_width, memory.v_width))

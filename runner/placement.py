@@ -35,7 +35,11 @@ _REPACKED = {"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q2_K", "IQ4_NL", "MXFP4"}
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The best way to run one set of weights, in the words of a Candidate (runner.plan)."""
+    """The best way to run one set of weights, in the words of a Candidate (runner.plan).
+
+    `short_of_all`: bytes that all memory together lacks; `short_of_gpu`: bytes that the devices lack to hold it all.
+    Neither is below 0.
+    """
 
     verdict: Verdict
     placement: Placement | None
@@ -43,6 +47,8 @@ class Placed:
     predicted: Predicted | None
     confirmed_by: Source
     reasons: tuple[str, ...] = ()
+    short_of_all: int = 0
+    short_of_gpu: int = 0
 
 
 def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearse | None = None) -> Placed:
@@ -53,7 +59,7 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearse | 
     search = Search(blocks_of(shape), limited(machine, wish), wish.margin, shares_of(wish))
     first = _propose(search, wish)
     if first is None:
-        return Placed(Verdict.NO, None, (), None, Source.FORMULA, reasons.nothing_fits(search, _hopeless(shape, wish)))
+        return _hopeless(search, wish)
     standing = _rehearsed(search, wish, first, rehearse) if rehearse else _Standing(first, Source.FORMULA)
     return _placed(search, wish, standing)
 
@@ -96,11 +102,6 @@ def _base(wish: Wish) -> Settings:
 def _contexts_to_spill(trained: int) -> list[int]:
     first = min(trained, _SPILLED_CONTEXT)
     return [first, *(ctx for ctx in _LAST_CONTEXTS if ctx < first)]
-
-
-def _hopeless(shape: ModelShape, wish: Wish) -> Settings:
-    """The settings by which a model that does not fit is explained."""
-    return replace(_base(wish), ctx=padded(wish.ctx or min(shape.context_trained, _SPILLED_CONTEXT)))
 
 
 # ---- layers by command
@@ -174,6 +175,15 @@ def _confirmed(search: Search, proposal: Proposal, said: Rehearsed) -> _Standing
 # ---- the result
 
 
+def _hopeless(search: Search, wish: Wish) -> Placed:
+    """No placement fits: say by how much, for the settings that one would like to have."""
+    trained = search.blocks.shape.context_trained
+    settings = replace(_base(wish), ctx=padded(wish.ctx or min(trained, _SPILLED_CONTEXT)))
+    why = reasons.nothing_fits(search, settings)
+    short = max(0, reasons.short_of_all(search, settings))
+    return Placed(Verdict.NO, None, (), None, Source.FORMULA, why, short_of_all=short)
+
+
 def _placed(search: Search, wish: Wish, standing: _Standing) -> Placed:
     proposal = standing.proposal
     return Placed(
@@ -183,7 +193,14 @@ def _placed(search: Search, wish: Wish, standing: _Standing) -> Placed:
         predicted=proposal.predicted,
         confirmed_by=standing.source,
         reasons=reasons.explain(search, wish, proposal, standing.refusal),
+        short_of_gpu=_short_of_gpu(search, proposal),
     )
+
+
+def _short_of_gpu(search: Search, proposal: Proposal) -> int:
+    if proposal.layout.is_whole or not search.machine.devices:
+        return 0
+    return max(0, search.short_of_whole(proposal.settings))
 
 
 def _verdict(layout: Layout) -> Verdict:

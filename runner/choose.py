@@ -1,0 +1,190 @@
+"""All quantizations of a model side by side, best quality first, and the one to take. Pure but for the rehearsals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from models.errors import UsageError
+from models.quants import family, quality
+from models.shape import ModelShape
+from models.weights import WeightSet
+from runner.machine import Machine
+from runner.placement import Placed, Rehearse, place
+from runner.plan import Candidate, ModelInfo, Plan, Prefer, Verdict, Wish
+from runner.reasons import tokens
+from runner.units import gib
+
+_WIDE_BITS = 15.0  # 16- and 32-bit files
+_GOOD_BITS = 4.2
+_LEAST_BITS = 3.0
+_SAME_QUALITY = ("Q8_0", "Q6_K")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where a preference draws its lines: tokens per second that are good, and that are bearable."""
+
+    good: float
+    bearable: float
+
+
+LINES = {Prefer.BALANCED: Line(10, 3), Prefer.QUALITY: Line(3, 1), Prefer.SPEED: Line(30, 10)}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One set of weights on offer, with its shape and who rehearses it (None: nobody)."""
+
+    weights: WeightSet
+    shape: ModelShape
+    rehearse: Rehearse | None = None
+
+
+def choose(name: str, options: Sequence[Option], machine: Machine, wish: Wish) -> Plan:
+    """A plan of every option that `wish.quant` leaves (UsageError if none), and the one to take.
+
+    `fetched_bytes` and `seconds` are left to the caller.
+    """
+    kept = _wished(options, wish.quant)
+    placed = [(option, place(option.shape, machine, wish, option.rehearse)) for option in kept]
+    placed.sort(key=lambda pair: _loss(pair[0]))
+    candidates = tuple(_candidate(option, result) for option, result in placed)
+    chosen = pick(candidates, wish.prefer, asked=wish.quant is not None)
+    return Plan(
+        model=_info(name, kept[0].shape),
+        machine=machine,
+        candidates=candidates,
+        chosen=chosen,
+        why=_why_none(placed) if chosen is None else _why(placed, candidates, chosen, wish),
+    )
+
+
+def _wished(options: Sequence[Option], quant: str | None) -> Sequence[Option]:
+    kept = [option for option in options if quant is None or option.weights.quant.casefold() == quant.casefold()]
+    if not kept:
+        offered = ", ".join(option.weights.quant for option in options) or "nothing"
+        raise UsageError(f"There is no {quant} here; on offer: {offered}.")
+    return kept
+
+
+def _loss(option: Option) -> tuple[float, float]:
+    bits = option.shape.bits_per_weight
+    return quality(option.weights.quant, bits).loss, -bits
+
+
+def _candidate(option: Option, placed: Placed) -> Candidate:
+    return Candidate(
+        quant=option.weights.quant,
+        files=tuple(file.name for file in option.weights.files),
+        file_bytes=option.weights.bytes,
+        bits_per_weight=option.shape.bits_per_weight,
+        download_bytes=option.weights.missing_bytes,
+        verdict=placed.verdict,
+        placement=placed.placement,
+        memory=placed.memory,
+        predicted=placed.predicted,
+        confirmed_by=placed.confirmed_by,
+        reasons=placed.reasons,
+    )
+
+
+def _info(name: str, shape: ModelShape) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        arch=shape.arch,
+        parameters=shape.parameters,
+        layers=shape.layers,
+        experts=shape.experts,
+        experts_used=shape.experts_used,
+        context_trained=shape.context_trained,
+    )
+
+
+# ---- the pick
+
+
+def pick(candidates: Sequence[Candidate], prefer: Prefer = Prefer.BALANCED, *, asked: bool = False) -> int | None:
+    """The index of the candidate to take, of a list with the best quality first; None if nothing runs.
+
+    The best quality that is fast enough and has enough bits; else the fastest with enough bits, if it is bearable; else
+    the fastest with the least bits; else the largest. Wide files count only if asked for, with `quality`, or if alone.
+    """
+    line = LINES[prefer]
+    runs = _allowed(candidates, all_of_them=asked or prefer is Prefer.QUALITY)
+    good = [index for index in runs if candidates[index].bits_per_weight >= _GOOD_BITS]
+    fast = [index for index in good if _tps(candidates[index]) >= line.good]
+    if fast:
+        return _fastest(candidates, (index for index in fast if _equal(candidates[index], candidates[fast[0]])))
+    fastest = _fastest(candidates, good)
+    if fastest is not None and _tps(candidates[fastest]) >= line.bearable:
+        return fastest
+    least = [index for index in runs if candidates[index].bits_per_weight >= _LEAST_BITS]
+    largest = max(runs, key=lambda index: candidates[index].file_bytes, default=None)
+    return _fastest(candidates, least) if least else largest
+
+
+def _allowed(candidates: Sequence[Candidate], *, all_of_them: bool) -> list[int]:
+    """Indices of the candidates that run and may be taken."""
+    narrow = {index for index, item in enumerate(candidates) if item.bits_per_weight < _WIDE_BITS}
+    runs = [index for index, item in enumerate(candidates) if item.verdict is not Verdict.NO]
+    return runs if all_of_them or not narrow else [index for index in runs if index in narrow]
+
+
+def _fastest(candidates: Sequence[Candidate], indices: Iterable[int]) -> int | None:
+    """The first of the fastest."""
+    return max(indices, key=lambda index: (_tps(candidates[index]), -index), default=None)
+
+
+def _tps(candidate: Candidate) -> float:
+    return candidate.predicted.decode_tps if candidate.predicted else 0.0
+
+
+def _equal(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates count as equally good."""
+    both = family(one.quant) in _SAME_QUALITY and family(other.quant) in _SAME_QUALITY
+    return one.quant == other.quant or both
+
+
+# ---- why
+
+
+def _why(placed: Sequence[tuple[Option, Placed]], candidates: Sequence[Candidate], chosen: int, wish: Wish) -> str:
+    taken = candidates[chosen]
+    assert taken.placement is not None
+    speed = f"{_tps(taken):.{0 if _tps(taken) >= 20 else 1}f} tok/s"
+    said = f"{taken.quant}: {speed} with a context of {tokens(taken.placement.ctx)}, {_goal(candidates, taken, wish)}."
+    better = [
+        (item, placed[index][1])
+        for index, item in enumerate(candidates[:chosen])
+        if item.bits_per_weight < _WIDE_BITS and not _equal(item, taken)
+    ]
+    return f"{said} {_given_up(*better[-1])}" if better else said
+
+
+def _goal(candidates: Sequence[Candidate], taken: Candidate, wish: Wish) -> str:
+    """What made it the one."""
+    line = LINES[wish.prefer]
+    if len(candidates) == 1:
+        return "the only one on offer"
+    if taken.bits_per_weight >= _GOOD_BITS and _tps(taken) >= line.good:
+        return f"the best quality at {line.good:g} tok/s or more"
+    if taken.bits_per_weight >= _GOOD_BITS and _tps(taken) >= line.bearable:
+        return f"the fastest with {_GOOD_BITS} bits per weight or more"
+    if taken.bits_per_weight >= _LEAST_BITS:
+        return f"the fastest with {_LEAST_BITS:g} bits per weight or more"
+    return "the largest that runs"
+
+
+def _given_up(better: Candidate, placed: Placed) -> str:
+    """What the next better quantization would need, or cost."""
+    if placed.short_of_all > 0:
+        return f"{better.quant} would need {gib(placed.short_of_all)} more memory."
+    if better.verdict is Verdict.NO:
+        return f"{better.quant} does not fit."
+    needs = f" and needs {gib(placed.short_of_gpu)} more to be all on the GPU" if placed.short_of_gpu > 0 else ""
+    return f"{better.quant} would run at {_tps(better):.1f} tok/s{needs}."
+
+
+def _why_none(placed: Sequence[tuple[Option, Placed]]) -> str:
+    option, result = min(placed, key=lambda pair: pair[0].weights.bytes)
+    subject = "It does not run" if len(placed) == 1 else f"None of {len(placed)} quantizations runs"
+    return f"{subject} here. {option.weights.quant}, the smallest: {' '.join(result.reasons[:1])}"
