@@ -125,12 +125,13 @@ def _hint(text: str) -> str:
 
 def _matches(text: str) -> list[Gpu]:
     """The GPUs that fit best: those with the fewest words in their name that `text` lacks."""
-    stacked = _STACKED.search(text.lower())
-    for name, size in _readings(_STACKED.sub("", text.lower())):
+    wanted = text.lower()
+    stacked = _STACKED.search(wanted)
+    for name, size in _readings(_STACKED.sub("", wanted)):
         scored = ((_left_over(name, entry.words), entry) for entry in _table() if entry.holds(size))
         found = [(left, entry) for left, entry in scored if left is not None]
         if stacked:
-            found = [(left, entry) for left, entry in found if entry.gpu.memory_type == stacked.group().upper()]
+            found = [(left, entry) for left, entry in found if (entry.gpu.memory_type or "").lower() == stacked.group()]
         if found:
             fewest = min(left for left, _ in found)
             best = [entry for left, entry in found if left == fewest]
@@ -176,8 +177,8 @@ class _Entry:
     sized: bool
 
     def holds(self, size: int | None) -> bool:
-        """Whether it has `size` GB; memory of the host's has any size."""
-        return size is None or self.gpu.memory in (0, size * GIB)
+        """Whether it has `size` GB of its own."""
+        return size is None or self.gpu.memory == size * GIB
 
 
 @cache

@@ -60,9 +60,9 @@ UNIFIED = Memory(slowdown=1.20, layer=200e-6, compute=0.65, intensity=30)
 
 KV_WEIGHT = 2.0
 SECONDS_PER_GPU = 0.25e-3  # each GPU after the first, fitted as above
-# 36 of 48 layers' experts of qwen3-30b on the CPU: 27 ms a token, of which bytes and layers explain 20 (74 splits).
-# https://github.com/AlexsJones/llmfit/pull/755
-SECONDS_PER_SPLIT = 90e-6
+# Qwen3-30B-A3B with the experts of 36 of 48 layers on the CPU: 27 ms a token, of which bytes and layers explain 16;
+# 74 splits. https://github.com/AlexsJones/llmfit/pull/755
+SECONDS_PER_SPLIT = 150e-6
 
 # The CPU. Named memory has a peak bandwidth, of which this share is reached, and threads meet at every operation:
 # llama-bench of a 14B on 64 cores with 461 GB/s in three quantizations (https://ahelpme.com/?p=6685), and a 135M

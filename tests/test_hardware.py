@@ -128,6 +128,7 @@ def test_several_with_equal_memory_are_the_slowest_and_it_is_said() -> None:
         ("rtx-3060", ["RTX 3060 12 GB", "RTX 3060 8 GB"]),
         ("rtx-4099", ["rtx-4099", "RTX 4090"]),
         ("rtx-4090-48gb", ["rtx-4090-48gb"]),
+        ("m2-ultra-192gb", ["M2 Ultra"]),
         ("foo", ["gpu=24g@1008gbps"]),
         ("", ["rtx-4090,ram=64g"]),
         (",", ["rtx-4090,ram=64g"]),
@@ -174,6 +175,7 @@ def test_any_text_is_a_machine_or_a_usage_error(text: str) -> None:
     ("name", "memory", "gbps", "kind"),
     [
         ("NVIDIA H100 80GB HBM3", 79.6, 3360, "HBM3"),
+        ("NVIDIA H200 141GB HBM3e", 140.0, 4890, "HBM3e"),
         ("NVIDIA A100-SXM4-80GB", 79.3, 2040, "HBM2e"),
         ("NVIDIA GeForce RTX 4090 Laptop GPU", 15.7, 576, "GDDR6"),
         ("NVIDIA GeForce RTX 3060", 11.8, 360, "GDDR6"),
