@@ -20,6 +20,7 @@ from models.errors import EngineError, LocalrunError
 from runner import llama, stage
 from runner.engine import Engine
 from runner.events import LoadProgress, Message, Turn, together
+from runner.machine import Runtime
 from runner.plan import Placement
 from runner.wire import pack, unpack
 
@@ -99,12 +100,7 @@ class Child:
         self._send({"id": self._current, "event": "abort", "message": text.strip()})
 
     def _devices(self, _command: Command) -> object:
-        return {
-            "devices": pack(llama.devices()),
-            "backends": llama.backends(),
-            "version": llama.version(),
-            "system": llama.system_info(),
-        }
+        return Runtime(llama.devices(), llama.backends(), llama.version(), llama.system_info())
 
     def _rehearse(self, command: Command) -> object:
         placements = [unpack(Placement, item) for item in command["placements"]]

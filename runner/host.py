@@ -118,6 +118,11 @@ def cpu_share() -> float:
     return float(psutil.cpu_percent()) / 100
 
 
+def load() -> float:
+    """Processes that wanted a core over the last minute, on average."""
+    return psutil.getloadavg()[0]
+
+
 def disk_free(folder: Path) -> int:
     """Free bytes where `folder` is or will be."""
     existing = next(level for level in (folder, *folder.parents) if level.exists())

@@ -22,7 +22,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from models.errors import BadFile, EngineError, LocalrunError, OutOfMemory, UsageError
 from runner.events import Message, Sampling
-from runner.machine import Kind
+from runner.machine import DeviceFacts, Kind
 from runner.plan import Placement
 
 KV_TYPES = {
@@ -110,20 +110,6 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     C.llama_log_set(_kept[0], None)
     _set_abort(_kept[1])
     C.llama_backend_init()
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFacts:
-    """A device as ggml describes it; `backend` is the registry's name (CUDA, Vulkan, RPC, CPU, ...)."""
-
-    id: str
-    description: str
-    kind: Kind
-    backend: str
-    total: int
-    free: int
-    uid: str | None
-    has_host_buffer: bool
 
 
 def devices() -> tuple[DeviceFacts, ...]:

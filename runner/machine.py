@@ -38,6 +38,30 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """A device as ggml describes it; `backend` is the registry's name (CUDA, Vulkan, RPC, CPU, ...)."""
+
+    id: str
+    description: str
+    kind: Kind
+    backend: str
+    total: int
+    free: int
+    uid: str | None
+    has_host_buffer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """llama.cpp as it was built: the devices it can use, the CPU included, and its backends."""
+
+    devices: tuple[DeviceFacts, ...]
+    backends: tuple[str, ...]
+    version: str
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One computer: `probe`d or `named` by the user. `devices` are those that can hold layers; the CPU is the rest.
 

@@ -1,0 +1,111 @@
+"""This computer as a Machine: ggml's own device list is the truth, the driver and the system add detail."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.errors import EngineError, UsageError
+from runner import host, nvml
+from runner.bandwidth import measure_bandwidth
+from runner.gpus import with_specs
+from runner.machine import Device, DeviceFacts, Kind, Machine, Runtime
+from runner.spawn import Child
+from runner.units import MIB
+from runner.wire import unpack
+
+# What a process takes on a device before its first buffer (measured for CUDA; HIP is built alike).
+_OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
+_RPC_PATIENCE_S = 3.0
+
+
+def runtime(child: Child) -> Runtime:
+    """What this llama.cpp can use."""
+    return unpack(Runtime, child.ask("devices"))
+
+
+def add_rpc(child: Child, endpoints: Sequence[str]) -> None:
+    """Make the devices at `host:port` ours. A port that does not answer would abort the child, so it is tried first."""
+    for endpoint in endpoints:
+        name, _, port = endpoint.rpartition(":")
+        if not name or not port.isdigit():
+            raise UsageError(f"--rpc wants host:port, not {endpoint!r}.")
+        try:
+            socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
+        except (OSError, OverflowError):
+            raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
+        child.ask("rpc", endpoint=endpoint)
+
+
+def probe(child: Child, cache: Path) -> Machine:
+    """This computer now; `cache` is a folder that remembers the measured memory bandwidth."""
+    found = runtime(child)
+    memory = host.memory()
+    cores = host.cores()
+    return Machine(
+        source="probe",
+        devices=_devices(found.devices),
+        ram_total=memory.total,
+        ram_available=memory.available,
+        ram_bandwidth=_ram_bandwidth(cache / "bandwidth.json", cores),
+        cores=cores,
+        cpu_name=host.cpu_name(),
+        notes=tuple(unused_gpus(found)),
+    )
+
+
+def _devices(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
+    """Those that llama.cpp would use: integrated GPUs only where there is no other."""
+    gpus = {gpu.uid: gpu for gpu in nvml.gpus()}
+    discrete = any(facts.kind in (Kind.GPU, Kind.RPC) for facts in found)
+    kept = [facts for facts in found if facts.kind is not Kind.CPU and not (facts.kind is Kind.IGPU and discrete)]
+    return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in kept)
+
+
+def _device(facts: DeviceFacts, gpu: nvml.Gpu | None) -> Device:
+    device = Device(
+        id=facts.id,
+        kind=facts.kind,
+        name=gpu.name if gpu else facts.description,
+        total=facts.total,
+        free=facts.free,
+        bandwidth=gpu.bandwidth if gpu else None,
+        overhead=_OVERHEAD.get(facts.backend, 0),
+        # Metal calls itself a GPU, but its memory is the host's.
+        shares_host_memory=facts.kind is Kind.IGPU or facts.backend in ("Metal", "MTL"),
+        has_host_buffer=facts.has_host_buffer,
+        uid=facts.uid,
+    )
+    return device if facts.kind is Kind.RPC else with_specs(device)
+
+
+def unused_gpus(found: Runtime) -> list[str]:
+    """A sentence for a GPU that the driver sees and llama.cpp cannot use."""
+    usable = {facts.uid for facts in found.devices if facts.kind in (Kind.GPU, Kind.IGPU)}
+    if usable:
+        return []
+    names = [gpu.name for gpu in nvml.gpus()]
+    if not names:
+        return []
+    return [f"llama.cpp was built without CUDA and cannot use the {', '.join(names)}: run scripts/setup to fix it."]
+
+
+def _ram_bandwidth(path: Path, cores: int) -> float:
+    """Measured once, on a quiet machine, and remembered."""
+    key = f"{host.cpu_name()}, {cores} cores"
+    try:
+        remembered = json.loads(path.read_text("utf-8"))
+        return float(remembered[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        quiet = host.load() < cores / 2
+        measured = measure_bandwidth(cores)
+    if not quiet:
+        return measured
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({key: measured}), "utf-8")
+    except OSError:
+        return measured  # it is measured again next time
+    return measured
