@@ -38,7 +38,8 @@ def fetch(
     terms = terms or Terms()
     places = {file: place_of(file, terms.cache) for file in files if file.path is None}
     if places:
-        _check_space(places, terms.reserve)
+        with _disk_in_words():
+            _check_space(places, terms.reserve)
         _Crew(places, terms).work(progress, note, stop or threading.Event())
         with _disk_in_words():
             for folder, revision in {(place.folder, str(file.revision)) for file, place in places.items()}:
@@ -52,8 +53,7 @@ def _check_space(places: dict[WeightFile, Place], reserve: int) -> None:
     disk = next(iter(places.values())).folder
     while not disk.exists():
         disk = disk.parent
-    with _disk_in_words():
-        free = shutil.disk_usage(disk).free
+    free = shutil.disk_usage(disk).free
     if missing > max(0, free - reserve):
         raise DownloadError(
             f"The disk is too full: {missing / 1e9:.1f} GB to fetch, {free / 1e9:.1f} GB free, and "

@@ -74,7 +74,7 @@ class Transfer:
             self._fetch_with_hub()
         else:
             with self._locked():
-                if size_of(self._place.blob) != self._file.bytes:
+                if not self._place.blob.exists() or size_of(self._place.blob) != self._file.bytes:
                     self._fetch()
                 self._place.link()
         self._tell(Moved(self._file, self._file.bytes, is_new=False))
