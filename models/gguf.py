@@ -28,7 +28,7 @@ from models.quants import TYPES
 HEADER_LIMIT = 64 << 20
 SHORT = 4096
 FIRST_WINDOW = 256 << 10
-SLACK = 16 << 10
+SMALL_PAIRS, ENTRY = 16 << 10, 64  # usual bytes of all pairs but the long arrays, and of one table entry
 DEFAULT_ALIGNMENT = 32
 
 _T = TypeVar("_T")
@@ -215,7 +215,7 @@ class Reader:
         self._at = 0  # position in the buffer
         self._gap = 0  # bytes of the file that were left out of the buffer
         self._entry, self._entry_start = "header", 0  # what is being read, and where in the file
-        self._table_guess = FIRST_WINDOW
+        self._rest_guess = FIRST_WINDOW  # bytes that are likely to follow: small pairs and the tensor table
         self._kv: dict[str, Value] = {}
         self._pairs: dict[str, Pair] = {}
         self._steps = self._run()
@@ -263,13 +263,13 @@ class Reader:
             try:
                 value, self._at = decoder(self._buffer, self._at)
             except NeedMore as more:
-                yield more.end, more.end + SLACK + self._table_guess
+                yield more.end, more.end + self._rest_guess
             else:
                 return value
 
     def _run(self) -> Generator[_Need, None, Header]:
         version, tensor_count, pair_count = yield from self._read(decode.preamble)
-        self._table_guess = min(64 * tensor_count, FIRST_WINDOW)
+        self._rest_guess = SMALL_PAIRS + min(ENTRY * tensor_count, FIRST_WINDOW)
         while len(self._kv) < pair_count:
             self._begin(f"key {len(self._kv)}")
             yield from self._read_pair(pair_count - len(self._kv))
@@ -337,7 +337,7 @@ class Reader:
             left -= done
             if left or self._at > len(self._buffer):
                 mean = (self._at - start) / max(1, count - left)
-                yield self._at + 8 * bool(left), self._at + int(1.01 * mean * left) + SLACK
+                yield self._at + 8 * bool(left), self._at + int(1.01 * mean * left) + self._rest_guess
 
     def _read_table(self, count: int, alignment: int) -> Generator[_Need, None, tuple[TensorInfo, ...]]:
         tensors: dict[str, TensorInfo] = {}

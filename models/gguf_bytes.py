@@ -20,7 +20,7 @@ UINT32, BOOL, STRING, ARRAY = 4, 7, 8, 9
 # struct's codes of the values of fixed size, by GGUF's type number; `?` takes any byte but 0 as true.
 FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", BOOL: "?", 10: "Q", 11: "q", 12: "d"}
 
-_U32, _U64, _COUNTS = Struct("<I"), Struct("<Q"), Struct("<QQ")
+_MAGIC, _U32, _U64, _COUNTS = Struct("4s"), Struct("<I"), Struct("<Q"), Struct("<QQ")
 _ARRAY_HEAD = Struct("<IQ")  # element type, count
 _ENTRY_TAILS = [Struct(f"<{n}qiQ") for n in range(MAX_DIMENSIONS + 1)]  # n dimensions, type, offset
 
@@ -42,10 +42,10 @@ class Refused(Exception):  # noqa: N818
 
 def preamble(buffer: Buffer, at: int) -> tuple[tuple[int, int, int], int]:
     """Magic, then (version, number of tensors, number of pairs)."""
-    magic = bytes(buffer[at : at + 4])
-    if not MAGIC.startswith(magic):
+    (magic,), at = _take(buffer, at, _MAGIC)
+    if magic != MAGIC:
         raise Refused(f"not a GGUF file, it begins with {shown(_text(magic))}")
-    (version,), at = _take(buffer, at + 4, _U32)
+    (version,), at = _take(buffer, at, _U32)
     if version and not version & 0xFFFF:
         raise Refused("a big endian GGUF file, and llama.cpp reads little endian ones here")
     if version not in VERSIONS:
