@@ -30,13 +30,14 @@ class Gpu:
     flops: float | None
 
 
-# Apple publishes the bandwidth of its unified memory per chip (https://support.apple.com/specs, gathered in
-# https://llmcheck.net/blog/apple-silicon-memory-bandwidth-llm/); the smaller M3 Max and M4 Max are narrower.
+# GB/s of unified memory: https://llmcheck.net/blog/apple-silicon-memory-bandwidth-llm/. M3 Ultra:
+# https://www.gpuhunter.io/gpu/m3-ultra. The narrower M3 Max: https://locara.dev/docs/notes/mac-hardware-lineup;
+# M4 Max: https://github.com/ggml-org/llama.cpp/issues/27525.
 _APPLE = {
     "M1": 68, "M1 Pro": 200, "M1 Max": 400, "M1 Ultra": 800,
     "M2": 100, "M2 Pro": 200, "M2 Max": 400, "M2 Ultra": 800,
     "M3": 100, "M3 Pro": 150, "M3 Max": 400, "M3 Max 30 core": 300, "M3 Ultra": 819,
-    "M4": 120, "M4 Pro": 273, "M4 Max": 546, "M4 Max 32 core": 410, "M5": 153,
+    "M4": 120, "M4 Pro": 273, "M4 Max": 546, "M4 Max 32 core": 410, "M5": 150,
 }  # fmt: skip
 
 # GB of memory and bytes per second where the table has half a module, a doubled clock or nothing.
