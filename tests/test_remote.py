@@ -319,12 +319,25 @@ def test_a_listing_that_lies_about_a_size_is_not_believed(hub: Hub, cache: Path)
     assert "the Hub lists" in reading.notes[0]
 
 
+def test_another_model_in_the_repository_is_left_out(hub: Hub, cache: Path) -> None:
+    make_headers.make("mistral-small-24b", "Q4_K_M", folder(hub), tokenizer="none")
+    reading = read(hub, cache)
+    assert_true(reading, folder(hub))
+    assert len(reading.sets) == len(QUANTS)
+    (note,) = reading.notes
+    assert "another model (llama, 40 layers)" in note
+
+
 def test_two_tokenizers_in_one_repository(hub: Hub, cache: Path) -> None:
-    make_headers.make("gemma-2-9b", "Q4_K_M", folder(hub))
-    make_headers.make("gemma-2-9b", "Q8_0", folder(hub))
+    geometry = MODELS["phi-3-mini"]
+    for quant in ("Q4_0", "Q5_K_M"):
+        kv = with_tokens(lambda tokens: [*tokens, "<|more|>"])(make_headers.metadata(geometry, quant), [])[0]
+        make_headers.write(folder(hub) / f"longer-{quant}.gguf", kv, make_headers.entries(geometry, quant))
     reading = read(hub, cache)
     assert reading.notes == ()
+    assert len(reading.sets) == len(QUANTS) + 2
     assert_true(reading, folder(hub))
+    assert reading.fetched_bytes < 2 * HEADER + (len(QUANTS) + 2) * WINDOWS
 
 
 def test_shards_are_one_candidate_with_every_table(tmp_path: Path, cache: Path) -> None:
