@@ -185,13 +185,15 @@ def values_of(path: Path, array: Array) -> tuple[Scalar, ...]:
     """Decode the elements of an array, however long, from the local file that it was found in."""
     if array.values is not None:
         return array.values
-    with path.open("rb") as file:
-        file.seek(array.offset)
-        data = file.read(array.end - array.offset)
     try:
+        with path.open("rb") as file:
+            file.seek(array.offset)
+            data = file.read(array.end - array.offset)
         return decode.elements(data, 0, array.element_type, array.count)[0]
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
     except NeedMore:
-        raise BadFile(f"{path}: the file has changed: an array at byte {array.offset} is cut") from None
+        raise BadFile(f"{path}: the file has changed: the array at byte {array.offset} is cut") from None
 
 
 class Reader:

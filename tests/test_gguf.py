@@ -221,6 +221,9 @@ def test_long_arrays_are_skipped_and_decoded_on_request(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(BadFile, match="has changed"):
         values_of(path, arrays["ids"])
+    path.unlink()
+    with pytest.raises(BadFile, match="cannot be read: No such file"):
+        values_of(path, arrays["ids"])
 
 
 @cache
