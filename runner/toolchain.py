@@ -1,7 +1,7 @@
-"""This computer -> builds.Facts: what its drivers, compilers and headers say. Edge; the standard library only.
+"""This computer -> routes.Facts: what its drivers, compilers and headers say. Edge; the standard library only.
 
-It runs before anything is installed, so it asks the tools that drivers bring (nvidia-smi, vulkaninfo) and the files
-where systems keep such things. What does not answer within a few seconds counts as not there.
+It runs before anything is installed, so it asks the tools that drivers bring, and the files where systems keep such
+things. What does not answer within a few seconds counts as not there.
 """
 
 import ctypes.util
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from runner.builds import Amd, Facts, Nvidia, Version, Vulkan
+from runner.routes import Amd, Facts, Nvidia, Version, Vulkan
 
 ROOT = Path(__file__).resolve().parent.parent
 PCI_MAKERS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
@@ -48,7 +48,7 @@ def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | No
         hidden_by=tuple(name for name in HIDING if name in os.environ),
         python=sys.executable,
         uv=os.environ.get("UV") or "uv",
-        checkout=Path(sys.prefix) == ROOT / ".venv",
+        checkout=Path(sys.prefix).resolve() == ROOT / ".venv",
     )
 
 
@@ -132,16 +132,16 @@ def _gfx_targets() -> tuple[str, ...]:
 
 
 def _vulkan() -> Vulkan:
-    summary = _said("vulkaninfo", "--summary")
-    devices = re.findall(r"deviceType *= PHYSICAL_DEVICE_TYPE_(\w+)\s+deviceName *= (.+)", summary)
+    lines = _said(sys.executable, "-I", str(Path(__file__).with_name("vulkan.py"))).splitlines()
+    devices = [(kind, name) for kind, _, name in (line.partition("\t") for line in lines)]
     sdk = Path(os.environ.get("VULKAN_SDK") or "/usr") / "include"
     includes = [str(folder) for folder in dict.fromkeys([sdk, Path("/usr/include"), Path("/usr/local/include")])]
     cores = [text for folder in includes for text in _read(Path(folder) / "vulkan/vulkan_core.h")]
     header = re.search(r"#define VK_HEADER_VERSION (\d+)", cores[0]) if cores else None
     return Vulkan(
         loader=ctypes.util.find_library("vulkan") is not None,
-        gpus=tuple(name.strip() for kind, name in devices if kind.endswith("_GPU")),
-        software=tuple(name.strip() for kind, name in devices if kind == "CPU"),
+        gpus=tuple(name for kind, name in devices if kind.endswith("_GPU")),
+        software=tuple(name for kind, name in devices if kind == "CPU"),
         headers=int(header[1]) if header else None,
         glslc=shutil.which("glslc") is not None,
         spirv_headers=_exists(includes, "spirv/unified1/spirv.hpp"),

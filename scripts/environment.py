@@ -17,13 +17,14 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runner.builds import Backend, Decision, Method, decide  # noqa: E402
+from runner.builds import Decision, decide  # noqa: E402
+from runner.routes import Backend, Method  # noqa: E402
 from runner.toolchain import detect  # noqa: E402
 
 VENV = ROOT / ".venv"
 STAMP = VENV / "localrun-setup"
 LOG = VENV / "setup.log"
-BACKENDS = {("metal" if backend is Backend.METAL else backend.lower()): backend for backend in Backend}
+BACKENDS = {backend.label.lower(): backend for backend in Backend}
 # Ninja counts steps, make counts per cent; uv -v puts DEBUG before the lines of a build backend.
 STEP = re.compile(r"(?:DEBUG )?\[ *(\d+)(?:/(\d+)|%)\]")
 
