@@ -32,10 +32,11 @@ def is_transient(error: BaseException) -> bool:
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     error = _root(error)
-    final = (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, httpx2.UnsupportedProtocol)
-    if isinstance(error, final):  # before the status: a code of the Hub's own decides
-        return False
-    return isinstance(error, (httpx2.TransportError, CutShort)) or _status(error) in _TRANSIENT
+    if isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)):
+        return False  # whatever the status: a code of the Hub's own decides
+    if isinstance(error, httpx2.TransportError):
+        return not isinstance(error, httpx2.UnsupportedProtocol)
+    return isinstance(error, CutShort) or _status(error) in _TRANSIENT
 
 
 def wait_asked(error: BaseException) -> float | None:
@@ -106,7 +107,7 @@ def _by_status(error: "httpx2.HTTPError", repo: str) -> str:
             text = f"The Hub does not find what was asked for in {repo} (404). Check the name and HF_ENDPOINT."
         case 429:
             wait = wait_asked(error)
-            later = f"in {wait:.0f} s" if wait else "later"
+            later = f"in {wait:.0f} s" if wait and wait < 3600 else "later"
             text = f"The Hub limits the rate of requests (429). Try again {later}; `hf auth login` raises the limit."
         case int() if status >= 500:
             text = f"The Hub has a fault of its own ({status}). Try again later; what was fetched is kept."
@@ -123,8 +124,10 @@ def _breakdown(error: BaseException) -> DownloadError | None:
     match error:
         case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
             text = "HF_ENDPOINT is not an address. It starts with https://."
+        case UnicodeEncodeError():
+            text = f"The request cannot be sent ({said(error)}). Check HF_TOKEN for odd characters."
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            text = f"No connection to {_host(error)}. Check the network, a proxy, or HF_ENDPOINT."
+            text = f"No connection to {_host(error)} ({said(error)}). Check the network, a proxy, or HF_ENDPOINT."
         case httpx2.TimeoutException():
             text = f"{_host(error)} went silent. Run the command again; what was fetched is kept."
         case httpx2.RequestError() | CutShort():

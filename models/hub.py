@@ -105,7 +105,7 @@ def _answer(ask: Callable[[], T], repo: str, endpoint: str | None, patience: Pat
     def careful() -> T:
         try:
             return ask()
-        except (HFValidationError, HfHubHTTPError):
+        except (HFValidationError, HfHubHTTPError, UnicodeEncodeError):
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _not_the_hub(repo) from error

@@ -6,6 +6,7 @@ place and the result are its own: every program that reads its cache shares what
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,15 +69,13 @@ class Transfer:
 
     def bring(self) -> None:
         """Fetch what is missing, check it, link it. Raises LocalrunError or OSError."""
-        if self._place.snapshot.exists():
-            self._done = self._file.bytes
-        elif self._file.sha256 is None or self._file.bytes > self._terms.plain_limit:
-            self._fetch_with_hub()
-        else:
-            with self._locked():
-                if not self._place.blob.exists() or size_of(self._place.blob) != self._file.bytes:
-                    self._fetch()
-                self._place.link()
+        if not self._place.snapshot.exists():
+            if self._file.sha256 is None:
+                self._with_hub(cache_dir=self._terms.cache)  # a small text file: it has no digest to check
+            else:
+                with self._locked():
+                    self._complete()
+                    self._place.link()
         self._tell(Moved(self._file, self._file.bytes, is_new=False))
 
     @contextmanager
@@ -101,18 +100,28 @@ class Transfer:
                     self._tell(Moved(self._file, seen, is_new=True))
             yield
 
+    def _complete(self) -> None:
+        """Make the blob whole: from the part that is there, the network, or both."""
+        blob, part, size = self._place.blob, self._place.part, self._file.bytes
+        if blob.exists() and size_of(blob) == size:
+            return
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if size > self._terms.plain_limit and size_of(part) != size:
+            self._fetch_with_hub()
+        self._fetch()
+        self._check_digest()
+        part.replace(blob)
+
     def _fetch(self) -> None:
-        self._place.part.parent.mkdir(parents=True, exist_ok=True)
+        """Bring the part to full size, and to the disk."""
         with self._place.part.open("ab") as part:
             if part.tell() > self._file.bytes:
                 part.truncate(0)
-            self._take_in(self._place.part)
+            self._take_in()
             self._furthest = self._done
             self._persistence.run(lambda: self._append(part), str(self._file.repo), self._terms.endpoint)
             part.flush()
             os.fsync(part.fileno())
-        self._check_digest(self._place.part)
-        self._place.part.replace(self._place.blob)
 
     def _append(self, part: BinaryIO) -> None:
         """One request for all that is missing."""
@@ -136,10 +145,10 @@ class Transfer:
                     return
         raise CutShort(f"{self._done} of {file.bytes} bytes")
 
-    def _take_in(self, path: Path) -> None:
-        """Count and digest what a file holds."""
+    def _take_in(self) -> None:
+        """Count and digest what the part holds."""
         self._digest, self._done = hashlib.sha256(), 0
-        with path.open("rb") as file:
+        with self._place.part.open("rb") as file:
             while piece := file.read(_PIECE):
                 self._check_halt()
                 self._count(piece, is_new=False)
@@ -159,40 +168,41 @@ class Transfer:
         if self._halt.is_set():
             raise Stopped("The download was stopped; what was fetched is kept.")
 
-    def _check_digest(self, path: Path) -> None:
-        """Remove a file that is not what the Hub lists, and say so."""
-        if self._file.sha256 in (None, self._digest.hexdigest()):
-            return
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)  # where it was a link
-        raise DownloadError(
-            f"{self._file.name} arrived damaged: its sha256 is not the one the Hub lists. "
-            "It was removed; run the command again to fetch it anew."
-        )
+    def _check_digest(self) -> None:
+        """Remove a part that is not what the Hub lists, and say so."""
+        if self._digest.hexdigest() != self._file.sha256:
+            self._place.part.unlink()
+            raise DownloadError(
+                f"{self._file.name} arrived damaged: its sha256 is not the one the Hub lists. "
+                "It was removed; run the command again to fetch it anew."
+            )
 
     def _fetch_with_hub(self) -> None:
-        """Through huggingface-hub, for what only Xet carries: no resuming there; the digest is checked afterwards."""
-        from huggingface_hub import hf_hub_download
+        """Through huggingface-hub, which alone speaks Xet: into a folder aside, until the digest is checked."""
+        self._tell(f"{self._file.name} comes through huggingface-hub itself: if it breaks off, it starts afresh.")
+        aside = self._place.part.with_suffix(".aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        self._with_hub(local_dir=aside).replace(self._place.part)
+        shutil.rmtree(aside)
 
-        file = self._file
-        self._tell(f"{file.name} comes through huggingface-hub itself: if it breaks off, it starts afresh.")
+    def _with_hub(self, cache_dir: Path | None = None, local_dir: Path | None = None) -> Path:
+        """huggingface-hub's own download, into a cache or a plain folder; gives the file's path."""
+        from huggingface_hub import hf_hub_download
 
         def download() -> str:
             self._done = 0
             return hf_hub_download(
-                str(file.repo),
-                file.name,
-                revision=file.revision,
-                cache_dir=self._terms.cache,
+                str(self._file.repo),
+                self._file.name,
+                revision=self._file.revision,
                 endpoint=self._terms.endpoint,
                 library_name="localrun",
+                cache_dir=cache_dir,
+                local_dir=local_dir,
                 tqdm_class=_bar_class(self._wrote),
             )
 
-        path = Path(self._persistence.run(download, str(file.repo), self._terms.endpoint))
-        if file.sha256 is not None:
-            self._take_in(path)
-            self._check_digest(path)
+        return Path(self._persistence.run(download, str(self._file.repo), self._terms.endpoint))
 
     def _wrote(self, count: int) -> None:
         """huggingface-hub has written so many bytes more."""

@@ -140,6 +140,14 @@ def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
         list_repo("org/repo", endpoint=endpoint, patience=QUICK)
 
 
+def test_a_token_that_cannot_be_sent(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_\N{SNOWMAN}")
+    with pytest.raises(DownloadError, match="Check HF_TOKEN") as caught:
+        list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK)
+    assert "hf_" not in str(caught.value)
+    assert not hub.requests
+
+
 def test_offline_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
