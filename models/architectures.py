@@ -14,7 +14,7 @@ def _names(text: str) -> frozenset[str]:
 
 KNOWN = _names(
     """
-    llama llama4 deci falcon grok gpt2 gptj gptneox mpt baichuan starcoder refact bert modern-bert nomic-bert
+    llama llama4 deci falcon grok gpt2 gptneox mpt baichuan starcoder refact bert modern-bert nomic-bert
     nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert bloom stablelm qwen qwen2 qwen2moe qwen2vl qwen3
     qwen3moe qwen3next qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp phi2 phi3 phimoe plamo plamo2 plamo3 codeshell
     orion internlm2 minicpm minicpm3 gemma gemma2 gemma3 gemma3n gemma4 gemma4-assistant gemma-embedding starcoder2
@@ -33,10 +33,13 @@ KNOWN = _names(
 ENCODERS = _names(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert wavtokenizer-dec"
 )
+# Multiplies with the embeddings where they are: never a second copy on the output layer's device.
+OUTPUT_ON_HOST = _names("bitnet")
 # These keep nothing between calls: encoders, and models that denoise a whole text at once.
 WITHOUT_MEMORY = ENCODERS | _names("gemma-embedding dream llada llada-moe rnd1")
 
-RECURRENT = _names("mamba mamba2 rwkv6 rwkv6qwen2 rwkv7 arwkv7")
+RWKV = _names("rwkv6 rwkv6qwen2 rwkv7 arwkv7")
+RECURRENT = RWKV | _names("mamba mamba2")
 # Recurrent where a layer has no KV heads.
 HYBRID_BY_HEADS = _names(
     "jamba plamo2 granitehybrid lfm2 lfm2moe nemotron_h nemotron_h_moe kimi-linear bailingmoe3 kimi-k3 glm5-next"
@@ -51,6 +54,12 @@ HYBRID_BY_INTERVAL: Mapping[str, int] = {
 }
 # In these each layer is one thing: attention, recurrence or feed-forward. None has KV heads but attention.
 ONE_THING_PER_LAYER = frozenset({"nemotron_h", "nemotron_h_moe"})
+
+# What the state of a recurrent layer is: a short convolution, Kimi's delta attention, Mamba's first form without
+# groups; Mamba's second form where nothing is said.
+SHORT_CONVOLUTION = _names("lfm2 lfm2moe")
+DELTA_ATTENTION = _names("kimi-linear bailingmoe3 kimi-k3 glm5-next")
+WITHOUT_GROUPS = _names("mamba jamba")
 
 # They keep what LayerMemory does not describe: indexers of sparse attention, compressed keys, another model's cache.
 FURTHER_CACHES = _names(

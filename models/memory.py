@@ -209,18 +209,17 @@ def _own_kv(header: Hyperparameters) -> int:
 
 def _state_values(header: Hyperparameters) -> int:
     """Values of one recurrent layer's state (R + S) for one sequence."""
-    embedding, heads = header.required("embedding_length"), header.per_layer("attention.head_count")[0]
-    kernel, inner, state = (header.number(f"ssm.{key}", 0) for key in ("conv_kernel", "inner_size", "state_size"))
-    if wkv := header.number("wkv.head_size", 0):
-        return header.number("token_shift_count", 2) * embedding + embedding * wkv
-    if (kda := header.number("kda.head_dim", 0)) and header.arch in known.HYBRID_BY_HEADS:
-        return 3 * (kernel - 1 if kernel else 3) * heads * kda + heads * kda * kda
-    short = header.number("shortconv.l_cache", 0)
-    rolling = (
-        embedding * (short - 1)
-        if short
-        else max(0, kernel - 1) * (inner + 2 * header.number("ssm.group_count", 0) * state)
-    )
-    if header.arch == "minimax-01":
-        return rolling + heads * header.head_length("key") ** 2
-    return rolling + state * inner
+    arch, embedding = header.arch, header.required("embedding_length")
+    heads, kernel = header.per_layer("attention.head_count")[0], header.number("ssm.conv_kernel", 0)
+    if arch in known.RWKV:
+        return embedding * (header.number("token_shift_count", 2) + header.number("wkv.head_size", 0))
+    if arch in known.SHORT_CONVOLUTION:
+        return embedding * max(0, header.number("shortconv.l_cache", 0) - 1)
+    if arch in known.DELTA_ATTENTION:
+        size = header.number("kda.head_dim", 0)
+        return heads * size * (3 * (kernel - 1 if kernel else 3) + size)
+    if arch == "minimax-01":
+        return heads * header.head_length("key") ** 2
+    inner, state = header.number("ssm.inner_size", 0), header.number("ssm.state_size", 0)
+    groups = 0 if arch in known.WITHOUT_GROUPS else header.number("ssm.group_count", 0)
+    return max(0, kernel - 1) * (inner + 2 * groups * state) + state * inner

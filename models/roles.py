@@ -4,7 +4,6 @@ Source: LLM_TENSOR_NAMES and LLM_TENSOR_INFOS of llama-arch.cpp, `llama_model_lo
 """
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -21,20 +20,14 @@ class Role(StrEnum):
     OTHER = "other"
 
 
-# Regular expressions for llama.cpp's tensor overrides (searched in the full name): exactly the tensors of a role.
-OVERRIDES: Mapping[Role, str] = {
-    Role.EXPERT: r"\.ffn_(gate|up|down|gate_up)(_(ch)?exps\.|\.[0-9])",
-    Role.FFN: r"\.(ffn_(gate|up|down)|channel_mix_(key|value|receptance))\.[a-z]",
-}
-
 _BLOCK = re.compile(r"(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d+)\.(?=(.+))")
 _ROLES = tuple(
     (re.compile(pattern), role)
     for pattern, role in (
         (r"\.ffn_\w+_shexp\b", Role.SHARED_EXPERT),
-        (OVERRIDES[Role.EXPERT], Role.EXPERT),
+        (r"\.ffn_(gate|up|down|gate_up)(_(ch)?exps\.|\.[0-9])", Role.EXPERT),
         (r"norm\w*\b|_ln\b", Role.NORM),
-        (OVERRIDES[Role.FFN], Role.FFN),
+        (r"\.(ffn_(gate|up|down)|channel_mix_(key|value|receptance))\.", Role.FFN),
         (r"\.(attn|cross_attn|vis_attn|indexer)[_.]", Role.ATTENTION),
     )
 )

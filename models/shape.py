@@ -9,9 +9,9 @@ from models.errors import BadFile
 from models.gguf import Array, Header, TensorInfo
 from models.memory import Hyperparameters, LayerMemory, layer_memory
 from models.quants import TYPES
-from models.roles import OVERRIDES, Role, is_never_loaded, is_rope, place
+from models.roles import Role, is_never_loaded, is_rope, place
 
-__all__ = ["OVERRIDES", "LayerMemory", "ModelShape", "Role", "Tensor", "shape_of"]
+__all__ = ["LayerMemory", "ModelShape", "Role", "Tensor", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         expert_feed_forward=expert_width if experts else 0,
         tied_embeddings=tied,
         kv_same_type=numbers.is_mla,
-        tensors=tuple(_tensors(infos, numbers, tied=tied)),
+        tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=tied and arch not in known.OUTPUT_ON_HOST)),
         memory=layer_memory(numbers),
         memory_is_exact=arch not in known.FURTHER_CACHES,
     )
@@ -149,7 +149,7 @@ def _vocabulary(header: Header, numbers: Hyperparameters, infos: Iterable[Tensor
     return numbers.number("vocab_size") or next(embeddings, 0)
 
 
-def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, tied: bool) -> Iterable[Tensor]:
+def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, mirrors_embeddings: bool) -> Iterable[Tensor]:
     loaded = numbers.blocks
     if numbers.arch not in known.LOADS_PREDICTION:
         loaded -= numbers.prediction_blocks
@@ -162,6 +162,6 @@ def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, tied: boo
             bytes=info.bytes,
             type=TYPES[info.type].name,
             elements=info.elements,
-            mirrored=is_rope(info.name) or (tied and info.name == "token_embd.weight"),
+            mirrored=is_rope(info.name) or (mirrors_embeddings and info.name == "token_embd.weight"),
             unused=is_never_loaded(info.name) or (layer is not None and loaded <= layer < numbers.blocks),
         )

@@ -83,7 +83,7 @@ def metadata(geometry: Geometry, quant: str, tokenizer: str = "real") -> dict[st
         "general.type": Typed(STRING, "model"),
         "general.name": Typed(STRING, geometry.title),
     }
-    kv |= {f"{arch}.{key}": _typed(value) for key, value in geometry.settings.items()}
+    kv |= {f"{arch}.{key}": typed(value) for key, value in geometry.settings.items()}
     if tokenizer == "none":
         kv |= {f"{arch}.vocab_size": Typed(U32, geometry.vocabulary), "tokenizer.ggml.model": Typed(STRING, "none")}
     else:
@@ -143,7 +143,7 @@ def _split(kv: KV, table: Sequence[Entry], shards: int) -> Iterator[tuple[KV, Se
         yield ({**kv, **split} if number == 0 else split), table[first:last]
 
 
-def _typed(value: bool | int | float | str | Sequence[bool] | Sequence[int]) -> Typed:
+def typed(value: bool | int | float | str | Sequence[bool] | Sequence[int]) -> Typed:
     sample = value[0] if isinstance(value, list | tuple) else value
     match sample:
         case bool():
