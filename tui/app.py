@@ -12,9 +12,10 @@ from runner.events import Sampling
 from runner.plan import Wish
 from tui.actions import ACTIONS
 from tui.backend import Backend
-from tui.screens.chat import Chat, Settings
+from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start
+from tui.screens.talk import Settings
 from tui.theme import THEME
 
 
@@ -72,7 +73,7 @@ class LocalrunApp(App[None]):
                     break
                 name = ""
                 continue
-            settings = Settings(name, self._wish, self._sampling, self._system, self._clock, self._tick)
+            settings = Settings(name, self._wish, self._sampling, self._system, self._clock, self._tick, self._linger)
             name = await self.push_screen_wait(Chat(self._backend, self._shelf, session, settings))
         self.exit()
 

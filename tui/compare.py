@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
+from textual.content import Content
+
 from runner.events import Chunk, Loaded
-from runner.plan import Candidate
-from tui.text import gib, rate, seconds
+from runner.plan import Candidate, Plan
+from tui.text import gib, one_line, rate, seconds, visible
 
 _PARTS = ("weights", "kv", "compute")
 
 
 def memory_table(candidate: Candidate, loaded: Loaded) -> list[str]:
-    """Every device: planned and measured GiB of weights, KV and compute."""
-    lines = [f"{'GiB':<10}" + "".join(f"{name:>20}" for name in ("weights", "KV", "compute"))]
-    lines.append(f"{'':<10}" + f"{'planned   loaded':>20}" * 3)
+    """Every device: GiB of weights, KV and compute, as planned → as loaded."""
+    heads = ("weights", "KV", "compute")
+    lines = [f"{'GiB':<8}" + "".join(f"{head:>16}" for head in heads)]
     planned = {row.device: row for row in candidate.memory}
     for held in loaded.memory:
         row = planned.get(held.device)
-        cells = [f"{gib(getattr(row, part) if row else None):>11}{gib(getattr(held, part)):>9}" for part in _PARTS]
-        lines.append(f"{held.device:<10}" + "".join(cells))
+        cells = [f"{gib(getattr(row, part) if row else None)} → {gib(getattr(held, part))}" for part in _PARTS]
+        lines.append(f"{held.device:<8}" + "".join(f"{cell:>16}" for cell in cells))
     return lines
 
 
@@ -31,3 +33,21 @@ def speed_table(candidate: Candidate, last: Chunk | None) -> list[str]:
     lines = [f"{'tok/s':<10}{'predicted':>11}{'last turn':>11}"]
     lines += [f"{name:<10}{rate(promise):>11}{rate(measured):>11}" for name, promise, measured in rows]
     return [*lines, f"{'first token':<21}{seconds(last.ttft_s if last else None):>11}"]
+
+
+def welcome(plan: Plan, candidate: Candidate, loaded: Loaded) -> Content:
+    """What a chat shows before its first question."""
+    predicted = candidate.predicted
+    promise = f"It should write about {rate(predicted.decode_tps)} tokens a second." if predicted else ""
+    lines = [
+        Content.assemble(
+            (f"{one_line(plan.model.name)} {one_line(candidate.quant)}", "bold"),
+            f" is ready after {seconds(loaded.load_s)}.",
+        ),
+        Content(" ".join(visible(part) for part in (plan.why, promise) if part)),
+        Content(""),
+        *(Content.styled(line, "$quiet") for line in memory_table(candidate, loaded)),
+        Content(""),
+        Content.styled("F1 helps · / lists the commands · Esc stops an answer", "$quiet"),
+    ]
+    return Content("\n").join(lines)

@@ -1,5 +1,6 @@
 """Numbers and foreign text on their way to the screen: the last step, and the only one that formats. Pure."""
 
+import re
 import unicodedata
 
 GIB = 1 << 30
@@ -34,6 +35,11 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Foreign text as a single visible line."""
     return " ".join(visible(text).split())
+
+
+def hardware(name: str) -> str:
+    """A device's name without the words that every name has."""
+    return re.sub(r"\b(NVIDIA|GeForce|AMD|Intel|Processor|Graphics|CPU)\b|\((R|TM)\)", "", one_line(name)).strip()
 
 
 def gib(size: int | None) -> str:

@@ -25,7 +25,7 @@ THEME = Theme(
         "kv": "#b48ef5",
         "compute": "#e6b450",
         "other": "#8a94a3",
-        "free": "#3b4552",
+        "free": "#4a5666",
         "quiet": "#8a94a3",
         "device-0": "#4fd1b5",
         "device-1": "#6cb6ff",

@@ -1,6 +1,7 @@
 """The way to a loaded model: plan, choose, download, load; gone in a second when all is here."""
 
 import asyncio
+from collections import Counter
 from typing import ClassVar
 
 from textual import work
@@ -13,6 +14,7 @@ from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
 from runner.events import LoadProgress
+from runner.machine import Machine
 from runner.plan import Candidate, Plan, Verdict, Wish
 from tui import text
 from tui.backend import Backend, Session, Terms
@@ -212,9 +214,16 @@ def _head(name: str, plan: Plan | None) -> Content:
         f"{text.one_line(model.arch)} · {model.parameters / 1e9:.1f}B{experts} · {model.layers} layers · "
         f"trained to {text.context(model.context_trained)}"
     )
-    devices = [f"{text.one_line(device.name)} {text.gib(device.total)} GiB" for device in plan.machine.devices]
-    machine = " · ".join([*devices, f"{text.gib(plan.machine.ram_total)} GiB RAM"])
-    return styled(brand, title, "  ", (facts, "$quiet"), "\n", (machine, "$quiet"))
+    return styled(brand, title, "  ", (facts, "$quiet"), "\n", (_machine(plan.machine), "$quiet"))
+
+
+def _machine(machine: Machine) -> str:
+    """`2 × RTX 3090 24.0 GiB · 64.0 GiB RAM`."""
+    kinds = Counter((text.hardware(device.name), device.total) for device in machine.devices)
+    devices = [
+        f"{f'{count} × ' if count > 1 else ''}{name} {text.gib(total)} GiB" for (name, total), count in kinds.items()
+    ]
+    return " · ".join([*devices, text.hardware(machine.cpu_name), f"{text.gib(machine.ram_total)} GiB RAM"])
 
 
 def _can_run(candidate: Candidate) -> bool:

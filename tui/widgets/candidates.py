@@ -1,17 +1,25 @@
 """The planner's table: every candidate with what it needs and how fast it would be."""
 
+from typing import ClassVar
+
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from runner.plan import Candidate, Plan, Verdict
 from tui import text
 
-WHERE = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "does not fit"}
-_COLUMNS = ("", "quant", "where", "decode", "prefill", "context", "KV", "memory", "bits", "download")
+WHERE = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "too large"}
+_COLUMNS = ("", "quant", "where", "decode", "prefill", "context", "KV", "GiB", "download")
 
 
 class CandidateTable(DataTable[Text]):
-    """One row a candidate, best quality first; ● marks the planner's pick, ▶ what runs now."""
+    """One row a candidate, best quality first; ● marks the planner's pick, ▶ what runs now.
+
+    Speeds are tokens per second.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Take it")]
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
@@ -36,15 +44,14 @@ def _cells(candidate: Candidate, *, picked: bool, running: bool) -> list[Text]:
         mark,
         text.one_line(candidate.quant),
         WHERE[candidate.verdict],
-        f"{text.rate(predicted.decode_tps)} tok/s" if predicted else "–",
+        text.rate(predicted.decode_tps) if predicted else "–",
         text.rate(predicted.prefill_tps) if predicted else "–",
         text.context(placement.ctx) if placement else "–",
         placement.kv_type if placement else "–",
-        f"{text.gib(memory)} GiB" if candidate.memory else "–",
-        f"{candidate.bits_per_weight:.1f}",
+        text.gib(memory) if candidate.memory else "–",
         "is here" if candidate.download_bytes == 0 else text.file_size(candidate.download_bytes),
     ]
     style = "dim" if candidate.verdict is Verdict.NO else "bold" if picked else ""
     return [
-        Text(word, style, justify="right" if column in (3, 4, 5, 7, 8) else "left") for column, word in enumerate(words)
+        Text(word, style, justify="right" if column in (3, 4, 5, 7) else "left") for column, word in enumerate(words)
     ]

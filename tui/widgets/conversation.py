@@ -29,6 +29,15 @@ class ConversationView(VerticalScroll):
         self.folded = True
         self.turns: list[Question | Answer] = []
 
+    def welcome(self, words: Content) -> None:
+        """What stands there before anybody said something."""
+        shown = self.query(".welcome")
+        if shown:
+            shown.first(Static).update(words)
+        else:
+            self.mount(Static(words, classes="welcome"))
+        self.anchor()
+
     async def show(self, conversation: Conversation) -> None:
         """Draw a conversation from its beginning, or at least its end where it is long."""
         await self.remove_children()
@@ -60,6 +69,7 @@ class ConversationView(VerticalScroll):
 
     async def _add(self, widget: Question | Answer) -> None:
         self.turns.append(widget)
+        await self.query(".welcome").remove()
         await self.mount(widget)
         self.anchor()
 

@@ -43,7 +43,10 @@ def _reasons(plan: Plan, index: int) -> Content:
     candidate = plan.candidates[index]
     why = [plan.why] if index == plan.chosen and plan.why else []
     sentences = [*why, *candidate.reasons, _CONFIRMED[candidate.confirmed_by]]
-    title = (f"{visible(candidate.quant)} · {_files(candidate)}", "bold $primary")
+    title = (
+        f"{visible(candidate.quant)} · {candidate.bits_per_weight:.1f} bits · {_files(candidate)}",
+        "bold $primary",
+    )
     return Content("\n").join(
         [Content.assemble(title), *(Content.assemble(("› ", "$accent"), visible(line)) for line in sentences)]
     )

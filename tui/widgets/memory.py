@@ -9,7 +9,7 @@ from tui.meters import Meter, Part
 from tui.theme import PART_MARKS
 from tui.widgets.drawing import Drawing, flow, shares, spread, styled
 
-_ROOMY = 3
+_ROOMY = 2
 
 
 class MemoryBars(Drawing):
@@ -36,11 +36,10 @@ class MemoryBars(Drawing):
 
     def _device(self, meter: Meter, width: int) -> list[Content]:
         total = sum(self.counts.values())
-        layers = f"{self.counts.get(meter.device, 0)}/{total} layers" if total else ""
+        layers = f"  {self.counts.get(meter.device, 0)}/{total} layers" if total else ""
         used = styled((text.gib(meter.used), "bold"), f" of {text.gib(meter.total)} GiB")
-        name = styled((meter.device, "bold"), "  ", (text.one_line(meter.name), "$quiet"))
-        words = [styled(layers)] if layers else []
-        return [spread(name, used, width), bar(meter, width), *flow([*words, *_words(meter)], width)]
+        name = styled((meter.device, "bold"), layers, (f"  {text.hardware(meter.name)}", "$quiet"))
+        return [spread(name, used, width), bar(meter, width), *flow(_words(meter), width)]
 
 
 def bar(meter: Meter, width: int) -> Content:
@@ -53,11 +52,11 @@ def bar(meter: Meter, width: int) -> Content:
 
 def _words(meter: Meter) -> list[Content]:
     """The numbers, each beside the mark it has in the bar; then what the driver says."""
-    kv = text.gib(meter.parts[Part.KV_USED])
+    used, kv = meter.parts[Part.KV_USED], text.gib(meter.kv)
     other = text.gib(meter.parts[Part.OTHER]) if meter.other_known else text.NOT_KNOWN
     words = [
         _word(Part.WEIGHTS, f"weights {text.gib(meter.parts[Part.WEIGHTS])}"),
-        _word(Part.KV_USED, f"KV {kv} of {text.gib(meter.kv)}"),
+        _word(Part.KV_USED, f"KV {text.gib(used)} of {kv}") if used else _word(Part.KV_FREE, f"KV {kv}"),
         _word(Part.COMPUTE, f"compute {text.gib(meter.parts[Part.COMPUTE])}"),
         _word(Part.OTHER, f"other {other}"),
         _word(Part.FREE, f"free {text.gib(meter.parts[Part.FREE])}"),
@@ -67,7 +66,7 @@ def _words(meter: Meter) -> list[Content]:
         if sample.device != "CPU":
             busy += [text.degrees(sample.temperature), text.watts(sample.power)]
         known = [word for word in busy if word != text.NOT_KNOWN]
-        words.append(styled("busy ", " ".join(known) if known else text.NOT_KNOWN))
+        words.append(styled(("busy ", "$quiet"), " ".join(known) if known else text.NOT_KNOWN))
     return words
 
 

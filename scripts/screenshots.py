@@ -1,0 +1,231 @@
+"""Draw every screen into a folder as SVG, for the README: `python -m scripts.screenshots docs`.
+
+The engine is the tests' scripted one, so that the pictures show hardware which need not be here; its numbers are
+examples, not measurements.
+"""
+
+import asyncio
+import sys
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from models.errors import EngineError
+from models.weights import Progress
+from runner.events import LoadProgress, Sampling
+from runner.plan import Wish
+from tests.tui.fake import FakeBackend, turn
+from tui.app import LocalrunApp
+from tui.screens.chat import Chat
+
+ANSWER = """A **GGUF** file holds a model's weights and everything needed to run them:
+
+- the *header*: architecture, tokenizer, chat template
+- the *tensor table*: name, shape, type and place of every tensor
+- the tensors themselves, usually quantized
+
+```python
+from gguf import GGUFReader
+
+reader = GGUFReader("model.gguf")
+print(len(reader.tensors), "tensors")
+```
+
+Only the first kilobytes have to be read to know what it needs."""
+THOUGHT = "They ask about a file format. I should say what is in it and show how to look inside."
+QUESTION = "What is a GGUF file?"
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when somebody says so."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        """The time now."""
+        return self.seconds
+
+
+@dataclass
+class Scene:
+    """One picture: a model, a terminal size, and what is done before it is taken."""
+
+    name: str
+    model: str | None
+    act: Callable[[Pilot[None], FakeBackend, Clock], Awaitable[None]]
+    size: tuple[int, int] = (120, 40)
+    ask: bool = False
+    backend: Callable[[Path], FakeBackend] = field(default=FakeBackend)
+
+
+def words(text: str) -> list[str]:
+    """A text in pieces as long as tokens."""
+    return [text[place : place + 4] for place in range(0, len(text), 4)]
+
+
+async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(500):
+        if happened():
+            break
+        await pilot.pause(0.01)
+    await pilot.pause()
+
+
+async def chatting(pilot: Pilot[None]) -> Chat:
+    """The chat, once it is there."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, Chat))
+    screen = pilot.app.screen
+    assert isinstance(screen, Chat)
+    return screen
+
+
+async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share: float = 1.0) -> None:
+    """Ask, and let the answer come as far as `share`, with a tick for every few tokens."""
+    chat = await chatting(pilot)
+    script = turn(words(ANSWER), prompt=412, tps=17.0, reasoning=words(THOUGHT))
+    gate = threading.Semaphore(0)
+    backend.sessions[-1].gate = gate
+    backend.sessions[-1].script = [script]
+    await pilot.press(*QUESTION, "enter")
+    for step in range(int(len(script) * share)):
+        gate.release()
+        if step % 8 == 7:
+            clock.seconds += 8 / (17.0 + 1.6 * ((step * 7) % 11 - 5) / 5)
+            await pilot.pause(0.06)
+            chat.tick()
+    await pilot.pause(0.15)
+    chat.tick()
+    await pilot.pause(0.1)
+
+
+async def nothing(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """Only wait until all is drawn."""
+    await pilot.pause(0.3)
+
+
+async def answered(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """One whole answer."""
+    await talk(pilot, backend, clock)
+    await pilot.pause(0.2)
+
+
+async def streaming(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """An answer that is still coming."""
+    await talk(pilot, backend, clock, share=0.8)
+
+
+async def welcome(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """A chat before the first question."""
+    await chatting(pilot)
+    await pilot.pause(0.2)
+
+
+async def planning(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """The plan, with a longer context to look at."""
+    await talk(pilot, backend, clock)
+    await pilot.press("f2")
+    await pilot.pause(0.2)
+    await pilot.press("right")
+    await pilot.pause(0.2)
+
+
+async def helping(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """The help."""
+    await chatting(pilot)
+    await pilot.press("f1")
+    await pilot.pause(0.2)
+
+
+async def full(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """A message that would not fit the context."""
+    await talk(pilot, backend, clock)
+    chat = await chatting(pilot)
+    chat.query_one("#composer").put("word " * 6600)  # type: ignore[attr-defined]
+    await pilot.press("enter")
+    await pilot.pause(0.3)
+
+
+async def failed(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """An engine that died."""
+    await chatting(pilot)
+    backend.sessions[-1].script = [EngineError("The engine ended unexpectedly (signal 9, out of memory?).")]
+    await pilot.press(*QUESTION, "enter")
+    await pilot.pause(0.3)
+
+
+async def panel(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """The panel in the conversation's place."""
+    await talk(pilot, backend, clock)
+    await pilot.press("f4")
+    await pilot.pause(0.2)
+
+
+def coming(folder: Path) -> FakeBackend:
+    """A download that is half done."""
+    rows = [(16_000_000_000, 16_000_000_000, None), (9_300_000_000, 16_000_000_000, 58e6), (0, 10_520_000_000, None)]
+    shards = [
+        Progress(f"Llama-3.3-70B-Instruct-Q4_K_M-0000{n}-of-00003.gguf", done, total, rate)
+        for n, (done, total, rate) in enumerate(rows, 1)
+    ]
+    return FakeBackend(folder, downloads=[*shards], hold_download=threading.Event())
+
+
+def loading(folder: Path) -> FakeBackend:
+    """A load that is half done."""
+    return FakeBackend(folder, loads=[LoadProgress(0.62)], hold_load=threading.Event())
+
+
+SCENES = (
+    Scene("picker", None, nothing),
+    Scene("start", "llama-3.3-70b", nothing, ask=True),
+    Scene("download", "llama-3.3-70b", nothing, backend=coming),
+    Scene("load", "mixtral-8x22b", nothing, backend=loading),
+    Scene("welcome", "llama-3.3-70b", welcome),
+    Scene("chat", "llama-3.3-70b", streaming),
+    Scene("experts", "mixtral-8x22b", answered),
+    Scene("laptop", "smollm2-135m", answered),
+    Scene("plan", "llama-3.3-70b", planning),
+    Scene("full", "smollm2-135m", full),
+    Scene("failed", "smollm2-135m", failed),
+    Scene("help", "smollm2-135m", helping),
+    Scene("small-start", "llama-3.3-70b", nothing, (80, 24), ask=True),
+    Scene("small-chat", "llama-3.3-70b", streaming, (80, 24)),
+    Scene("small-panel", "llama-3.3-70b", panel, (80, 24)),
+    Scene("small-plan", "llama-3.3-70b", planning, (80, 24)),
+    Scene("small-full", "smollm2-135m", full, (80, 24)),
+    Scene("small-help", "smollm2-135m", helping, (80, 24)),
+    Scene("small-picker", None, nothing, (80, 24)),
+)
+
+
+async def draw(scene: Scene, target: Path) -> None:
+    """Play one scene and keep its last picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        backend, clock = scene.backend(Path(folder)), Clock()
+        app = LocalrunApp(
+            backend, scene.model, Wish(), Sampling(), None, ask=scene.ask, clock=clock, tick=None, linger=0.0
+        )
+        async with app.run_test(size=scene.size) as pilot:
+            await scene.act(pilot, backend, clock)
+            # Renderers outside the browser need to be told that spaces count.
+            svg = app.export_screenshot().replace("<text ", '<text xml:space="preserve" ')
+            (target / f"{scene.name}.svg").write_text(svg, encoding="utf-8")
+
+
+def main() -> None:
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = set(sys.argv[2:])
+    for scene in SCENES:
+        if not wanted or scene.name in wanted:
+            asyncio.run(draw(scene, target))
+
+
+if __name__ == "__main__":
+    main()
