@@ -35,6 +35,7 @@ def main() -> int:
     asked = [word for word in (arguments.backend, arguments.method) if word]
     fresh = not STAMP.exists()
     words = asked or ([] if fresh else STAMP.read_text().split())
+    LOG.unlink(missing_ok=True)
     backend = next((BACKENDS[word] for word in words if word in BACKENDS), None)
     method = next((Method(word) for word in words if word in list(Method)), None)
     decision = decide(detect(), backend, method)
@@ -52,7 +53,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/setup", description="Make .venv fit this machine.")
-    parser.add_argument("--backend", choices=BACKENDS, help="instead of the one that fits this machine")
+    parser.add_argument("--backend", choices=["auto", *BACKENDS], help="instead of the one that fits this machine")
     parser.add_argument("--method", choices=list(Method), help="compile here, or take a prebuilt wheel")
     parser.add_argument("--if-needed", action="store_true", help="nothing, silently, if all is there")
     return parser.parse_args()
@@ -64,6 +65,8 @@ def _explain(decision: Decision, traps: bool) -> None:
         _say(f"  {sentence}")
     for lack in decision.lacks:
         _say(f"  {lack.what}" + (f" -> {lack.fix}" if lack.fix else ""))
+    if decision.method is Method.SOURCE:
+        _say("  Compiling takes some minutes, once.")
 
 
 def _installed(decision: Decision, last_resort: bool) -> bool:
@@ -79,7 +82,7 @@ def _installed(decision: Decision, last_resort: bool) -> bool:
 def _run(commands: Sequence[Sequence[str]]) -> bool:
     """Run uv with its progress on stderr and all it says in the log; show the log's end if it fails."""
     started = time.monotonic()
-    with LOG.open("w+") as log:
+    with LOG.open("a+") as log:
         for command in commands:
             process = subprocess.Popen(
                 [*command, "--verbose", "--color", "never"],
@@ -137,4 +140,8 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        _say("interrupted; what is done so far is kept")
+        sys.exit(130)
