@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from models.errors import LocalrunError
 from runner.events import Chunk, ComponentBytes, Loaded
@@ -139,6 +139,45 @@ def answer_json(
         "memory": planned_and_measured(candidate.memory, loaded.memory),
         "seed": last.seed,
         "notes": list(loaded.notes),
+    }
+
+
+class Benchmark(Protocol):
+    """What a benchmark measured (runner.bench.Measured)."""
+
+    @property
+    def decode_tps(self) -> float:
+        """Median."""
+
+    @property
+    def decode_range(self) -> tuple[float, float]:
+        """Least and most."""
+
+    @property
+    def prefill_tps(self) -> float:
+        """Median."""
+
+    @property
+    def prefill_range(self) -> tuple[float, float]:
+        """Least and most."""
+
+    @property
+    def ttft_s(self) -> float:
+        """Median."""
+
+
+def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: int) -> Json:
+    """`bench --json`."""
+    return {
+        "decode_tps": round(measured.decode_tps, 2),
+        "decode_tps_range": [round(value, 2) for value in measured.decode_range],
+        "prefill_tps": round(measured.prefill_tps, 1),
+        "prefill_tps_range": [round(value, 1) for value in measured.prefill_range],
+        "ttft_s": round(measured.ttft_s, 4),
+        "load_s": round(loaded.load_s, 3),
+        "predicted": predicted_json(candidate.predicted),
+        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "runs": runs,
     }
 
 

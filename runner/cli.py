@@ -1,0 +1,108 @@
+"""The command line's commands: understand, do, report, and end with the right code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from models.errors import ExitCode, LocalrunError, UsageError
+from runner.options import Options, load_config, parse
+from runner.output import Output
+from runner.paths import paths
+
+Screen = Callable[[Options], ExitCode]
+
+
+def main(argv: Sequence[str], open_screen: Screen) -> int:
+    """Run one command. `open_screen` opens the TUI; only the caller knows it."""
+    output = Output()
+    options: Options | None = None
+    try:
+        options = parse(argv, os.environ, load_config(paths().config_file))
+        code = _run(options, output, open_screen)
+    except LocalrunError as error:
+        code = _fail(error, options, output)
+    except KeyboardInterrupt:
+        output.error("interrupted.")
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _die_of_a_closed_pipe()
+    return _flushed(code)
+
+
+def _fail(error: LocalrunError, options: Options | None, output: Output) -> ExitCode:
+    from runner.report import error_json
+
+    if options is not None and options.json and options.command != "run":
+        output.json(error_json(error))
+    output.error(str(error))
+    return error.exit_code
+
+
+def _flushed(code: ExitCode) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _die_of_a_closed_pipe()
+    except OSError as error:
+        Output().error(f"The answer could not be written: {error.strerror}.")
+        return ExitCode.ENGINE
+    return code
+
+
+def _die_of_a_closed_pipe() -> int:
+    """Nobody reads any more: end as every other filter does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    return ExitCode.ENGINE
+
+
+def _run(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+    if options.command != "run":
+        from runner.commands import COMMANDS
+
+        return COMMANDS[options.command](options, output)
+    return _run_model(options, output, open_screen)
+
+
+def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+    from runner.headless import prompt_of, stdin_text
+
+    _check(options)
+    terminal = output.out_is_terminal and sys.stdin is not None and sys.stdin.isatty()
+    prompt = prompt_of(options, stdin_text(options) if options.batch is None and not options.plain else None)
+    if options.model is None and (prompt is not None or not terminal):
+        raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
+    if prompt is None and not options.plain and options.batch is None:
+        if not terminal:
+            raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
+        return open_screen(options)
+    return _without_screen(options, output, prompt)
+
+
+def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
+    from runner import headless
+    from runner.backend import Backend
+
+    backend = Backend(note=output.note)
+    try:
+        if options.batch is not None:
+            return headless.batch(backend, options, output)
+        if options.plain and prompt is None:
+            return headless.chat(backend, options, output)
+        return headless.answer(backend, options, output, prompt or "")
+    finally:
+        backend.close()
+
+
+def _check(options: Options) -> None:
+    """Flags that contradict each other."""
+    if options.json and options.jsonl:
+        raise UsageError("--json and --jsonl exclude each other.")
+    if (options.batch is None) != (options.out is None):
+        raise UsageError("--batch IN and --out OUT belong together.")
+    if options.batch is not None and options.prompt is not None:
+        raise UsageError("--batch and --prompt exclude each other.")

@@ -1,0 +1,96 @@
+"""A plan as a table of eighty columns. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from models.describe import quality_word
+from models.quants import quality
+from runner.plan import Candidate, MemoryRow, Plan, Verdict
+from runner.reasons import tokens
+from runner.units import gib
+
+WIDTH = 80
+_BAR = 6
+_WHERE = 31
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Head, one line per candidate, then what it all means."""
+    yield from _wrapped(_machine(plan))
+    yield ""
+    yield f"  {'quant':<11} {'size':>9}  {'where':<{_WHERE}} {'context':>7} {'tok/s':>6}  quality"
+    for index, candidate in enumerate(plan.candidates):
+        yield _line(candidate, index == plan.chosen)
+    yield ""
+    yield from _wrapped(plan.why)
+    for sentence in (*_why_not(plan), *_reasons(plan)):
+        yield from _wrapped(sentence)
+
+
+def _machine(plan: Plan) -> str:
+    model, machine = plan.model, plan.machine
+    size = f"{model.parameters / 1e9:.3g}B parameters, {model.layers} layers"
+    experts = f", {model.experts_used} of {model.experts} experts a token" if model.experts else ""
+    trained = f", trained to {tokens(model.context_trained)}"
+    devices = [f"{device.id} {device.name} ({gib(device.free)} free)" for device in machine.devices]
+    host = f"{gib(machine.ram_available)} of RAM"
+    return f"{model.name}: {size}{experts}{trained}. On {', '.join([*devices, host])}."
+
+
+def _line(candidate: Candidate, chosen: bool) -> str:
+    mark = ">" if chosen else " "
+    size = gib(candidate.file_bytes)
+    word = quality_word(quality(candidate.quant, candidate.bits_per_weight).loss)
+    ctx = tokens(candidate.placement.ctx) if candidate.placement and candidate.verdict is not Verdict.NO else ""
+    speed = _speed(candidate)
+    return f"{mark} {candidate.quant:<11} {size:>9}  {_where(candidate):<{_WHERE}} {ctx:>7} {speed:>6}  {word}".rstrip()
+
+
+def _speed(candidate: Candidate) -> str:
+    if candidate.predicted is None:
+        return ""
+    tps = candidate.predicted.decode_tps
+    return f"{tps:.1f}" if tps < 100 else f"{tps:.0f}"
+
+
+def _where(candidate: Candidate) -> str:
+    """A bar per device: how full it gets; a single block each where there are many."""
+    if candidate.verdict is Verdict.NO:
+        return "does not fit"
+    used = [row for row in candidate.memory if row.device != "CPU"]
+    host = candidate.memory[-1]
+    if len(used) > 2:
+        blocks = "".join(_EIGHTHS[round(8 * _share(row))] for row in used)
+        return f"{len(used)} GPUs {blocks}  RAM {_bar(host)}"
+    if not used:
+        return f"CPU {_bar(host)}"
+    width = max(2, (_WHERE - 4 - _BAR) // len(used) - 9) if len(used) == 2 else _BAR
+    bars = "  ".join(f"{row.device} {_bar(row, min(width, _BAR))}" for row in used)
+    return f"{bars}  RAM {_bar(host, min(width, _BAR))}"
+
+
+def _share(row: MemoryRow) -> float:
+    return min(1.0, max(0.0, row.total / row.free)) if row.free > 0 else 1.0
+
+
+def _bar(row: MemoryRow, width: int = _BAR) -> str:
+    full, part = divmod(round(8 * width * _share(row)), 8)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width, "·")[:width]
+
+
+def _why_not(plan: Plan) -> Iterator[str]:
+    """The first reason of each candidate that does not run; one sentence stands for several alike."""
+    refused = [candidate for candidate in plan.candidates if candidate.verdict is Verdict.NO and candidate.reasons]
+    for candidate in refused if plan.chosen is not None else ():
+        yield f"{candidate.quant}: {candidate.reasons[0]}"
+
+
+def _reasons(plan: Plan) -> tuple[str, ...]:
+    return plan.candidates[plan.chosen].reasons if plan.chosen is not None else ()
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
