@@ -87,6 +87,16 @@ def model_of(name: str) -> str:
     return stem.strip("-_. ")
 
 
+def shard_names(name: str) -> tuple[str, ...]:
+    """The names of all shards of the set that this one belongs to, in order; empty if it is no shard's name."""
+    match = _SHARD.fullmatch(name)
+    if match is None:
+        return ()
+    numbers = range(1, int(match["count"]) + 1)
+    ending = name[match.end("count") :]
+    return tuple(f"{match['stem']}-{number:05d}-of-{match['count']}{ending}" for number in numbers)
+
+
 def group(files: Iterable[WeightFile]) -> Grouping:
     """Sort the files of one repository or folder into sets; a set is one file, or all its shards in order."""
     by_kind: dict[FileKind, list[WeightFile]] = defaultdict(list)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.candidates import ReadSet, candidates
+from models.candidates import ReadSet
 from models.errors import BadFile, LocalrunError
 from models.gguf import Header, Reader, read_header
 from models.header_cache import HeaderCache, Tokenizer, tokenizer_of
@@ -33,7 +33,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The candidates with their headers; `notes` say what was left out and why, and which labels are wrong.
+    """The sets with their headers, for `candidates`; `notes` say what was left out and why.
 
     `fetched_bytes` came over the network, in `requests` of ours.
     """
@@ -54,8 +54,8 @@ def read_headers(
 ) -> Reading:
     """Read the headers of all files, local ones from disk, others from the Hub or the header cache at `cache`.
 
-    Sets that cannot be read, or are another model than most, become notes; only when none can be read, the first
-    failure is raised. `note` is told when the Hub makes us wait.
+    A set that cannot be read becomes a note; only when none can, the first failure is raised. `note` is told when
+    the Hub makes us wait.
     """
     ranges = Ranges(endpoint, patience, note)
     outcomes = _outcomes([file for one in sets for file in one.files], _Headers(HeaderCache(cache), ranges))
@@ -73,8 +73,7 @@ def read_headers(
             notes.append(f"Left out: {one.files[0].name}: {error}")
     if failures and not found:
         raise failures[0]
-    one_model, remarks = candidates(found)
-    return Reading(one_model, (*notes, *remarks), ranges.fetched, ranges.requests)
+    return Reading(tuple(found), tuple(notes), ranges.fetched, ranges.requests)
 
 
 def _outcomes(files: list[WeightFile], headers: "_Headers") -> dict[WeightFile, Header | LocalrunError]:

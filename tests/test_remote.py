@@ -1,5 +1,6 @@
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -275,6 +276,20 @@ def test_silence_ends(hub: Hub, cache: Path) -> None:
     assert len(hub.seen("/org/*/resolve/*")) < 3 * len(sets)  # the later files are not tried again and again
 
 
+def test_an_interrupt_ends_every_thread(hub: Hub, cache: Path) -> None:
+    sets = sets_of(hub)
+    hub.order(Fault("status", path="*.gguf", status=503, times=None))
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        read_headers(sets, cache, endpoint=hub.endpoint, patience=replace(QUICK, first_wait=60), note=interrupt)
+    assert threading.active_count() <= before + len(hub.requests)  # the server's own threads
+    assert len(hub.seen("/org/*/resolve/*")) <= len(sets)
+
+
 def test_a_gated_repository_is_one_sentence(hub: Hub, cache: Path) -> None:
     sets = sets_of(hub)
     hub.order(Fault("gated", path="*.gguf", times=None))
@@ -317,15 +332,6 @@ def test_a_listing_that_lies_about_a_size_is_not_believed(hub: Hub, cache: Path)
     reading = read(hub, cache, (*others, liar))
     assert len(reading.sets) == len(QUANTS) - 1
     assert "the Hub lists" in reading.notes[0]
-
-
-def test_another_model_in_the_repository_is_left_out(hub: Hub, cache: Path) -> None:
-    make_headers.make("mistral-small-24b", "Q4_K_M", folder(hub), tokenizer="none")
-    reading = read(hub, cache)
-    assert_true(reading, folder(hub))
-    assert len(reading.sets) == len(QUANTS)
-    (note,) = reading.notes
-    assert "another model (llama, 40 layers)" in note
 
 
 def test_two_tokenizers_in_one_repository(hub: Hub, cache: Path) -> None:

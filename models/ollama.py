@@ -1,0 +1,114 @@
+"""Weights that Ollama keeps: manifests that name layers, and blobs by digest. Edge: its folder, read only.
+
+Two trees of manifests exist, `manifests-v2` since Ollama 0.40 and `manifests` before, in which a file
+HOST/NAMESPACE/NAME/TAG lists the layers; the layer of type `…image.model` is the GGUF file. A manifest of the new
+tree may be a list of manifests, one per runner, which are blobs themselves.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from models.errors import BadFile
+from models.files import label_of
+from models.weights import Offer, WeightFile, WeightSet
+
+TREES = ("manifests-v2", "manifests")
+_HOSTS = ("registry.ollama.ai", "ollama.com")  # both are Ollama's own, and go without saying
+_LAYER = "application/vnd.ollama.image."
+_RUNNERS = ("llamacpp", "ggml")  # those whose weights are GGUF, the preferred first
+_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+_LARGEST_MANIFEST = 1 << 20
+
+
+def full_name(name: str) -> str:
+    """`NAME[:TAG]` with its tag."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def ollama_offers(root: Path, origin: str) -> Iterator[Offer]:
+    """One offer per model and tag, `ollama:NAME:TAG`; without sets, and with a note, where it cannot be used."""
+    manifests: dict[str, list[Path]] = {}
+    for tree in TREES:
+        for path in sorted((root / tree).glob("*/*/*/*")):
+            if not any(part.startswith(".") for part in path.relative_to(root / tree).parts):
+                manifests.setdefault(_name(path), []).append(path)
+    for name, paths in sorted(manifests.items()):
+        yield _offer(root, name, paths, origin)
+
+
+def _name(manifest: Path) -> str:
+    host, namespace, name, tag = (unquote(part) for part in manifest.parts[-4:])
+    place = "" if host in _HOSTS else f"{host}/"
+    owner = "" if not place and namespace == "library" else f"{namespace}/"
+    return f"{place}{owner}{name}:{tag}"
+
+
+def _offer(root: Path, name: str, manifests: list[Path], origin: str) -> Offer:
+    problem = ""
+    for path in manifests:  # the old tree where the new one is broken
+        try:
+            file, notes = _weights(root, name, _manifest(root, path))
+        except BadFile as error:
+            problem = problem or f"ollama:{name} is left out: {error}."
+        else:
+            label = label_of(name.rpartition(":")[2])
+            return Offer(f"ollama:{name}", origin, (WeightSet(label, (file,)),), notes=notes)
+    return Offer(f"ollama:{name}", origin, (), notes=(problem,))
+
+
+def _manifest(root: Path, path: Path) -> dict[str, Any]:
+    """The manifest in a file, or the one for llama.cpp in a list of them."""
+    content = _json(path)
+    if not isinstance(children := content.get("manifests"), list):
+        return content
+    by_runner = {child.get("runner"): child.get("digest") for child in children if isinstance(child, dict)}
+    for runner in _RUNNERS:
+        if runner in by_runner:
+            return _json(_blob(root, by_runner[runner])[0])
+    raise BadFile("it has no GGUF weights")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_LARGEST_MANIFEST))
+    except FileNotFoundError:
+        raise BadFile("its manifest points to nothing") from None
+    except OSError as error:
+        raise BadFile(f"its manifest cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise BadFile("its manifest is damaged")
+    return content
+
+
+def _weights(root: Path, name: str, manifest: dict[str, Any]) -> tuple[WeightFile, tuple[str, ...]]:
+    layers = manifest.get("layers")
+    layers = [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    models = [layer for layer in layers if layer.get("mediaType") == f"{_LAYER}model"]
+    if len(models) != 1:
+        raise BadFile("it is made of several files" if models else "it has no GGUF weights")
+    path, sha256 = _blob(root, models[0].get("digest"))
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise BadFile("its weights are not there") from None
+    except OSError as error:
+        raise BadFile(f"its weights cannot be read: {error.strerror}") from error
+    if size != models[0].get("size", size):
+        raise BadFile(f"its weights have {size} bytes instead of {models[0]['size']}")
+    is_adapted = any(layer.get("mediaType") == f"{_LAYER}adapter" for layer in layers)
+    notes = (f"ollama:{name} comes with a LoRA adapter, which is not applied.",) if is_adapted else ()
+    return WeightFile(name, size, path, sha256=sha256), notes
+
+
+def _blob(root: Path, digest: object) -> tuple[Path, str]:
+    match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
+    if match is None:
+        raise BadFile("its manifest is damaged")
+    return root / "blobs" / f"sha256-{match[1]}", match[1]

@@ -1,0 +1,59 @@
+"""Where the programs on this machine keep weights, from environment and system. Pure.
+
+Sources: huggingface_hub/constants.py; llama.cpp's common/hf-cache.cpp and fs_get_cache_directory; Ollama's envconfig;
+LM Studio's documentation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders that may or may not exist. `hubs` have the layout of the Hugging Face cache, each with its origin."""
+
+    hubs: tuple[tuple[Path, str], ...]
+    flat: tuple[Path, ...]
+    ollama: tuple[Path, ...]
+    lmstudio: tuple[Path, ...]
+
+
+def places(environ: Mapping[str, str], home: Path, system: str) -> Places:
+    """The folders of one user; `system` is Python's sys.platform."""
+    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache").expanduser()
+    huggingface = _hub_cache(environ, cache)
+    own = [Path(environ["LLAMA_CACHE"])] if environ.get("LLAMA_CACHE") else []
+    hubs = {huggingface: "huggingface"} | {path: "llama.cpp" for path in own if path != huggingface}
+    return Places(
+        hubs=tuple(hubs.items()),
+        flat=tuple(own or [_llama_cpp(environ, home, cache, system)]),
+        ollama=_ollama(environ, home, system),
+        lmstudio=(home / ".lmstudio", home / ".cache" / "lm-studio"),
+    )
+
+
+def _hub_cache(environ: Mapping[str, str], cache: Path) -> Path:
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environ.get(name):
+            return Path(environ[name]).expanduser()
+    base = Path(environ["HF_HOME"]).expanduser() if environ.get("HF_HOME") else cache / "huggingface"
+    return base / "hub"
+
+
+def _llama_cpp(environ: Mapping[str, str], home: Path, cache: Path, system: str) -> Path:
+    match system:
+        case "darwin":
+            return home / "Library" / "Caches" / "llama.cpp"
+        case "win32":
+            return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "llama.cpp"
+        case _:
+            return cache / "llama.cpp"
+
+
+def _ollama(environ: Mapping[str, str], home: Path, system: str) -> tuple[Path, ...]:
+    if environ.get("OLLAMA_MODELS"):
+        return (Path(environ["OLLAMA_MODELS"]).expanduser(),)
+    own = home / ".ollama" / "models"
+    # The service that Ollama's installer sets up on Linux has a home of its own.
+    return (own, Path("/usr/share/ollama/.ollama/models")) if system == "linux" else (own,)
