@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -70,7 +71,7 @@ def words(text: str) -> list[str]:
 
 async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    for _ in range(500):
+    for _ in range(50):
         if happened():
             break
         await pilot.pause(0.01)
@@ -85,6 +86,11 @@ async def chatting(pilot: Pilot[None]) -> Chat:
     return screen
 
 
+def noted(chat: Chat, words: str) -> bool:
+    """Whether the line below the answer begins with `words`."""
+    return any(str(line.render()).startswith(words) for line in chat.query(".note"))
+
+
 async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share: float = 1.0) -> None:
     """Ask, and let the answer come as far as `share`, with a tick for every few tokens."""
     chat = await chatting(pilot)
@@ -97,7 +103,8 @@ async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share:
         gate.release()
         if step % 8 == 7:
             clock.seconds += 8 / (17.0 + 1.6 * ((step * 7) % 11 - 5) / 5)
-            await pilot.pause(0.06)
+            shown = f"{script[step].completion_tokens} tokens"
+            await until(pilot, partial(noted, chat, shown))
             chat.tick()
     await pilot.pause(0.15)
     chat.tick()

@@ -26,20 +26,18 @@ class Action:
 
 ACTIONS = (
     Action("help", "Help", "Keys and commands", "f1", "question_mark", "help"),
-    Action("plan", "Plan", "Context, KV type, quantization: see the effect, apply", "f2", "p", "plan"),
+    Action("plan", "Plan", "Change context, KV type, quantization", "f2", "p", "plan"),
     Action("load", "Conversations", "Go on with an earlier conversation", "f3", "o", "load"),
-    Action("panel", "Panel", "Memory and speed beside the conversation", "f4", "m"),
+    Action("panel", "Panel", "Show or hide memory and speed", "f4", "m"),
     Action("regenerate", "Regenerate", "Answer the last question again", "ctrl+r", "r", "regen"),
     Action("go_on", "Continue", "Go on with the last answer", "ctrl+g", "c", "continue"),
-    Action("edit", "Edit", "Take the last question back and change it", "ctrl+b", "e", "edit"),
+    Action("edit", "Edit", "Change the last question", "ctrl+b", "e", "edit"),
     Action("copy", "Copy", "Copy the last answer", "ctrl+y", "y", "copy"),
     Action("think", "Thinking", "Fold or unfold the thinking", "ctrl+t", "t", "think"),
-    Action("clear", "New chat", "Begin anew; this conversation is kept", "ctrl+n", "n", "clear"),
-    Action(
-        "system", "System prompt", "Show, set or (with -) remove the system prompt", slash="system", argument="TEXT"
-    ),
+    Action("clear", "New chat", "Begin anew; this one is kept", "ctrl+n", "n", "clear"),
+    Action("system", "System prompt", "Set it; - removes it", slash="system", argument="TEXT"),
     Action("set", "Sampling", "Show or set the sampling", slash="set", argument="NAME VALUE"),
-    Action("save", "Rename", "Give the conversation a name; it is kept anyway", slash="save", argument="NAME"),
+    Action("save", "Rename", "Name the conversation", slash="save", argument="NAME"),
     Action("export", "Export", "Write the conversation as Markdown", letter="x", slash="export", argument="FILE"),
     Action("stats", "Statistics", "Planned against measured", letter="s", slash="stats"),
     Action("model", "Model", "Run another model", slash="model", argument="NAME"),

@@ -44,7 +44,6 @@ class Picker(Screen[str | None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one(DataTable).display = False
         self._look()
 
     @work
@@ -63,7 +62,6 @@ class Picker(Screen[str | None]):
         table.add_columns("model", "quant", "size", "where", "speed", "")
         for choice in self._choices:
             table.add_row(*_cells(choice))
-        table.display = bool(self._choices)
         (table if self._choices else self.query_one(Input)).focus()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
@@ -78,7 +76,7 @@ class Picker(Screen[str | None]):
     def action_name(self) -> None:
         """Write a name, or go back to the table."""
         table, line = self.query_one(DataTable), self.query_one(Input)
-        (table if line.has_focus and table.display else line).focus()
+        (table if line.has_focus and self._choices else line).focus()
 
     def action_leave(self) -> None:
         """Leave without a model."""

@@ -174,7 +174,9 @@ def _effect(running: Candidate | None, candidate: Candidate) -> str:
     if candidate.verdict is Verdict.NO and candidate.placement is None:
         return " ".join(("This one does not fit.", *candidate.reasons[:1]))
     now = f"now   {_words(running)}\n" if running else ""
-    return f"{now}then  {_words(candidate)}"
+    here = not candidate.download_bytes or (running is not None and running.files == candidate.files)
+    download = "" if here else f" · {text.file_size(candidate.download_bytes)} to download"
+    return f"{now}then  {_words(candidate)}{download}"
 
 
 def _words(candidate: Candidate) -> str:
@@ -185,6 +187,4 @@ def _words(candidate: Candidate) -> str:
     if predicted:
         words.append(f"{text.rate(predicted.decode_tps)} tok/s")
     words.append(f"{text.gib(sum(row.total for row in candidate.memory))} GiB")
-    if candidate.download_bytes:
-        words.append(f"{text.file_size(candidate.download_bytes)} to download")
     return " · ".join(words)

@@ -73,11 +73,12 @@ class Strip(Drawing):
         head = styled(
             (text.rate(speed.decode_tps), "bold"),
             f"{predicted} tok/s",
-            ("  ctx ", "$quiet"),
+            ("  ", "$quiet"),
             f"{speed.context_used:,}/{text.context(speed.context)}",
         )
-        room = max(4, (width - head.cell_length) // max(1, len(self.meters)) - 18)
-        for meter in self.meters:
-            numbers = f" {text.gib(meter.used)}/{text.gib(meter.total)}G"
-            head = head + styled((f"  {meter.device} ", "$quiet")) + bar(meter, min(12, room)) + numbers
+        numbers = [f" {text.gib(meter.used)}/{meter.total / text.GIB:.0f}G" for meter in self.meters]
+        taken = sum(len(number) + len(meter.device) + 3 for number, meter in zip(numbers, self.meters, strict=True))
+        room = (width - head.cell_length - taken) // max(1, len(self.meters))
+        for number, meter in zip(numbers, self.meters, strict=True):
+            head = head + styled((f"  {meter.device} ", "$quiet")) + bar(meter, max(3, min(16, room))) + number
         return [head]
