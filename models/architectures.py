@@ -40,6 +40,8 @@ WITHOUT_MEMORY = ENCODERS | _names("gemma-embedding dream llada llada-moe rnd1")
 
 RWKV = _names("rwkv6 rwkv6qwen2 rwkv7 arwkv7")
 RECURRENT = RWKV | _names("mamba mamba2")
+# Every layer has attention and a recurrent state.
+BOTH_IN_ONE = _names("falcon-h1")
 # Recurrent where a layer has no KV heads.
 HYBRID_BY_HEADS = _names(
     "jamba plamo2 granitehybrid lfm2 lfm2moe nemotron_h nemotron_h_moe kimi-linear bailingmoe3 kimi-k3 glm5-next"

@@ -5,6 +5,7 @@ Source: LLM_TENSOR_NAMES and LLM_TENSOR_INFOS of llama-arch.cpp, `llama_model_lo
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Role(StrEnum):
@@ -20,7 +21,7 @@ class Role(StrEnum):
     OTHER = "other"
 
 
-_BLOCK = re.compile(r"(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d+)\.(?=(.+))")
+_BLOCK = re.compile(r"(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d+)(\..+)")
 _ROLES = tuple(
     (re.compile(pattern), role)
     for pattern, role in (
@@ -51,7 +52,7 @@ _UNUSED = re.compile(r"\.cross_attn_rel_b\.|^masked_embd_")
 def place(name: str, arch: str, layers: int) -> tuple[Role, int | None]:
     """The role and the layer: None for the input, `layers` for the output layer."""
     if found := _BLOCK.match(name):
-        return _role_in_block(name), int(found[1])
+        return _role_in_block(found[2]), int(found[1])
     role = Role.NORM if "norm" in name else Role.OTHER
     if name.startswith("token_embd_norm.") and arch.startswith("lfm2"):
         return role, layers  # is in truth the norm before the output
@@ -72,5 +73,6 @@ def is_never_loaded(name: str) -> bool:
     return _UNUSED.search(name) is not None
 
 
-def _role_in_block(name: str) -> Role:
-    return next((role for pattern, role in _ROLES if pattern.search(name)), Role.OTHER)
+@lru_cache(maxsize=1024)  # the same few in every layer
+def _role_in_block(stem: str) -> Role:
+    return next((role for pattern, role in _ROLES if pattern.search(stem)), Role.OTHER)

@@ -7,7 +7,8 @@ from itertools import chain
 from models import architectures as known
 from models.errors import BadFile
 from models.gguf import Array, Header, TensorInfo
-from models.memory import Hyperparameters, LayerMemory, layer_memory
+from models.hyperparameters import Hyperparameters
+from models.memory import LayerMemory, layer_memory
 from models.quants import TYPES
 from models.roles import Role, is_never_loaded, is_rope, place
 
@@ -86,7 +87,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
     numbers = Hyperparameters(headers[0].kv, arch)
     infos = tuple(chain.from_iterable(header.tensors for header in headers))
     tied = _is_tied(arch, infos)
-    experts = numbers.number("expert_count", 0)
+    experts, experts_used = numbers.experts
     feed_forward = max(numbers.per_layer("feed_forward_length"))
     expert_width = max(numbers.per_layer("expert_feed_forward_length")) or feed_forward
     name = headers[0].kv.get("general.name")
@@ -101,7 +102,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         feed_forward=feed_forward,
         attention_width=max(numbers.per_layer("attention.head_count")) * numbers.head_length("key"),
         experts=experts,
-        experts_used=max(numbers.per_layer("expert_used_count")) if experts else 0,
+        experts_used=experts_used,
         expert_feed_forward=expert_width if experts else 0,
         tied_embeddings=tied,
         kv_same_type=numbers.is_mla,
@@ -150,9 +151,7 @@ def _vocabulary(header: Header, numbers: Hyperparameters, infos: Iterable[Tensor
 
 
 def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, mirrors_embeddings: bool) -> Iterable[Tensor]:
-    loaded = numbers.blocks
-    if numbers.arch not in known.LOADS_PREDICTION:
-        loaded -= numbers.prediction_blocks
+    loaded = numbers.blocks if numbers.arch in known.LOADS_PREDICTION else numbers.trunk
     for info in infos:
         role, layer = place(info.name, numbers.arch, numbers.layers)
         yield Tensor(

@@ -127,11 +127,11 @@ def make(model: str, quant: str, folder: Path, *, tokenizer: str = "real", shard
         return (write(folder / f"{stem}.gguf", kv, table),)
     return tuple(
         write(folder / f"{stem}-{number + 1:05}-of-{shards:05}.gguf", shard_kv, part)
-        for number, (shard_kv, part) in enumerate(_split(kv, table, shards))
+        for number, (shard_kv, part) in enumerate(split(kv, table, shards))
     )
 
 
-def _split(kv: KV, table: Sequence[Entry], shards: int) -> Iterator[tuple[KV, Sequence[Entry]]]:
+def split(kv: KV, table: Sequence[Entry], shards: int) -> Iterator[tuple[KV, Sequence[Entry]]]:
     """As gguf-split does: all keys in the first shard, three of the split in each."""
     for number in range(shards):
         split = {
