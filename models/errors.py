@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree; each leaf says how the program ends.
+"""Everything that can go wrong, as one tree; each leaf says how the program ends. Pure.
 
     LocalrunError
     ├── EngineError         1   the engine failed, was killed, or a device does not answer
