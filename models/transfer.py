@@ -64,7 +64,7 @@ class Transfer:
         self._persistence = Persistence(terms.patience, tell, halt)
         self._digest = hashlib.sha256()
         self._done = 0  # bytes in the part, all of them in the digest
-        self._furthest = 0
+        self._furthest = 0  # of `_done`, so far: a server without ranges sends it back to 0
         self._reported = 0.0
 
     def bring(self) -> None:
@@ -118,7 +118,6 @@ class Transfer:
             if part.tell() > self._file.bytes:
                 part.truncate(0)
             self._take_in()
-            self._furthest = self._done
             self._persistence.run(lambda: self._append(part), str(self._file.repo), self._terms.endpoint)
             part.flush()
             os.fsync(part.fileno())

@@ -314,6 +314,15 @@ def test_a_stop_ends_a_wait_and_a_silence(hub: Hub, cache: Path) -> None:
         timer.join()
 
 
+def test_a_long_silence_is_not_left_without_a_word(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.fetch._QUIET", 0.1)
+    hub.order(Fault("stall", after=MB, path="*.gguf"))
+    notes: list[str] = []
+    fetch(listed(hub, cache), note=notes.append, terms=terms(hub, cache))
+    assert notes[0] == "Nothing has come for a minute; still waiting."
+    assert any("went silent; trying again" in note for note in notes)
+
+
 def test_the_token_goes_to_the_hub_and_not_to_the_other_host(
     root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,13 +483,20 @@ def test_killed_twenty_times_it_arrives_with_at_most_a_megabyte_twice(hub: Hub, 
 
 
 def test_two_processes_share_one_download(hub: Hub, cache: Path, launch: Launch) -> None:
-    hub.order(Fault("slow", rate=3 * MB, path="*.gguf"))
+    hub.order(Fault("slow", rate=4 * MB, path="*.gguf"))
+    files = listed(hub, cache)
     first, second = launch.ours(), launch.ours()
+    assert hub.wait_sent(1, "*.gguf")
+    notes: list[str] = []
+    steps: list[Progress] = []
+    (file,) = fetch(files, progress=steps.append, note=notes.append, terms=terms(hub, cache))
     for process in (first, second):
         process.join(20)
         assert process.exitcode == 0
     assert hub.bytes_sent("*.gguf") == SIZE
-    assert is_right(listed(hub, cache)[0])
+    assert is_right(file)
+    assert notes == [f"Another program is fetching {NAME}; waiting for it."]
+    assert any(0 < step.done < SIZE for step in steps), "the other's progress is shown"
 
 
 def test_another_programs_download_is_waited_for(hub: Hub, cache: Path, launch: Launch) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import DownloadError, ExitCode, LocalrunError, ModelNotFound
-from models.explain import printable
-from models.http import Patience
+from models.explain import CutShort, printable, wait_asked
+from models.http import Patience, Persistence, Stopped
 from models.hub import Found, list_repo, search
-from tests.hub import GRANTED_TOKEN, Fault, Hub, loopback_client
+from tests.hub import GRANTED_TOKEN, Fault, Hub, loopback_client, parse_fault
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.05, timeout=2.0)
 
@@ -125,6 +125,38 @@ def test_no_more_tries_than_patience_allows(hub: Hub) -> None:
     with pytest.raises(DownloadError):
         list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK)
     assert len(hub.requests) == QUICK.tries
+
+
+def test_a_stop_ends_a_wait(hub: Hub) -> None:
+    stop = threading.Event()
+    stop.set()
+    patience = Patience(first_wait=3600, longest_wait=3600)
+
+    def fail() -> None:
+        raise CutShort
+
+    with pytest.raises(Stopped):
+        Persistence(patience, stop=stop).run(fail, "org/repo")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "12"}, 12.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"ratelimit": '"api";r=0;t=55'}, 55.0),
+        ({"ratelimit": '"api";r=9;t=55'}, None),
+        ({}, None),
+    ],
+)
+def test_the_wait_a_server_asks_for(hub: Hub, headers: dict[str, str], seconds: float | None) -> None:
+    from huggingface_hub import HfApi
+
+    hub.order(Fault("status", status=429, headers=headers))
+    with pytest.raises(Exception, match="429") as caught:
+        HfApi(endpoint=hub.endpoint).model_info("org/small-GGUF")
+    assert wait_asked(caught.value) == seconds
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
@@ -246,6 +278,28 @@ def test_the_hub_counts_what_it_sends(hub: Hub) -> None:
     assert get_session().get(url, headers={"Range": "bytes=5-"}).status_code == 416
     assert hub.bytes_sent("*.gguf") == 4
     assert [request.status for request in hub.seen("*.gguf", "GET")] == [206, 206, 416]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("reset", Fault("reset")),
+        ("cut path=*.gguf after=10 times=all", Fault("cut", path="*.gguf", after=10, times=None)),
+        (
+            "status status=429 headers=Retry-After:2",
+            Fault("status", status=429, headers={"Retry-After": "2"}),
+        ),
+        ("slow rate=1e6 method=GET", Fault("slow", rate=1e6, method="GET")),
+    ],
+)
+def test_faults_are_ordered_in_words(text: str, fault: Fault) -> None:
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize("text", ["", "burn", "cut where=here", "cut after=soon"])
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a fault|invalid literal|not enough values"):
+        parse_fault(text)
 
 
 @given(st.text(max_size=500))

@@ -72,7 +72,7 @@ def _hits(fault: Fault, method: str, path: str, span: range) -> bool:
 
 def parse_fault(text: str) -> Fault:
     """`KIND key=value…` in a shell's words, as `status path=*.gguf status=429 headers=Retry-After:2`."""
-    kind, *pairs = shlex.split(text)
+    kind, *pairs = shlex.split(text) or [""]
     values: dict[str, object] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
