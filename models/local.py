@@ -79,9 +79,9 @@ def packaged(package: str) -> Offer | None:
     if spec is None or spec.origin is None:
         return None
     found = _group(Path(spec.origin).parent)
-    return (
-        Offer(model_of(found.sets[0].files[0].name), "package", found.sets, notes=found.notes) if found.sets else None
-    )
+    if not found.sets:
+        return None
+    return Offer(model_of(found.sets[0].files[0].name), "package", found.sets, notes=found.notes)
 
 
 def _places() -> Places:
@@ -91,6 +91,8 @@ def _places() -> Places:
 def _means_path(name: str) -> bool:
     if name.startswith((".", "/", "~", "\\")) or name.lower().endswith(".gguf"):
         return True
+    if not name:  # to Path that is the current folder
+        return False
     try:
         return Path(name).is_file() or (Path(name).is_dir() and bool(_files(Path(name))[0]))
     except OSError:  # too long for a path

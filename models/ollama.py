@@ -51,11 +51,12 @@ def _offer(root: Path, name: str, manifests: list[Path], origin: str) -> Offer:
     problem = ""
     for path in manifests:  # the old tree where the new one is broken
         try:
-            file, notes = _weights(root, name, _manifest(root, path))
+            manifest = _manifest(root, path)
+            file, notes = _weights(root, name, manifest)
         except BadFile as error:
             problem = problem or f"ollama:{name} is left out: {error}."
         else:
-            label = label_of(name.rpartition(":")[2])
+            label = label_of(_file_type(root, manifest)) or label_of(name.rpartition(":")[2])
             return Offer(f"ollama:{name}", origin, (WeightSet(label, (file,)),), notes=notes)
     return Offer(f"ollama:{name}", origin, (), notes=(problem,))
 
@@ -105,6 +106,15 @@ def _weights(root: Path, name: str, manifest: dict[str, Any]) -> tuple[WeightFil
     is_adapted = any(layer.get("mediaType") == f"{_LAYER}adapter" for layer in layers)
     notes = (f"ollama:{name} comes with a LoRA adapter, which is not applied.",) if is_adapted else ()
     return WeightFile(name, size, path, sha256=sha256), notes
+
+
+def _file_type(root: Path, manifest: dict[str, Any]) -> str:
+    """The quantization that the configuration states (`file_type` in types/model/config.go), empty if none."""
+    try:
+        stated = _json(_blob(root, manifest["config"]["digest"])[0]).get("file_type")
+    except (BadFile, KeyError, TypeError):
+        return ""
+    return stated if isinstance(stated, str) else ""
 
 
 def _blob(root: Path, digest: object) -> tuple[Path, str]:

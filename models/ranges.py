@@ -58,7 +58,7 @@ class Ranges:
                 data += piece
                 if self._stopped.is_set():
                     raise Stopped("Reading was stopped.")
-                if body.start + len(data) >= end:
+                if body.start + len(data) > end:
                     break  # a server without ranges would send the whole file
         piece = bytes(data[start - body.start : end - body.start])
         if not piece:

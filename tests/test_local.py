@@ -189,6 +189,26 @@ def test_ollamas_names(tmp_path: Path, where: Places, tree: str, place: str, nam
     assert offer_for(name.removesuffix(":latest"), where) == offer
 
 
+@pytest.mark.parametrize(
+    ("config", "quant"),
+    [
+        (b'{"file_type": "Q4_K_M", "model_type": "8.0B"}', "Q4_K_M"),
+        (b'{"file_type": "F16"}', "F16"),
+        (b'{"file_type": "unknown"}', "Q8_0"),
+        (b'{"file_type": 5}', "Q8_0"),
+        (b"{}", "Q8_0"),
+        (b"broken", "Q8_0"),
+    ],
+)
+def test_ollama_states_the_quantization(tmp_path: Path, where: Places, config: bytes, quant: str) -> None:
+    digest = hashlib.sha256(config).hexdigest()
+    put(tmp_path / ".ollama/models/blobs" / f"sha256-{digest}", config)
+    content = json.dumps({"config": {"digest": f"sha256:{digest}"}, "layers": [layer("model")]}).encode()
+    ollama(tmp_path, "registry.ollama.ai/library/m/8b-q8_0", content)
+    (offer,) = of(find_local(where), "ollama")
+    assert offer.sets[0].quant == quant
+
+
 def test_ollamas_list_of_manifests(tmp_path: Path, where: Places) -> None:
     child = manifest(layer("model"))
     digest = hashlib.sha256(child).hexdigest()
@@ -314,6 +334,7 @@ def test_a_path_to_nothing_is_one_sentence(
 @pytest.mark.parametrize("name", ["llama-3.3-70b", "org/repo", "org/empty", "", "x" * 300, "a\0b"])
 def test_other_names_are_not_for_us(tmp_path: Path, where: Places, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / "org/empty").mkdir(parents=True)
+    put(tmp_path / "m-Q4_0.gguf")
     monkeypatch.chdir(tmp_path)
     assert offer_for(name, where) is None
 
