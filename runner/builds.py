@@ -63,21 +63,27 @@ def _works(facts: Facts, backend: Backend) -> bool:
 
 
 def _commands(facts: Facts, route: Route) -> tuple[tuple[str, ...], ...]:
-    """The commands of a route. Without --reinstall-package uv keeps whatever build of this version is there."""
+    """The commands of a route.
+
+    In a working copy they may be run again at no cost: `uv sync` rebuilds when the settings of the build that is there
+    differ, but takes any wheel for good. Elsewhere --reinstall-package is needed, or uv keeps the build that is there;
+    it also looks at the package index afresh, which may compile again what is in the cache.
+    """
     sync = (facts.uv, "sync", "--locked", "--extra", "demo")
     pip = (facts.uv, "pip", "install", "--python", facts.python, "--reinstall-package", "llama-cpp-python")
     if route.method is Method.WHEEL:
         source = ("--only-binary", "llama-cpp-python", "--index", WHEEL_INDEX + route.index)
         wheel = (*pip, *source, facts.requirement)
-        return (wheel, sync) if facts.checkout else (wheel,)
+        return (*(() if facts.prebuilt is route.backend else (wheel,)), sync) if facts.checkout else (wheel,)
     # The checkout's pyproject.toml sets RPC already; set twice, it would become a list.
     options = route.settings if facts.checkout else ("GGML_RPC=ON", *route.settings)
     settings = [
         word for option in options for word in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")
     ]
-    if facts.checkout:
-        return ((*sync, "--reinstall-package", "llama-cpp-python", *settings),)
-    return ((*pip, *settings, facts.requirement),)
+    if not facts.checkout:
+        return ((*pip, *settings, facts.requirement),)
+    remove = (facts.uv, "pip", "uninstall", "--python", facts.python, "llama-cpp-python")
+    return (*((remove,) if facts.prebuilt else ()), (*sync, *settings))
 
 
 def _traps(route: Route) -> Iterator[str]:

@@ -123,6 +123,7 @@ class Facts:
     `system` and `machine` are the words of Python's `platform`. `packages` is the system's package manager. `cards`
     are the makers of the display cards on the PCI bus, whether or not a driver answers. `compiled` are the backends
     of the installed llama.cpp and `usable` the GPUs it found (RPC apart), None where it has not been asked.
+    `prebuilt` is the backend of the installed llama.cpp if that is a wheel that was not built here.
     `hidden_by` are environment variables that hide devices. `requirement` is the pinned llama-cpp-python, `python`
     the interpreter to install it for, and `checkout` says that this is the working copy's own environment.
     """
@@ -139,6 +140,7 @@ class Facts:
     vulkan: Vulkan = Vulkan()
     compiled: tuple[str, ...] | None = None
     usable: tuple[str, ...] | None = None
+    prebuilt: Backend | None = None
     hidden_by: tuple[str, ...] = ()
     python: str = "python3"
     uv: str = "uv"

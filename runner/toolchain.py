@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from runner.routes import Amd, Facts, Nvidia, Version, Vulkan
+from runner.routes import Amd, Backend, Facts, Nvidia, Version, Vulkan
 
 ROOT = Path(__file__).resolve().parent.parent
 PCI_MAKERS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
@@ -27,6 +27,7 @@ HIDING = (
     "ROCR_VISIBLE_DEVICES",
     "GGML_VK_VISIBLE_DEVICES",
 )
+LIBRARIES = {"metal": Backend.METAL, "cuda": Backend.CUDA, "hip": Backend.ROCM, "vulkan": Backend.VULKAN}
 TOOLKITS = ("/usr/local", "/opt", "/usr/lib", "/usr/lib64")
 
 
@@ -45,6 +46,7 @@ def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | No
         vulkan=_vulkan(),
         compiled=compiled,
         usable=usable,
+        prebuilt=_prebuilt(),
         hidden_by=tuple(name for name in HIDING if name in os.environ),
         python=sys.executable,
         uv=os.environ.get("UV") or "uv",
@@ -59,6 +61,18 @@ def _requirement() -> str:
     except metadata.PackageNotFoundError:
         wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     return next(line for line in wanted if line.startswith("llama-cpp-python"))
+
+
+def _prebuilt() -> Backend | None:
+    """The backend of an installed llama.cpp that uv did not build: uv notes its build settings beside the package."""
+    try:
+        package = metadata.distribution("llama-cpp-python")
+    except metadata.PackageNotFoundError:
+        return None
+    if package.read_text("uv_build.json") is not None:
+        return None
+    libraries = " ".join(file.name for file in package.files or ())
+    return next((backend for word, backend in LIBRARIES.items() if f"ggml-{word}." in libraries), Backend.CPU)
 
 
 def _said(*command: str) -> str:

@@ -126,13 +126,12 @@ def test_decision(case: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "shell"),
     [
-        (PC, f"{SYNC} --reinstall-package llama-cpp-python"),
-        (
-            cuda(),
-            f"{SYNC} --reinstall-package llama-cpp-python "
-            + settings("GGML_CUDA=ON", "CMAKE_CUDA_ARCHITECTURES=89-real"),
-        ),
+        (PC, SYNC),
+        (pc(prebuilt=Backend.CPU), f"uv pip uninstall --python python3 llama-cpp-python && {SYNC}"),
+        (cuda(), f"{SYNC} {settings('GGML_CUDA=ON', 'CMAKE_CUDA_ARCHITECTURES=89-real')}"),
         (cuda(nvcc=None), f"{wheel('cu124')} && {SYNC}"),
+        (replace(cuda(nvcc=None), prebuilt=Backend.CPU), f"{wheel('cu124')} && {SYNC}"),
+        (replace(cuda(nvcc=None), prebuilt=Backend.CUDA), SYNC),
     ],
 )
 def test_a_working_copy_is_synced(facts: Facts, shell: str) -> None:

@@ -24,7 +24,7 @@ echo "DEBUG [200/200] Linking"
 echo "  CMake Error: no compiler"
 exit "${UV_EXIT:-0}"
 """
-SYNC = "sync --locked --extra demo --reinstall-package llama-cpp-python --verbose --color never"
+SYNC = "sync --locked --extra demo --verbose --color never"
 
 
 @pytest.fixture
