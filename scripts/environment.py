@@ -63,10 +63,14 @@ def _explain(decision: Decision, traps: bool) -> None:
     _say(f"llama.cpp: {decision.title}")
     for sentence in (*decision.why, *(decision.traps if traps else ())):
         _say(f"  {sentence}")
-    for lack in decision.lacks:
-        _say(f"  {lack.what}" + (f" -> {lack.fix}" if lack.fix else ""))
+    _missing(decision)
     if decision.method is Method.SOURCE:
         _say("  Compiling takes some minutes, once.")
+
+
+def _missing(decision: Decision) -> None:
+    for lack in decision.lacks:
+        _say(f"  {lack.what}" + (f" -> {lack.fix}" if lack.fix else ""))
 
 
 def _installed(decision: Decision, last_resort: bool) -> bool:
@@ -74,6 +78,7 @@ def _installed(decision: Decision, last_resort: bool) -> bool:
     if _run(decision.commands):
         return True
     if last_resort or decision.backend is Backend.CPU:
+        _missing(decision)
         return False
     _say(f"no luck with {decision.title}; installing the CPU build")
     return _run(decide(detect(), Backend.CPU).commands)
@@ -132,7 +137,7 @@ def compiled(line: str) -> int | None:
 def last_words(lines: Iterable[str], count: int = 25) -> list[str]:
     """The end of a uv log without uv's own debugging lines: what the compiler, CMake and uv's errors say."""
     said = (line.rstrip() for line in lines if not line.startswith(("DEBUG ", "TRACE ")))
-    return [line for line in said if line.strip()][-count:]
+    return [line for line in dict.fromkeys(said) if line.strip()][-count:]
 
 
 def _say(text: str) -> None:
