@@ -89,7 +89,7 @@ def _commands(facts: Facts, route: Route) -> tuple[tuple[str, ...], ...]:
 def _traps(route: Route) -> Iterator[str]:
     """What the commands steer clear of, and what the user still has to know."""
     if route.method is Method.SOURCE:
-        yield "An exported CMAKE_ARGS is not part of uv's cache key and may give an old build: these settings are."
+        yield "An exported CMAKE_ARGS would not do: it is no part of uv's cache key, and may bring an old build back."
         if route.settings:
             yield "Any `uv sync` or `uv run` without them puts the CPU build back."
         return
