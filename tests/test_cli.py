@@ -1,0 +1,264 @@
+"""The command as people and scripts use it: real processes, the real small model, no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+COLOURS = "Name three primary colours."
+SHORT = ("--temp", "0", "--max-tokens", "12", "--threads", "1")
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A user of their own: empty folders, no Hub."""
+    home = tmp_path_factory.mktemp("home")
+    places = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCALRUN_", "HF_"))}
+    return {**kept, **places, "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
+
+
+def popen(environment: dict[str, str], *words: str, stdin: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "localrun", *words],
+        stdin=stdin if stdin is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def localrun(environment: dict[str, str]) -> Command:
+    def run(*words: str, stdin: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
+        process = popen({**environment, **extra}, *words, stdin=subprocess.PIPE if stdin is not None else None)
+        out, err = process.communicate(stdin, timeout=120)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    return run
+
+
+def test_one_answer_goes_to_stdout_and_all_else_to_stderr(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--stats")
+    assert done.returncode == 0
+    assert done.stdout.strip() and done.stdout.endswith("\n") and done.stdout.count("\n") <= 3
+    assert "on the CPU" in done.stderr and "as planned" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_stdin_goes_before_the_prompt(localrun: Command) -> None:
+    both = localrun("smollm2-135m", "-p", "COUNT", *SHORT, "--json", stdin="a b c d")
+    alone = localrun("smollm2-135m", *SHORT, "--json", stdin="a b c d\n\nCOUNT")
+    assert json.loads(both.stdout)["text"] == json.loads(alone.stdout)["text"]
+
+
+def test_json_has_what_the_contract_says(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--json", "--seed", "5")
+    answer = json.loads(done.stdout)
+    assert answer["finish_reason"] == "length"
+    assert answer["model"] == {"name": "smollm2-135m", "quant": "Q4_1"}
+    assert answer["usage"]["completion_tokens"] == 12 and answer["usage"]["cached_tokens"] == 0
+    assert set(answer["timings"]) == {"load_s", "ttft_s", "prefill_tps", "decode_tps"}
+    assert answer["seed"] == 5 and answer["reasoning"] is None
+    (row,) = answer["memory"]
+    assert row["device"] == "CPU" and row["planned"] == row["measured"]
+
+
+def test_jsonl_streams_and_ends_with_the_whole(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--jsonl")
+    *deltas, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "".join(delta["delta"] for delta in deltas) == last["text"] != ""
+
+
+def test_a_schema_binds_the_answer(localrun: Command, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}')
+    done = localrun("smollm2-135m", "-p", "Give a number as JSON.", "--temp", "0", "--schema", str(schema))
+    assert isinstance(json.loads(done.stdout)["n"], int)
+
+
+def test_choices_bind_the_answer(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "-p", "Cats or dogs?", "--choices", "cats,dogs", "--temp", "0")
+    assert done.stdout.strip() in ("cats", "dogs")
+
+
+def test_plain_chat_remembers(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "--plain", *SHORT, stdin="My name is Ada.\n\nWhat is my name?\n")
+    assert done.returncode == 0
+    kept = [line for line in done.stderr.splitlines() if "of them kept" in line]
+    assert len(kept) == 2 and ", 0 of them kept" in kept[0] and ", 0 of them kept" not in kept[1]
+
+
+def test_a_batch_goes_on_where_it_was(localrun: Command, tmp_path: Path) -> None:
+    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    prompts.write_text('Say one.\n{"prompt": "Say two."}\n')
+    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), *SHORT)
+    assert localrun(*words).returncode == 0
+    first = answers.read_text()
+    assert [json.loads(line)["prompt"] for line in first.splitlines()] == ["Say one.", "Say two."]
+    answers.write_text(first.splitlines()[0] + "\n")
+    assert localrun(*words).returncode == 0
+    assert [json.loads(line)["prompt"] for line in answers.read_text().splitlines()] == ["Say one.", "Say two."]
+
+
+def refused(folder: Path) -> list[tuple[tuple[str, ...], int, str]]:
+    (folder / "empty.gguf").write_bytes(b"")
+    (folder / "text.gguf").write_bytes(b"this is no model at all")
+    (folder / "version.gguf").write_bytes(b"GGUF\x63\x00\x00\x00" + bytes(40))
+    (folder / "config.toml").write_text("ctxx = 5\n")
+    return [
+        (("smollm2-35m", "-p", "x"), 3, "smollm2-135m"),
+        (("qwertyuiop", "-p", "x"), 3, "no model 'qwertyuiop'"),
+        ((str(folder / "none.gguf"), "-p", "x"), 3, "no file"),
+        ((str(folder / "empty.gguf"), "-p", "x"), 3, "empty.gguf"),
+        ((str(folder / "text.gguf"), "-p", "x"), 3, "text.gguf"),
+        ((str(folder / "version.gguf"), "-p", "x"), 3, "version 99"),
+        (("smollm2-135m",), 2, "no prompt and no terminal"),
+        ((), 2, "Which model"),
+        (("smollm2-135m", "-p", "x", "--ctx", "many"), 2, "--ctx"),
+        (("smollm2-135m", "-p", "x", "--no-such-flag"), 2, "no-such-flag"),
+        (("serve", "smollm2-135m"), 2, "reserved"),
+        (("smollm2-135m", "-p", "x", "--quant", "Q9"), 2, "Q4_1"),
+        (("smollm2-135m", "-p", "x", "--json", "--jsonl"), 2, "exclude"),
+        (("plan", "smollm2-135m", "--on", "abacus"), 2, "abacus"),
+        (("smollm2-135m", "-p", "word " * 3000, "--ctx", "512"), 2, "the context holds 512"),
+        (("smollm2-135m", "-p", "x", "--rpc", "127.0.0.1:1"), 1, "127.0.0.1:1"),
+    ]
+
+
+def test_bad_input_is_one_sentence_and_a_code(localrun: Command, tmp_path: Path) -> None:
+    for words, code, said in refused(tmp_path):
+        done = localrun(*words)
+        assert (done.returncode, done.stdout) == (code, ""), (words, done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("localrun: ") and said in last, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_json_is_printed_for_errors_too(localrun: Command) -> None:
+    done = localrun("smollm2-35m", "-p", "x", "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["error"]["kind"] == "ModelNotFound"
+    done = localrun("plan", "smollm2-135m", "--ram-limit", "10m", "--json")
+    assert done.returncode == 5
+    plan = json.loads(done.stdout)
+    assert plan["chosen"] is None and plan["candidates"][0]["verdict"] == "no" and plan["why"]
+
+
+def test_the_environment_and_the_configuration_file_count(
+    localrun: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = Path(environment["XDG_CONFIG_HOME"]) / "localrun"
+    folder.mkdir(parents=True)
+    config = folder / "config.toml"
+    config.write_text("ctx = 1024\n")
+    try:
+        assert json.loads(localrun("plan", "smollm2-135m", "--json").stdout)["candidates"][0]["ctx"] == 1024
+        by_variable = localrun("plan", "smollm2-135m", "--json", LOCALRUN_CTX="2048")
+        assert json.loads(by_variable.stdout)["candidates"][0]["ctx"] == 2048
+        by_flag = localrun("plan", "smollm2-135m", "--json", "--ctx", "512", LOCALRUN_CTX="2048")
+        assert json.loads(by_flag.stdout)["candidates"][0]["ctx"] == 512
+        config.write_text("ctxx = 5\n")
+        done = localrun("plan", "smollm2-135m")
+        assert done.returncode == 2 and "ctx is near" in done.stderr
+    finally:
+        config.unlink()
+
+
+def test_the_other_commands(localrun: Command) -> None:
+    assert "SmolLM2-135M-Instruct" in localrun("list").stdout
+    assert json.loads(localrun("list", "--json").stdout)[0]["origin"] == "package"
+    shown = localrun("show", "smollm2-135m").stdout
+    assert "llama, 30 layers" in shown and "apache-2.0" in shown
+    assert json.loads(localrun("show", "smollm2-135m", "--json").stdout)[0]["context_trained"] == 8192
+    assert "conversations" in localrun("paths").stdout
+    check = json.loads(localrun("doctor", "--json").stdout)
+    assert "RPC" in check["backends"] and check["devices"][-1]["id"] == "CPU"
+    done = localrun("rm", "smollm2-135m")
+    assert done.returncode == 3 and "localrun" in done.stderr
+    assert localrun("--version").stdout.startswith("localrun 0")
+    assert "localrun MODEL -p PROMPT" in localrun("--help").stdout
+
+
+def test_plan_json_has_what_the_contract_says(localrun: Command) -> None:
+    plan = json.loads(localrun("plan", "smollm2-135m", "--on", "2xrtx-3090", "--json").stdout)
+    assert plan["machine"]["source"] == "named"
+    assert [device["id"] for device in plan["machine"]["devices"]] == ["CUDA0", "CUDA1", "CPU"]
+    chosen = plan["candidates"][plan["chosen"]]
+    assert chosen["verdict"] == "gpu" and chosen["confirmed_by"] == "stand-in"
+    assert chosen["placement"]["tensor_split"] == [31] and chosen["placement"]["layers_total"] == 31
+    for row in chosen["memory"]:
+        assert row["total"] == row["weights"] + row["kv"] + row["compute"] + row["overhead"]
+        assert row["free_after"] == row["free"] - row["total"]
+    assert chosen["memory"][-1]["device"] == "CPU"
+    assert chosen["predicted"]["decode_tps"] > 0 and plan["why"]
+
+
+def started(environment: dict[str, str], *words: str) -> tuple[subprocess.Popen[str], str]:
+    """A long answer under way, and its first characters."""
+    asked = ("smollm2-135m", "-p", "Write a very long story about the sea.", "--temp", "0", "--threads", "1")
+    process = popen(environment, *asked, *words)
+    assert process.stdout is not None
+    return process, process.stdout.read(8)
+
+
+def engine_of(process: subprocess.Popen[str]) -> psutil.Process:
+    (child,) = psutil.Process(process.pid).children()
+    return child
+
+
+def test_ctrl_c_keeps_what_was_said(environment: dict[str, str]) -> None:
+    process, begun = started(environment)
+    engine = engine_of(process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert begun and (begun + out).endswith("\n") and "Traceback" not in err
+    psutil.wait_procs([engine], timeout=10)
+    assert not engine.is_running()
+
+
+def test_a_killed_engine_is_one_sentence_and_keeps_what_was_said(environment: dict[str, str]) -> None:
+    process, begun = started(environment)
+    engine_of(process).kill()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert begun and (begun + out).endswith("\n")
+    assert "was killed" in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_a_killed_parent_leaves_no_engine(environment: dict[str, str]) -> None:
+    process, _ = started(environment)
+    engine = engine_of(process)
+    process.kill()
+    process.communicate()
+    gone, alive = psutil.wait_procs([engine], timeout=10)
+    assert gone and not alive
+
+
+def test_a_closed_pipe_ends_it_quietly(environment: dict[str, str]) -> None:
+    process, _ = started(environment)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(30) == -signal.SIGPIPE
+    assert "Traceback" not in process.stderr.read() and "BrokenPipe" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_the_parent_stays_small(environment: dict[str, str]) -> None:
+    process, _ = started(environment)
+    resident = psutil.Process(process.pid).memory_info().rss
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert resident < 80 << 20
