@@ -220,8 +220,10 @@ def _merges(words: Iterable[str]) -> Iterator[str]:
 @cache
 def _spm(vocabulary: int, pre: str) -> dict[str, Typed]:
     head = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    tokens = [*head, *islice(_words(), vocabulary - len(head))]
-    kinds = [_UNKNOWN, _CONTROL, _CONTROL] + [_BYTE] * 256 + [_NORMAL] * (len(tokens) - len(head))
+    control = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+    words = [*islice(_words(), vocabulary - len(head) - len(control))]
+    tokens = [*head, *words, *control]
+    kinds = [_UNKNOWN, _CONTROL, _CONTROL] + [_BYTE] * 256 + [_NORMAL] * len(words) + [_CONTROL] * len(control)
     return {
         "tokenizer.ggml.model": Typed(STRING, "llama"),
         "tokenizer.ggml.tokens": Typed(STRING, tokens),
@@ -248,6 +250,8 @@ def main() -> None:
     quants = list(QUANTS) if options.quants == "all" else options.quants.split(",")
     if unknown := [name for name in models if name not in MODELS] + [q for q in quants if q not in QUANTS]:
         parser.error(f"unknown: {', '.join(unknown)}")
+    if options.shards < 1:
+        parser.error("--shards must be at least 1")
     for model in models:
         for quant in quants:
             for path in make(model, quant, options.out, tokenizer=options.tokenizer, shards=options.shards):

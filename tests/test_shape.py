@@ -151,6 +151,14 @@ def test_a_real_file(child: Child, smollm2: Path) -> None:
     assert [told(rehearsal["buffers"]) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
 
 
+def test_llama_cpp_accepts_made_tokenizers_and_shards(child: Child, tmp_path: Path) -> None:
+    paths = make("phi-3-mini", "Q8_0", tmp_path, shards=3)
+    shape = shape_of([read_header(path) for path in paths])
+    (wanted, *_) = placements(shape, ())
+    (rehearsal,) = child.ask("rehearse", path=str(paths[0]), placements=[wanted])
+    assert told(rehearsal["buffers"]) == expected(shape, wanted)
+
+
 def test_every_tensor_name_of_llama_cpp_has_its_place() -> None:
     for line in (Path(__file__).parent / "data" / "tensor_names.txt").read_text().splitlines()[1:]:
         name, where, role, *_ = line.split()
