@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import pytest
 
 from models.candidates import ReadSet, candidates, main_type
+from models.errors import BadFile
 from models.files import label_of
 from models.gguf import Header, parse
+from models.remote import read_headers
 from models.weights import WeightFile, WeightSet
 from scripts import make_headers
 from scripts.geometries import MODELS
-from scripts.make_headers import U32, Entry, Typed
+from scripts.make_headers import BOOL, F32, I32, STRING, U32, Entry, Typed
 from scripts.mixes import NUMBERS, QUANTS
 
 
@@ -83,6 +87,26 @@ def test_another_model_in_the_folder_is_left_out() -> None:
     assert found == tuple(ours)
     assert notes == ("Left out: b-Q6_K.gguf is another model (llama, 80 layers).",)
     assert candidates([stranger, ours[0]])[0] == (stranger,)
+
+
+ODD = [Typed(STRING, "x"), Typed(STRING, ""), Typed(F32, 1.5), Typed(BOOL, True), Typed(I32, -1), Typed(I32, [1, 2])]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda typed: repr(typed.value))
+@pytest.mark.parametrize(
+    "key", ["general.architecture", "general.file_type", "llama.block_count", "split.no", "split.count"]
+)
+def test_values_of_the_wrong_type_break_nothing(tmp_path: Path, key: str, value: Typed) -> None:
+    kv = {**make_headers.metadata(MODELS["llama-3.1-8b"], "Q4_0", "none"), key: value}
+    path = make_headers.write(tmp_path / "odd.gguf", kv, make_headers.entries(MODELS["llama-3.1-8b"], "Q4_0"))
+    odd = WeightSet("", (WeightFile(path.name, path.stat().st_size, path),))
+    try:
+        found, _ = candidates(read_headers([odd], tmp_path / "cache").sets)
+    except BadFile as error:
+        assert key.startswith("split.")
+        assert "odd.gguf: its header says shard" in str(error)
+    else:
+        assert [one.weights.quant for one in found] == ["Q4_0"]
 
 
 def test_nothing_from_nothing() -> None:
