@@ -58,8 +58,10 @@ def decide(facts: Facts, backend: Backend | None = None, method: Method | None =
 
 
 def _works(facts: Facts, backend: Backend) -> bool:
-    """Whether the installed llama.cpp has this backend, and GPUs of it where it is not the CPU's."""
-    return backend in (facts.compiled or ()) and (backend is Backend.CPU or facts.usable != ())
+    """Whether the installed llama.cpp has this backend, and found a device for it."""
+    if backend not in (facts.compiled or ()):
+        return False
+    return backend is Backend.CPU or facts.usable is None or backend in facts.usable
 
 
 def _commands(facts: Facts, route: Route) -> tuple[tuple[str, ...], ...]:

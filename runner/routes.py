@@ -52,6 +52,11 @@ PACKAGES = {
         "dnf": "sudo dnf install vulkan-loader-devel glslc spirv-headers-devel",
         "pacman": "sudo pacman -S vulkan-headers vulkan-icd-loader shaderc spirv-headers",
     },
+    "driver": {
+        "apt-get": "sudo apt-get install mesa-vulkan-drivers",
+        "dnf": "sudo dnf install mesa-vulkan-drivers",
+        "pacman": "sudo pacman -S vulkan-intel",
+    },
 }
 
 
@@ -121,11 +126,11 @@ class Facts:
     """Everything the decision rests on.
 
     `system` and `machine` are the words of Python's `platform`. `packages` is the system's package manager. `cards`
-    are the makers of the display cards on the PCI bus, whether or not a driver answers. `compiled` are the backends
-    of the installed llama.cpp and `usable` the GPUs it found (RPC apart), None where it has not been asked.
-    `prebuilt` is the backend of the installed llama.cpp if that is a wheel that was not built here.
-    `hidden_by` are environment variables that hide devices. `requirement` is the pinned llama-cpp-python, `python`
-    the interpreter to install it for, and `checkout` says that this is the working copy's own environment.
+    are the makers of the display cards on the PCI bus, whether or not a driver answers. `compiled` are the backends of
+    the installed llama.cpp and `usable` those of them that found a device, None where it has not been asked.
+    `prebuilt` is the backend of the installed llama.cpp if that is a wheel that was not built here. `hidden_by` are
+    environment variables that hide devices. `requirement` is the pinned llama-cpp-python, `python` the interpreter to
+    install it for, and `checkout` says that this is the working copy's own environment.
     """
 
     system: str
@@ -313,17 +318,18 @@ def _package(what: str, facts: Facts) -> str | None:
 def silent_devices(facts: Facts) -> Iterator[Lack]:
     """GPUs that are there, though no driver or no llama.cpp sees them."""
     gpu_backends = [name for name in facts.compiled or () if name in set(Backend) - {Backend.CPU}]
-    if gpu_backends and facts.usable == ():
+    idle = [name for name in gpu_backends if facts.usable is not None and name not in facts.usable]
+    if idle:
         fix = f"unset {' '.join(facts.hidden_by)}" if facts.hidden_by else "update the GPU's driver"
         why = f", and {listed(facts.hidden_by)} is set" if facts.hidden_by else ""
-        yield Lack(f"llama.cpp has {listed(gpu_backends)}, but finds no GPU{why}", fix)
+        yield Lack(f"llama.cpp has {listed(idle)}, but finds no GPU{why}", fix)
     if facts.nvidia.capabilities or facts.amd.targets or facts.vulkan.gpus:
         return
-    vulkan = _package("vulkan", facts) or f"install the Vulkan SDK: {VULKAN_SITE}"
+    driver = _package("driver", facts) or "install Mesa's Vulkan driver"
     fixes = {
         "nvidia": ("an NVIDIA card is there, but its driver does not answer", f"install the driver: {NVIDIA_SITE}"),
         "amd": ("an AMD card is there, but neither ROCm nor Vulkan sees it", f"install ROCm: {ROCM_SITE}"),
-        "intel": ("an Intel GPU is there, but Vulkan does not see it", vulkan),
+        "intel": ("an Intel GPU is there, but Vulkan does not see it", driver),
     }
     yield from (Lack(*fixes[maker]) for maker in facts.cards)
     if facts.vulkan.software:
