@@ -53,6 +53,9 @@ _KINDS = (
     (FileKind.LORA, re.compile(r"(?:^|[-_.])(?:lora|adapter)(?:[-_.]|$)")),
 )
 
+# Said only where there is nothing to run: next to weights these files are no surprise.
+_WORTH_A_WORD = (FileKind.PROJECTOR, FileKind.LORA, FileKind.DRAFT, FileKind.VOCABULARY, FileKind.IMATRIX)
+
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
@@ -81,7 +84,7 @@ def label_of(name: str) -> str:
 def model_of(name: str) -> str:
     """The name less folder, shard number and quantization: the same for all quantizations of a model."""
     shard = _SHARD.fullmatch(base := PurePosixPath(name).name)
-    stem = shard["stem"] if shard else re.sub(r"\.gguf$", "", base, flags=re.IGNORECASE)
+    stem = shard["stem"] if shard else _stem(base)
     if found := _last(stem):
         stem = stem[: found.start()] + stem[found.end() :]
     return stem.strip("-_. ")
@@ -102,30 +105,34 @@ def group(files: Iterable[WeightFile]) -> Grouping:
     by_kind: dict[FileKind, list[WeightFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.name):
         by_kind[kind_of(file.name)].append(file)
-    shards: dict[tuple[str, int], dict[int, WeightFile]] = defaultdict(dict)
-    whole: dict[str, WeightFile] = {}
-    for file in by_kind[FileKind.WEIGHTS]:
-        if match := _SHARD.fullmatch(file.name):
-            shards[match["stem"], int(match["count"])][int(match["number"])] = file
-        else:
-            whole[re.sub(r"\.gguf$", "", file.name, flags=re.IGNORECASE)] = file
+    weights = by_kind[FileKind.WEIGHTS]
+    whole = {_stem(file.name): file for file in weights if not _SHARD.fullmatch(file.name)}
     sets = [WeightSet(label_of(file.name), (file,)) for file in whole.values()]
-    notes = [_cut_note(stem) for stem in sorted({_piece_stem(file) for file in by_kind[FileKind.PIECE]})]
-    for (stem, count), numbered in shards.items():
+    notes = [_cut_note(name) for name in sorted({_uncut(file.name) for file in by_kind[FileKind.PIECE]})]
+    for (stem, count), numbered in _shards(weights).items():
         if note := _shard_note(stem, count, numbered):
             notes.append(note)
         elif stem in whole:
             notes.append(f"{stem} is there whole and in {count} shards; the whole file is used.")
         else:
-            ordered = tuple(numbered[number] for number in sorted(numbered))
-            sets.append(WeightSet(label_of(ordered[0].name), ordered))
+            shards = tuple(numbered[number] for number in sorted(numbered))
+            sets.append(WeightSet(label_of(shards[0].name), shards))
     if not sets:
         notes += [f"{kept[0].name} is {kind}." for kind, kept in by_kind.items() if kind in _WORTH_A_WORD]
     return Grouping(tuple(sorted(sets, key=lambda one: (-one.bytes, one.files[0].name))), tuple(notes))
 
 
-# Said only where there is nothing to run: next to weights these files are no surprise.
-_WORTH_A_WORD = (FileKind.PROJECTOR, FileKind.LORA, FileKind.DRAFT, FileKind.VOCABULARY, FileKind.IMATRIX)
+def _shards(files: list[WeightFile]) -> dict[tuple[str, int], dict[int, WeightFile]]:
+    """Shards by their number, for every stem and count."""
+    found: dict[tuple[str, int], dict[int, WeightFile]] = defaultdict(dict)
+    for file in files:
+        if match := _SHARD.fullmatch(file.name):
+            found[match["stem"], int(match["count"])][int(match["number"])] = file
+    return found
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
 
 
 def _last(text: str) -> re.Match[str] | None:
@@ -135,8 +142,9 @@ def _last(text: str) -> re.Match[str] | None:
     return found
 
 
-def _piece_stem(file: WeightFile) -> str:
-    return file.name[: file.name.lower().rindex(".gguf")] + ".gguf"
+def _uncut(name: str) -> str:
+    """The file that a raw piece belongs to."""
+    return name[: name.lower().rindex(".gguf") + len(".gguf")]
 
 
 def _cut_note(name: str) -> str:

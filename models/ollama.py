@@ -66,10 +66,10 @@ def _manifest(root: Path, path: Path) -> dict[str, Any]:
     content = _json(path)
     if not isinstance(children := content.get("manifests"), list):
         return content
-    by_runner = {child.get("runner"): child.get("digest") for child in children if isinstance(child, dict)}
     for runner in _RUNNERS:
-        if runner in by_runner:
-            return _json(_blob(root, by_runner[runner])[0])
+        for child in children:
+            if isinstance(child, dict) and child.get("runner") == runner:
+                return _json(_blob(root, child.get("digest"))[0])
     raise BadFile("it has no GGUF weights")
 
 

@@ -248,6 +248,7 @@ def test_an_adapter_is_said(tmp_path: Path, where: Places) -> None:
         (b'{"manifests": []}', "no GGUF weights"),
         (b'{"manifests": [{"runner": "mlx", "digest": "sha256:00"}, 7]}', "no GGUF weights"),
         (b'{"manifests": [{"runner": "ggml", "digest": 7}]}', "damaged"),
+        (b'{"manifests": [{"runner": ["ggml"], "digest": {}}]}', "no GGUF weights"),
         (manifest(layer("tensor")), "no GGUF weights"),
         (manifest(layer("model"), layer("model")), "several files"),
         (manifest(layer("model", digest="0" * 64)), "its weights are not there"),
