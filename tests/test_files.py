@@ -143,9 +143,7 @@ def test_a_repository_becomes_sets_largest_first() -> None:
 def test_incomplete_sets_are_left_out_with_what_is_missing() -> None:
     grouping = group(files("M-Q8_0-00002-of-00004.gguf", "M-Q4_0.gguf"))
     assert [one.quant for one in grouping.sets] == ["Q4_0"]
-    assert grouping.notes == (
-        "M-Q8_0 is incomplete and left out: 3 of 4 shards are missing (00001, 00003, 00004).",
-    )
+    assert grouping.notes == ("M-Q8_0 is incomplete and left out: 3 of 4 shards are missing (00001, 00003, 00004).",)
 
 
 @pytest.mark.parametrize(
@@ -182,9 +180,7 @@ def test_odd_repositories(names: list[str], quants: list[str], said: str | None)
 
 ANY_NAME = st.one_of(
     st.text(max_size=40),
-    st.from_regex(
-        r"[A-Za-z]{0,3}[-.]?(Q4_0|IQ1_S|f16)?(-0000[0-4]-of-0000[0-3])?\.(gguf|GGUF|txt)", fullmatch=True
-    ),
+    st.from_regex(r"[A-Za-z]{0,3}[-.]?(Q4_0|IQ1_S|f16)?(-0000[0-4]-of-0000[0-3])?\.(gguf|GGUF|txt)", fullmatch=True),
 )
 
 
