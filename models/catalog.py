@@ -3,7 +3,6 @@
 It knows names, not machines: which of a family runs well here is the planner's to say.
 """
 
-import difflib
 import functools
 import re
 import tomllib
@@ -81,6 +80,8 @@ def lookup(name: str) -> Entry | None:
 
 def nearest(name: str, count: int = 3) -> tuple[str, ...]:
     """Names in the catalog that resemble `name`, best first."""
+    import difflib
+
     index = _index()
     close = difflib.get_close_matches(_fold(name[:100]), index, n=3 * count, cutoff=0.5)
     return tuple(dict.fromkeys(index[match].name for match in close))[:count]

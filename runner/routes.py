@@ -87,12 +87,13 @@ class Nvidia:
     """What driver and toolkit say: compute capabilities of the GPUs, and the newest CUDA the driver runs.
 
     `runtimes` are the major versions whose libcudart and libcublas the loader finds (the wheels bring neither);
-    `cublas` says whether a build would find cuBLAS.
+    `cublas` says whether a build would find cuBLAS, `nvcc_path` where nvcc is if it is not on the PATH.
     """
 
     capabilities: tuple[Version, ...] = ()
     driver_cuda: Version | None = None
     nvcc: Version | None = None
+    nvcc_path: str | None = None
     runtimes: tuple[int, ...] = ()
     cublas: bool = False
 
@@ -208,7 +209,11 @@ def _cuda(facts: Facts) -> Iterator[Route]:
     why = f"NVIDIA GPU, compute capability {listed(_dotted(c) for c in capabilities)}: CUDA."
     # Blackwell's name needs the `a`, as llama.cpp's CMakeLists says.
     architectures = ";".join(f"{a}{b}{'a' if a >= 12 else ''}-real" for a, b in capabilities)
-    settings = ("GGML_CUDA=ON", f"CMAKE_CUDA_ARCHITECTURES={architectures}")[: 2 if capabilities else 1]
+    settings = (
+        "GGML_CUDA=ON",
+        *((f"CMAKE_CUDA_COMPILER={nvidia.nvcc_path}",) if nvidia.nvcc_path else ()),
+        *((f"CMAKE_CUDA_ARCHITECTURES={architectures}",) if architectures else ()),
+    )
     lacks = _lacks(_compiler(facts), *_cuda_toolkit(nvidia))
     yield Route(Backend.CUDA, Method.SOURCE, why, lacks, settings)
     wheel = _cuda_wheel(facts)

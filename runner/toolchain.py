@@ -19,6 +19,8 @@ from pathlib import Path
 from runner.routes import Amd, Backend, Facts, Nvidia, Version, Vulkan
 
 ROOT = Path(__file__).resolve().parent.parent
+SYS = Path("/sys")
+CUDA_NVCC = "/usr/local/cuda/bin/nvcc"
 PCI_MAKERS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 PACKAGE_MANAGERS = ("apt-get", "dnf", "pacman", "zypper", "apk", "xcode-select")
 HIDING = (
@@ -96,11 +98,8 @@ def _exists(folders: Iterable[str], *patterns: str) -> bool:
 def _cards() -> tuple[str, ...]:
     """Makers of the display controllers on the PCI bus (Linux; class 03)."""
     makers = []
-    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
-        try:
-            kind, vendor = (device / "class").read_text(), (device / "vendor").read_text().strip()
-        except OSError:
-            continue
+    for device in sorted((SYS / "bus/pci/devices").glob("*")):
+        kind, vendor = _read(device / "class"), _read(device / "vendor").strip()
         if kind.startswith("0x03") and vendor in PCI_MAKERS:
             makers.append(PCI_MAKERS[vendor])
     return tuple(dict.fromkeys(makers))
@@ -108,14 +107,16 @@ def _cards() -> tuple[str, ...]:
 
 def _nvidia() -> Nvidia:
     smi = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
-    capabilities = re.findall(r"(\d+)\.(\d+)", _said(smi, "--query-gpu=compute_cap", "--format=csv,noheader"))
-    nvcc = next((path for path in ("nvcc", "/usr/local/cuda/bin/nvcc") if shutil.which(path)), "nvcc")
+    listed = _said(smi, "--query-gpu=compute_cap", "--format=csv,noheader")
+    capabilities = tuple((int(major), int(minor)) for major, minor in re.findall(r"(\d+)\.(\d+)", listed))
     loader = _said("ldconfig", "-p") or _said("/sbin/ldconfig", "-p")
     majors = {int(n) for n in re.findall(r"libcudart\.so\.(\d+) ", loader)}
+    elsewhere = None if shutil.which("nvcc") else shutil.which(CUDA_NVCC)
     return Nvidia(
-        capabilities=tuple((int(major), int(minor)) for major, minor in capabilities),
-        driver_cuda=_version(r"CUDA Version: *", _said(smi)) if capabilities else None,
-        nvcc=_version(r"release ", _said(nvcc, "--version")),
+        capabilities=capabilities,
+        driver_cuda=_version(r"CUDA (?:\w+ )?Version *: *", _said(smi)) if capabilities else None,
+        nvcc=_version(r"release ", _said(elsewhere or "nvcc", "--version")),
+        nvcc_path=elsewhere,
         runtimes=tuple(sorted(m for m in majors if f"libcublas.so.{m} " in loader)),
         cublas="libcublas.so" in loader
         or _exists(TOOLKITS, "cuda*/lib*/libcublas.so", "cuda*/targets/*/lib/libcublas.so", "*/libcublas.so"),
@@ -125,24 +126,16 @@ def _nvidia() -> Nvidia:
 def _amd() -> Amd:
     root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm")
     clang = next((str(p) for p in (root / "llvm/bin/clang++", root / "lib/llvm/bin/clang++") if p.exists()), None)
-    try:
-        release = (root / ".info/version").read_text()
-    except OSError:
-        release = _said("hipconfig", "--version")
+    release = _read(root / ".info/version") or _said("hipconfig", "--version")
     return Amd(targets=_gfx_targets(), rocm=_version("^", release), clang=clang)
 
 
 def _gfx_targets() -> tuple[str, ...]:
-    """AMD GPUs by their LLVM target, from the kernel's topology: 110000 is gfx1100, 90010 is gfx90a."""
-    targets = []
-    for node in sorted(Path("/sys/class/kfd/kfd/topology/nodes").glob("*/properties")):
-        try:
-            found = re.search(r"gfx_target_version (\d+)", node.read_text())
-        except OSError:
-            continue
-        if found and (number := int(found[1])):
-            targets.append(f"gfx{number // 10000}{number // 100 % 100:x}{number % 100:x}")
-    return tuple(targets)
+    """AMD GPUs by their LLVM target, from the kernel's topology: 110000 is gfx1100, 90010 is gfx90a, 0 a processor."""
+    nodes = sorted((SYS / "class/kfd/kfd/topology/nodes").glob("*/properties"))
+    found = [re.search(r"gfx_target_version (\d+)", _read(node)) for node in nodes]
+    numbers = [int(version[1]) for version in found if version]
+    return tuple(f"gfx{n // 10000}{n // 100 % 100:x}{n % 100:x}" for n in numbers if n)
 
 
 def _vulkan() -> Vulkan:
@@ -150,8 +143,8 @@ def _vulkan() -> Vulkan:
     devices = [(kind, name) for kind, _, name in (line.partition("\t") for line in lines)]
     sdk = Path(os.environ.get("VULKAN_SDK") or "/usr") / "include"
     includes = [str(folder) for folder in dict.fromkeys([sdk, Path("/usr/include"), Path("/usr/local/include")])]
-    cores = [text for folder in includes for text in _read(Path(folder) / "vulkan/vulkan_core.h")]
-    header = re.search(r"#define VK_HEADER_VERSION (\d+)", cores[0]) if cores else None
+    cores = "".join(_read(Path(folder) / "vulkan/vulkan_core.h") for folder in includes)
+    header = re.search(r"#define VK_HEADER_VERSION (\d+)", cores)
     return Vulkan(
         loader=ctypes.util.find_library("vulkan") is not None,
         gpus=tuple(name for kind, name in devices if kind.endswith("_GPU")),
@@ -162,8 +155,8 @@ def _vulkan() -> Vulkan:
     )
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path) -> str:
     try:
-        return [path.read_text(errors="replace")]
+        return path.read_text(errors="replace")
     except OSError:
-        return []
+        return ""

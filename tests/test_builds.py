@@ -1,3 +1,4 @@
+import os
 import shlex
 import subprocess
 import sys
@@ -61,6 +62,11 @@ DECISIONS: dict[str, tuple[Facts, Backend, str]] = {
         cuda(capabilities=((12, 0),), nvcc=(13, 0), driver_cuda=(13, 0)),
         Backend.CUDA,
         source("GGML_CUDA=ON", "CMAKE_CUDA_ARCHITECTURES=120a-real"),
+    ),
+    "nvcc is not on the PATH": (
+        cuda(nvcc_path="/usr/local/cuda/bin/nvcc"),
+        Backend.CUDA,
+        source("GGML_CUDA=ON", "CMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc", "CMAKE_CUDA_ARCHITECTURES=89-real"),
     ),
     "CUDA libraries without nvcc": (cuda(nvcc=None), Backend.CUDA, wheel("cu124")),
     "a driver between two wheels": (cuda(nvcc=None, driver_cuda=(12, 9)), Backend.CUDA, wheel("cu125")),
@@ -296,3 +302,55 @@ def test_detection_needs_nothing_but_python() -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from runner import toolchain; toolchain.detect()"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+SMI = """#!/bin/sh
+case "$1" in
+  --query-gpu=compute_cap) printf '8.9\\n12.0\\n' ;;
+  *) echo '| NVIDIA-SMI 550.54.14    Driver Version: 550.54.14    CUDA Version: 12.4     |' ;;
+esac
+"""
+NVCC = "#!/bin/sh\necho 'Cuda compilation tools, release 12.4, V12.4.131'\n"
+LDCONFIG = """#!/bin/sh
+echo '	libcudart.so.12 (libc6,x86-64) => /usr/local/cuda/lib64/libcudart.so.12'
+echo '	libcudart.so.11.0 (libc6,x86-64) => /usr/lib/libcudart.so.11.0'
+echo '	libcublas.so.12 (libc6,x86-64) => /usr/local/cuda/lib64/libcublas.so.12'
+"""
+
+
+def test_what_the_tools_of_an_nvidia_machine_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {"nvidia-smi": SMI, "nvcc": NVCC, "ldconfig": LDCONFIG}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    facts = toolchain.detect()
+    assert facts.nvidia == Nvidia(((8, 9), (12, 0)), (12, 4), (12, 4), None, (12,), True)
+    assert facts.hidden_by == ("CUDA_VISIBLE_DEVICES",)
+
+
+@pytest.mark.parametrize(
+    ("number", "target"), [("110000", "gfx1100"), ("90010", "gfx90a"), ("100302", "gfx1032"), ("110501", "gfx1151")]
+)
+def test_what_the_kernel_says_of_an_amd_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, target: str
+) -> None:
+    for node, version in (("0", "0"), ("1", number)):
+        folder = tmp_path / "sys/class/kfd/kfd/topology/nodes" / node
+        folder.mkdir(parents=True)
+        (folder / "properties").write_text(f"simd_count 64\ngfx_target_version {version}\n")
+    for card, kind, vendor in (("a", "0x030000", "0x1002"), ("b", "0x030000", "0x1002"), ("c", "0x020000", "0x8086")):
+        folder = tmp_path / "sys/bus/pci/devices" / card
+        folder.mkdir(parents=True)
+        (folder / "class").write_text(kind + "\n")
+        (folder / "vendor").write_text(vendor + "\n")
+    rocm = tmp_path / "rocm"
+    (rocm / ".info").mkdir(parents=True)
+    (rocm / ".info/version").write_text("7.2.4-81\n")
+    (rocm / "llvm/bin").mkdir(parents=True)
+    (rocm / "llvm/bin/clang++").touch()
+    monkeypatch.setattr(toolchain, "SYS", tmp_path / "sys")
+    monkeypatch.setenv("ROCM_PATH", str(rocm))
+    facts = toolchain.detect()
+    assert facts.amd == Amd((target,), (7, 2), str(rocm / "llvm/bin/clang++"))
+    assert facts.cards == ("amd",)
