@@ -73,10 +73,11 @@ def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCod
 
     _check(options)
     terminal = output.out_is_terminal and sys.stdin is not None and sys.stdin.isatty()
-    prompt = prompt_of(options, stdin_text(options) if options.batch is None and not options.plain else None)
+    takes_stdin = options.batch is None and not options.plain and not options.talk
+    prompt = prompt_of(options, stdin_text(options) if takes_stdin else None)
     if options.model is None and (prompt is not None or not terminal):
         raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
-    if prompt is None and not options.plain and options.batch is None:
+    if prompt is None and takes_stdin:
         if not terminal:
             raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
         return open_screen(options)
@@ -89,6 +90,10 @@ def _without_screen(options: Options, output: Output, prompt: str | None) -> Exi
 
     backend = Backend(note=output.note)
     try:
+        if options.talk:
+            from runner.talk import talk
+
+            return talk(backend, options, output)
         if options.batch is not None:
             return headless.batch(backend, options, output)
         if options.plain and prompt is None:

@@ -41,7 +41,7 @@ _KINDS = {0: Kind.CPU, 1: Kind.GPU, 2: Kind.IGPU}
 _LONGEST_PIECE = 256
 
 Log = Callable[[int, str], None]
-INFO, WARN, ERROR = 2, 3, 4
+DEBUG, INFO, WARN, ERROR, CONTINUED = range(1, 6)
 
 
 def _ggml(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
@@ -95,14 +95,14 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     _errors.clear()
 
     def receive(level: int, text: bytes, _data: object) -> None:
-        last[0] = last[0] if level == 5 else level  # 5 continues the line before
+        last[0] = last[0] if level == CONTINUED else level
         if last[0] < INFO:
             return
         buffer.extend(text)
         while (end := buffer.find(b"\n")) >= 0:
             line = buffer[:end].decode("utf-8", "replace")
             del buffer[: end + 1]
-            if last[0] >= WARN:
+            if last[0] == ERROR:
                 _errors.append(line.strip())
             log(last[0], line)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -59,6 +59,7 @@ class Options:
     grammar: Path | None = None
     choices: tuple[str, ...] = ()
     listen: str | None = None
+    talk: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -205,6 +206,13 @@ def _pick(kind: type[T], settings: Mapping[str, Any], renamed: Mapping[str, str]
     return kind(**{name: value for name, value in values.items() if name in names})
 
 
+def sampling_from(texts: Mapping[str, str], base: Sampling) -> Sampling:
+    """`base` with the settings given as text under their flags' keys."""
+    read = {flag.key: _read(flag, texts[flag.key], flag.key) for flag in SAMPLING if flag.key in texts}
+    names = {_SAMPLING_NAMES.get(key, key): value for key, value in read.items() if key != "system"}
+    return replace(base, **names)
+
+
 def _parser(command: str) -> _Parser:
     name = "localrun" if command == "run" else f"localrun {command}"
     parser = _Parser(prog=name, add_help=True, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -256,6 +264,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--choices", type=_list_of(str), metavar="A,B", help="answer with one of these")
     group.add_argument("--batch", type=Path, metavar="IN", help="many prompts, one load")
     group.add_argument("--out", type=Path, metavar="OUT", help="where their answers go")
+    group.add_argument("--talk", action="store_true", help=argparse.SUPPRESS)
     group.add_argument("--parallel", type=_number(int, 1, 256), metavar="N", help="prompts at once")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     process = Child(tmp_path_factory.mktemp("engine") / "engine.log")
     yield process
     process.close()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A user of their own: empty folders, no Hub."""
+    home = tmp_path_factory.mktemp("home")
+    places = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCALRUN_", "HF_"))}
+    return {**kept, **places, "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,15 +16,6 @@ COLOURS = "Name three primary colours."
 SHORT = ("--temp", "0", "--max-tokens", "12", "--threads", "1")
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A user of their own: empty folders, no Hub."""
-    home = tmp_path_factory.mktemp("home")
-    places = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCALRUN_", "HF_"))}
-    return {**kept, **places, "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
 
 
 def popen(environment: dict[str, str], *words: str, stdin: int | None = None) -> subprocess.Popen[str]:
