@@ -35,10 +35,11 @@ TOOLKITS = ("/usr/local", "/opt", "/usr/lib", "/usr/lib64")
 
 def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | None = None) -> Facts:
     """The facts about this computer; what the installed llama.cpp says of itself is passed in."""
+    checkout = Path(sys.prefix).resolve() == ROOT / ".venv"
     return Facts(
         system=platform.system(),
         machine=platform.machine(),
-        requirement=_requirement(),
+        requirement=_requirement(checkout),
         compiler=any(map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++", "cl"))),
         glibc=platform.system() != "Linux" or platform.libc_ver()[0] == "glibc",
         packages=next(filter(shutil.which, PACKAGE_MANAGERS), None),
@@ -51,18 +52,24 @@ def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | No
         prebuilt=_prebuilt(),
         hidden_by=tuple(name for name in HIDING if name in os.environ),
         python=sys.executable,
-        uv=os.environ.get("UV") or "uv",
-        checkout=Path(sys.prefix).resolve() == ROOT / ".venv",
+        uv=_uv(),
+        checkout=checkout,
     )
 
 
-def _requirement() -> str:
-    """The pinned llama-cpp-python, from the installed distribution or the working copy."""
-    try:
-        wanted = metadata.requires("localrun-llm") or []
-    except metadata.PackageNotFoundError:
+def _requirement(checkout: bool) -> str:
+    """The pinned llama-cpp-python: what a working copy wants now, or what the installed distribution asks for."""
+    wanted: list[str]
+    if checkout:
         wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    else:
+        wanted = metadata.requires("localrun-llm") or []
     return next(line for line in wanted if line.startswith("llama-cpp-python"))
+
+
+def _uv() -> str:
+    own = ROOT / ".uv/bin/uv"
+    return os.environ.get("UV") or (str(own) if own.exists() and not shutil.which("uv") else "uv")
 
 
 def _prebuilt() -> Backend | None:

@@ -1,6 +1,5 @@
 import os
 import shlex
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from runner import toolchain
 from runner.builds import decide
 from runner.routes import Amd, Backend, Facts, Method, Nvidia, Version, Vulkan, routes
 
-ROOT = Path(__file__).resolve().parent.parent
 WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
 LLAMA = "llama-cpp-python==0.3.36"
 
@@ -295,13 +293,6 @@ def test_this_computer() -> None:
     assert facts.requirement.startswith("llama-cpp-python==")
     assert Path(facts.python) == Path(sys.executable)
     assert not decide(replace(facts, compiled=("RPC", "CPU"), usable=()), Backend.CPU).commands
-
-
-def test_detection_needs_nothing_but_python() -> None:
-    """scripts/setup runs it in an empty environment: -I and -S leave the installed packages out."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from runner import toolchain; toolchain.detect()"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 SMI = """#!/bin/sh
