@@ -112,7 +112,7 @@ def _run(commands: Sequence[Sequence[str]]) -> bool:
 
 def _follow(lines: Iterable[str], log: TextIO) -> None:
     """Copy uv's lines to its log; show the share that is compiled: one line that changes, or one every ten per cent."""
-    terminal, shown, started = sys.stderr.isatty(), -1, time.monotonic()
+    terminal, shown, started = sys.stderr.isatty() and "NO_COLOR" not in os.environ, -1, time.monotonic()
     for line in lines:
         log.write(line)
         percent = compiled(line)
