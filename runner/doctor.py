@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from runner import host, nvml
-from runner.builds import Decision, decide
+from runner.builds import decide
 from runner.machine import DeviceFacts, Kind, Runtime
 from runner.paths import Paths
 from runner.probe import runtime
+from runner.routes import Lack
 from runner.spawn import Child
 from runner.toolchain import detect
 from runner.units import gib
@@ -48,6 +50,7 @@ class Check:
     cpu_features: str
     versions: dict[str, str]
     fix: tuple[str, ...]
+    lacks: tuple[Lack, ...]
     why: tuple[str, ...]
 
 
@@ -73,7 +76,8 @@ def examine(child: Child, weights: Path) -> Check:
         llama_cpp=found.version,
         cpu_features=found.system,
         versions={name: version(name) for name in _PACKAGES},
-        fix=tuple(" ".join(command) for command in decision.commands) if _is_lacking(found, decision) else (),
+        fix=tuple(shlex.join(command) for command in decision.commands),
+        lacks=decision.lacks,
         why=decision.why,
     )
 
@@ -81,11 +85,6 @@ def examine(child: Child, weights: Path) -> Check:
 def usable_backends(found: Runtime) -> tuple[str, ...]:
     """Backends that have a device here."""
     return tuple(dict.fromkeys(device.backend for device in found.devices))
-
-
-def _is_lacking(found: Runtime, decision: Decision) -> bool:
-    """Whether the build that fits this machine is not the one that is here."""
-    return decision.backend.value.lower() not in {name.lower() for name in usable_backends(found)}
 
 
 def _driver(driver: nvml.Driver) -> str:
@@ -116,9 +115,10 @@ def lines(check: Check, paths: Paths) -> list[str]:
         f"log        {paths.engine_log}",
         "",
     ]
+    told += [f"{lack.what}{f': {lack.fix}' if lack.fix else ''}" for lack in check.lacks]
     if check.fix:
-        return [*told, *check.why, "To fix it:", *(f"  {command}" for command in check.fix)]
-    return [*told, "llama.cpp can use everything that was found here."]
+        return [*told, *check.why, "To fix it, in a working copy run scripts/setup; elsewhere:", *check.fix]
+    return [*told, "llama.cpp can use everything that was found here."] if not check.lacks else told
 
 
 def _use(gpu: SeenGpu) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from models.errors import BadFile, EngineError, PromptTooLong, UsageError
-from runner import llama
 from runner.chat import CHATML, FALLBACK, OWN, build_prompt, common_prefix
 from runner.events import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Turn
+from runner.llama import BufferBytes
+from runner.model import Chain, Context, Model
 from runner.plan import Placement
 from runner.text import NOISE, THINKING, TextStream, opened_thinking
 
@@ -20,8 +21,8 @@ class Engine:
 
     def __init__(self, cancelled: Callable[[], bool]) -> None:
         self._cancelled = cancelled
-        self._model: llama.Model | None = None
-        self._context: llama.Context | None = None
+        self._model: Model | None = None
+        self._context: Context | None = None
         self._tokens: list[int] = []
         self._checked = False
 
@@ -29,8 +30,8 @@ class Engine:
         """Load, or raise: BadFile for a file llama.cpp refuses, EngineError where memory does not suffice."""
         self.close()
         started = time.perf_counter()
-        self._model = llama.Model(path, placement, progress=progress)
-        self._context = llama.Context(self._model, placement)
+        self._model = Model(path, placement, progress=progress)
+        self._context = Context(self._model, placement)
         self._markers = self._marker_tokens()
         return Loaded(
             ctx=self._context.size,
@@ -63,7 +64,7 @@ class Engine:
         if not tokens:
             raise UsageError("The prompt is empty.")
         seed = turn.sampling.seed if turn.sampling.seed is not None else random.getrandbits(31)
-        chain = llama.Chain(model, turn.sampling, seed)
+        chain = Chain(model, turn.sampling, seed)
         try:
             clock = time.perf_counter()
             cached = self._keep(tokens, turn.reuse)
@@ -77,7 +78,7 @@ class Engine:
         finally:
             chain.close()
 
-    def _ready(self) -> tuple[llama.Model, llama.Context]:
+    def _ready(self) -> tuple[Model, Context]:
         if self._model is None or self._context is None:
             raise EngineError("No model is loaded.")
         return self._model, self._context
@@ -140,9 +141,7 @@ class Engine:
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
 
-    def _decode(
-        self, turn: Turn, chain: llama.Chain, stream: TextStream, state: Chunk, clock: float
-    ) -> Iterator[Chunk]:
+    def _decode(self, turn: Turn, chain: Chain, stream: TextStream, state: Chunk, clock: float) -> Iterator[Chunk]:
         model, context = self._ready()
         limit = min(turn.sampling.max_tokens or context.size, context.size - len(self._tokens))
         finish, count = Finish.LENGTH, 0
@@ -208,7 +207,7 @@ def _raise_for(code: int) -> None:
     raise EngineError(f"llama.cpp {said.get(code, f'stopped with code {code}')} while decoding.")
 
 
-def component_bytes(buffers: Sequence[llama.BufferBytes]) -> tuple[ComponentBytes, ...]:
+def component_bytes(buffers: Sequence[BufferBytes]) -> tuple[ComponentBytes, ...]:
     """Bytes by device, everything in host memory under `CPU`, which comes last."""
     names = [*sorted({buffer.device for buffer in buffers} - {"CPU"}), "CPU"]
     return tuple(

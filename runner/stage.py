@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from models.errors import EngineError
 from runner import llama
 from runner.machine import Kind
+from runner.model import Context, Model
 from runner.plan import Placement
 
 _running: list[str] = []
@@ -70,7 +71,7 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
     One load serves neighbours that differ in nothing but context, KV type, ubatch and outputs.
     """
     results: list[Rehearsal] = []
-    model: llama.Model | None = None
+    model: Model | None = None
     loaded: tuple[object, ...] | None = None
     try:
         for placement in placements:
@@ -78,7 +79,7 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
             if model is None or wanted != loaded:
                 if model is not None:
                     model.close()
-                model, loaded = llama.Model(path, placement, rehearse=True), wanted
+                model, loaded = Model(path, placement, rehearse=True), wanted
             results.append(_rehearse_context(model, placement))
     finally:
         if model is not None:
@@ -86,9 +87,9 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
     return tuple(results)
 
 
-def _rehearse_context(model: llama.Model, placement: Placement) -> Rehearsal:
+def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:
     try:
-        context = llama.Context(model, placement)
+        context = Context(model, placement)
     except EngineError as error:
         return Rehearsal(None, str(error))
     try:
