@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar, cast
 
 T = TypeVar("T")
 INTERVAL = 0.05
+# The screen may take this share of a core from the model; it then draws less often, but at least twice a second.
+SHARE = 0.12
+SLOWEST = 0.5
 
 
 async def aside(call: Callable[[], T]) -> T:
@@ -39,7 +43,8 @@ async def aside(call: Callable[[], T]) -> T:
 async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -> AsyncGenerator[list[T], None]:
     """What a blocking iterator yields, as lists of everything new, at most one list per `interval` seconds.
 
-    The thread only appends to a queue. An error it meets is raised here after all that came before it. Leaving
+    Where drawing a list costs more than `SHARE` of the interval, the next one comes later. The thread only
+    appends to a queue. An error it meets is raised here after all that came before it. Leaving
     early closes the iterator after its next item.
     """
     queue: deque[T] = deque()
@@ -62,9 +67,10 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        alive = True
+        alive, spent = True, time.thread_time()
         while alive:
-            await asyncio.sleep(interval)
+            cost, spent = time.thread_time() - spent, time.thread_time()
+            await asyncio.sleep(max(interval, min(SLOWEST, cost / SHARE)))
             alive = thread.is_alive()
             if new := [queue.popleft() for _ in range(len(queue))]:
                 yield new

@@ -114,7 +114,7 @@ class Talk(Screen[str | None]):
         widget.note("thinking about it… · Esc stops")
         try:
             async for chunks in batches(lambda: begin(session)):
-                await self._grow(widget, chunks)
+                self._grow(widget, chunks)
             ending = note(self._last or Chunk(Phase.DONE), session.loaded.ctx)
             widget.note(ending)
         except LocalrunError as error:
@@ -128,13 +128,13 @@ class Talk(Screen[str | None]):
         with self._saving():
             self._log.end(ending)
 
-    async def _grow(self, widget: Answer, chunks: list[Chunk]) -> None:
+    def _grow(self, widget: Answer, chunks: list[Chunk]) -> None:
         said = "".join(chunk.text for chunk in chunks)
         thought = "".join(chunk.reasoning for chunk in chunks)
         if said or thought:
             with self._saving():
                 self._log.grow(said, thought)
-            await widget.grow(said, thought)
+            widget.grow(said, thought)
         self._last = chunks[-1]
         if not self._stopping:
             widget.note(under_way(self._last))
@@ -214,7 +214,7 @@ class Talk(Screen[str | None]):
         ctx, trained = session.loaded.ctx, self._plan.model.context_trained
         longer = more_context(needed, ctx, trained)
         drop = await self._droppable(session, turns)
-        ways = _ways(longer, trained, drop, fresh=fresh and len(turns) > 1)
+        ways = _ways(longer, trained, drop, fresh=fresh and len(turns) > 1 and drop > 0)
         question = f"This turn needs {needed:,} tokens and room for an answer; the context holds {ctx:,}."
         way = await self.app.push_screen_wait(Ask("It would not fit the context", question, ways))
         if way == "more":

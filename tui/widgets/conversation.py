@@ -54,7 +54,7 @@ class ConversationView(VerticalScroll):
                 await self.say_skipped(conversation.skipped)
             await self.mount(widget)
             if isinstance(widget, Answer):
-                await widget.grow(turn.text, turn.reasoning)
+                widget.grow(turn.text, turn.reasoning)
         self.anchor()
 
     async def ask(self, text: str) -> None:

@@ -1,21 +1,17 @@
 """One turn of the conversation: the question, or the thinking, the answer and how it went."""
 
-from markdown_it import MarkdownIt
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Collapsible, Markdown, Static
+from textual.widgets import Collapsible, Static
 
+from tui.markdown import drawn
 from tui.split import cut
 from tui.text import visible
+from tui.widgets.drawing import Drawing
 
-# Longer pieces make drawing slow while they grow, shorter ones make many widgets.
-PIECE = 2000
-
-
-def parser() -> MarkdownIt:
-    """Markdown as models write it; HTML is text like any other."""
-    return MarkdownIt("gfm-like", {"html": False})
+# Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.
+PIECE = 1200
 
 
 class Question(Static):
@@ -25,31 +21,47 @@ class Question(Static):
         super().__init__(Content(visible(text)), classes="question")
 
 
+class Piece(Drawing):
+    """A part of an answer that is drawn alone."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="piece")
+        self.source = ""
+        # By width: a layout tries one with and one without a scrollbar.
+        self._lines: dict[int, list[Content]] = {}
+
+    def set(self, source: str) -> None:
+        """Draw this Markdown instead."""
+        self.source, self._lines = source, {}
+        self.changed()
+
+    def lines(self, width: int) -> list[Content]:
+        """The Markdown, and a blank line where it ends with one."""
+        if width not in self._lines:
+            blank = [Content("")] if self.source.endswith("\n\n") else []
+            self._lines[width] = drawn(self.source, width) + blank
+        return self._lines[width]
+
+
 class Pieces(Vertical):
     """Markdown that grows without getting slower: only its last piece is ever drawn again."""
 
     def __init__(self) -> None:
         super().__init__(classes="pieces")
-        self._last = ""
+        self._last: Piece | None = None
 
-    async def grow(self, text: str) -> None:
+    def grow(self, text: str) -> None:
         """Append text from a model; nothing in it is obeyed by the terminal."""
-        new = visible(text)
-        while new:
-            if not self._last:
-                await self.mount(Markdown(parser_factory=parser, open_links=False))
-            piece = self.query(Markdown).last()
-            divided = cut(self._last + new, PIECE)
-            if divided is None:
-                self._last += new
-                await piece.append(new)
-                return
-            before, new = divided
-            if before.startswith(self._last):
-                await piece.append(before[len(self._last) :])
-            else:
-                await piece.update(before)
-            self._last = ""
+        text = visible(text)
+        while text:
+            if self._last is None:
+                self._last = Piece()
+                self.mount(self._last)
+            whole = self._last.source + text
+            before, text = cut(whole, PIECE) or (whole, "")
+            self._last.set(before)
+            if text:
+                self._last = None
 
 
 class Answer(Vertical):
@@ -57,33 +69,30 @@ class Answer(Vertical):
 
     def __init__(self, note: str = "", *, folded: bool = True) -> None:
         super().__init__(classes="answer")
-        self._note = note
-        self._folded = folded
-        self._thought = Pieces()
-        self._said = Pieces()
+        self._thought, self._said = Pieces(), Pieces()
+        self._thinking = Collapsible(self._thought, title="Thinking", collapsed=folded, classes="thinking")
+        self._thinking.display = False
+        self._note = Static(Content(note), classes="note")
 
     def compose(self) -> ComposeResult:
         """Thinking (hidden until there is some), answer, note."""
-        with Collapsible(title="Thinking", collapsed=self._folded, classes="thinking") as thinking:
-            yield self._thought
-        thinking.display = False
+        yield self._thinking
         yield self._said
-        yield Static(Content(self._note), classes="note")
+        yield self._note
 
-    async def grow(self, text: str, reasoning: str = "") -> None:
+    def grow(self, text: str, reasoning: str = "") -> None:
         """Append what is new."""
         if reasoning:
-            self.query_one(Collapsible).display = True
-            await self._thought.grow(reasoning)
+            self._thinking.display = True
+            self._thought.grow(reasoning)
         if text:
-            await self._said.grow(text)
+            self._said.grow(text)
 
     def note(self, text: str, *, error: bool = False) -> None:
         """The line below: what is going on, later how it went."""
-        line = self.query_one(".note", Static)
-        line.set_class(error, "-error")
-        line.update(Content(text))
+        self._note.set_class(error, "-error")
+        self._note.update(Content(text))
 
     def fold(self, folded: bool) -> None:
         """Fold or unfold the thinking."""
-        self.query_one(Collapsible).collapsed = folded
+        self._thinking.collapsed = folded
