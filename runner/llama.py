@@ -256,7 +256,7 @@ def grammar_of_schema(schema: str) -> str:
 
 
 def render(template: str, begin: str, end: str, messages: Any) -> str:
-    """The prompt that a chat template (Jinja, sandboxed) makes of role-and-content messages. ValueError if it refuses."""
+    """The prompt that a chat template (sandboxed Jinja) makes of the messages. ValueError if it refuses."""
     try:
         return str(Jinja2ChatFormatter(template=template, bos_token=begin, eos_token=end)(messages=messages).prompt)
     except Exception as error:  # a template is a program of somebody else's
