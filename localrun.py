@@ -194,11 +194,15 @@ def main() -> None:
 
 def _open_screen(options: Options) -> ExitCode:
     """Open the TUI: the one place where the runner and the screens meet."""
+    from runner.paths import paths
+    from runner.spawn import Child
+
+    child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     from models.errors import ExitCode
     from runner.backend import Backend
     from tui.app import LocalrunApp
 
-    backend = Backend()
+    backend = Backend(child=child)
     try:
         app = LocalrunApp(backend, options.model, options.wish, options.sampling, options.system, ask=not options.yes)
         app.run()

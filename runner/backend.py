@@ -81,7 +81,7 @@ class Choice:
 class Backend:
     """Plans, downloads and loads models on this machine. `note` gets sentences about waiting and fallbacks."""
 
-    def __init__(self, note: Note = lambda _sentence: None) -> None:
+    def __init__(self, note: Note = lambda _sentence: None, child: Child | None = None) -> None:
         self._paths = paths()
         self._note = note
         self._studies: dict[tuple[str, str | None, bool], Study] = {}
@@ -90,7 +90,7 @@ class Backend:
         self._wishes: dict[str, Wish] = {}
         self._stop = threading.Event()
         self._session: Session | None = None
-        self.child = Child(self._paths.engine_log)
+        self.child = child or Child(self._paths.engine_log)
 
     @property
     def conversations(self) -> Path:

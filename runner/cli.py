@@ -11,6 +11,7 @@ from models.errors import ExitCode, LocalrunError, UsageError
 from runner.options import Options, load_config, parse
 from runner.output import Output
 from runner.paths import paths
+from runner.spawn import Child
 
 Screen = Callable[[Options], ExitCode]
 
@@ -85,10 +86,11 @@ def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCod
 
 
 def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
+    child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the rest
     from runner import headless
     from runner.backend import Backend
 
-    backend = Backend(note=output.note)
+    backend = Backend(note=output.note, child=child)
     try:
         if options.talk:
             from runner.talk import talk
