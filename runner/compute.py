@@ -87,7 +87,8 @@ def _expert_width(shape: ModelShape) -> int:
 
 def _is_pipelined(layout: Layout) -> bool:
     """Several devices, every layer on them, no override; that they work asynchronously is taken for granted."""
-    return len(layout.devices) > 1 and not layout.layers_on_host and not layout.moved
+    overridden = layout.sequential or bool(layout.moved)
+    return len(layout.devices) > 1 and not layout.layers_on_host and not overridden
 
 
 def _on_device(terms: _Terms, index: int, has_output: bool, pipelined: bool) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from runner.kv import Settings, kv_read
+from runner.kv import Settings
 from runner.layout import HOST, Blocks, Layout, Part
 from runner.machine import Machine
 from runner.plan import Predicted
@@ -33,7 +33,7 @@ def predict(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine
 def work_of(blocks: Blocks, layout: Layout, settings: Settings, depth: int) -> tuple[Work, ...]:
     """What each device, and the host if it computes at all, does for one token `depth` tokens into a context."""
     loads = {index: _Load() for index in range(HOST, len(layout.devices))}
-    read = (*kv_read(blocks.shape, settings, depth), 0)
+    read = (*blocks.caches.read(settings, depth), 0)
     for layer, (block, home) in enumerate(zip(blocks.layers, layout.layers, strict=True)):
         load = loads[home]
         load.weights += block.core

@@ -23,23 +23,41 @@ def padded(ctx: int) -> int:
     return -(-ctx // 256) * 256
 
 
-def kv_bytes(shape: ModelShape, settings: Settings) -> tuple[int, ...]:
-    """Bytes that each repeating layer's cache and recurrent state take.
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What all layers remember: few `kinds`, and the kind of every layer."""
 
-    A layer with a sliding window keeps the windows of all sequences and one ubatch (llama_kv_cache_iswa); recurrent
-    states are float32, one per sequence. Raises UsageError for a type that a cache cannot have.
-    """
-    sizes = {memory: _bytes(memory, settings) for memory in set(shape.memory)}
-    return tuple(sizes[memory] for memory in shape.memory)
+    kinds: tuple[LayerMemory, ...]
+    layers: tuple[int, ...]
+
+    def held(self, settings: Settings) -> list[int]:
+        """Bytes that each repeating layer's cache and recurrent state take.
+
+        A layer with a sliding window keeps the windows of all sequences and one ubatch (llama_kv_cache_iswa);
+        recurrent states are float32, one per sequence. Raises UsageError for a type that a cache cannot have.
+        """
+        sizes = [_bytes(memory, settings) for memory in self.kinds]
+        return [sizes[kind] for kind in self.layers]
+
+    def read(self, settings: Settings, depth: int) -> list[int]:
+        """Bytes of each layer's cache and state that one token reads with `depth` tokens behind it."""
+        sizes = [
+            min(depth, memory.window or depth) * _cell(memory, settings.kv_type) + 4 * memory.state_values
+            for memory in self.kinds
+        ]
+        return [sizes[kind] for kind in self.layers]
 
 
-def kv_read(shape: ModelShape, settings: Settings, depth: int) -> tuple[int, ...]:
-    """Bytes of each layer's cache and state that one token reads with `depth` tokens behind it."""
-    sizes = {
-        memory: min(depth, memory.window or depth) * _cell(memory, settings.kv_type) + 4 * memory.state_values
-        for memory in set(shape.memory)
-    }
-    return tuple(sizes[memory] for memory in shape.memory)
+def caches_of(shape: ModelShape) -> Caches:
+    """Sort the layers by what they remember."""
+    kinds = tuple(dict.fromkeys(shape.memory))
+    number = {memory: index for index, memory in enumerate(kinds)}
+    return Caches(kinds, tuple(number[memory] for memory in shape.memory))
+
+
+def kv_bytes(shape: ModelShape, settings: Settings) -> list[int]:
+    """Bytes that each repeating layer's cache and recurrent state take."""
+    return caches_of(shape).held(settings)
 
 
 def _bytes(memory: LayerMemory, settings: Settings) -> int:

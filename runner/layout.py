@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from models.shape import ModelShape, Role, Tensor
+from runner.kv import Caches, caches_of
 from runner.machine import Device
 from runner.plan import Override
 
 HOST = -1
+_IDLE = Override("^$", "CPU")
 _MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)?)\.")
 
 
@@ -64,6 +66,7 @@ class Blocks:
     tied: int
     shared: int
     largest: int
+    caches: Caches
 
 
 def blocks_of(shape: ModelShape) -> Blocks:
@@ -90,7 +93,7 @@ def blocks_of(shape: ModelShape) -> Blocks:
         if tensor.layer is not None and tensor.layer < shape.layers:
             largest = max(largest, tensor.bytes)
     layers = tuple(Block(core, parts) for core, parts in zip(cores, movable, strict=True))
-    return Blocks(shape, layers, input_bytes, tied, shared, largest)
+    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape))
 
 
 def _part(tensor: Tensor, shape: ModelShape) -> Part:
@@ -111,12 +114,14 @@ class Layout:
     """Where everything is: indices into `devices`, or HOST.
 
     `layers` has an entry for every layer, the output layer last. `moved` names the movable parts, by layer and
-    stem, that are not where their layer is.
+    stem, that are not where their layer is. `sequential`: several devices are to work one after another, because
+    pipelining takes more memory; llama.cpp has no switch for it, but any override, even an idle one, turns it off.
     """
 
     devices: tuple[Device, ...]
     layers: tuple[int, ...]
     moved: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    sequential: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -171,11 +176,13 @@ def layout_of(
             target = next((to for rule, to in rules if rule.search(name)), plain.layers[layer])
             if target != plain.layers[layer]:
                 moved[layer, stem] = target
-    return Layout(plain.devices, plain.layers, moved)
+    return Layout(plain.devices, plain.layers, moved, sequential=bool(rules) and not moved)
 
 
 def overrides_of(layout: Layout) -> tuple[Override, ...]:
     """Few patterns that say `layout.moved`: one for each set of stems that goes from some layers to one device."""
+    if layout.sequential:
+        return (_IDLE,)
     stems: dict[tuple[int, int], list[str]] = defaultdict(list)
     for (layer, stem), target in sorted(layout.moved.items()):
         stems[layer, target].append(stem)

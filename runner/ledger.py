@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from models.shape import ModelShape
 from runner.compute import compute_bytes, helper_of
 from runner.events import ComponentBytes
-from runner.kv import Settings, kv_bytes
+from runner.kv import Settings
 from runner.layout import HOST, Blocks, Layout, blocks_of, layout_of
 from runner.machine import Device, Machine
 from runner.plan import MemoryRow, Placement, Source
@@ -50,7 +50,7 @@ def settings_of(placement: Placement) -> Settings:
 def rows(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine) -> tuple[MemoryRow, ...]:
     """The ledger of a layout. The host's free bytes are RAM less what devices that share it take."""
     weights = _weights(blocks, layout)
-    kv = _sum_by_device(layout, kv_bytes(blocks.shape, settings))
+    kv = _sum_by_device(layout, blocks.caches.held(settings))
     compute = compute_bytes(blocks, layout, settings)
     lines = [
         MemoryRow(device.id, weights[index], kv[index], compute.devices[index], device.overhead, device.free)

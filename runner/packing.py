@@ -44,18 +44,14 @@ def apportion(total: int, shares: Sequence[float]) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def fill_evenly(
-    sizes: Sequence[float], room: Sequence[float], ranks: Sequence[int], shares: Sequence[float] | None = None
-) -> tuple[int, ...] | None:
-    """Room for all layers, or None: devices of rank 0 are filled before those of rank 1, equal ones alike.
+def fill_evenly(sizes: Sequence[float], room: Sequence[float], ranks: Sequence[int]) -> tuple[int, ...]:
+    """All layers, for which there must be room: devices of rank 0 are filled before those of rank 1, equal ones alike.
 
     The lowest level to which all devices must be filled, rank by rank, is found by bisection.
     """
-    if sum(fill(sizes, room, shares)) < len(sizes):
-        return None
     low, high = 0.0, 1.0 + max(ranks)
-    best = fill(sizes, room, shares)
-    for _ in range(_STEPS if shares is None else 0):
+    best = fill(sizes, room)
+    for _ in range(_STEPS):
         level = (low + high) / 2
         counts = fill(sizes, [size * min(1.0, max(0.0, level - rank)) for size, rank in zip(room, ranks, strict=True)])
         if sum(counts) == len(sizes):
@@ -63,6 +59,12 @@ def fill_evenly(
         else:
             low = level
     return best
+
+
+def fill_front(sizes: Sequence[float], room: Sequence[float]) -> tuple[int, ...]:
+    """From the front what fits on each device; the last one gets the rest, fit or not."""
+    counts = fill(sizes[::-1], room[::-1])[::-1]
+    return *counts[:-1], len(sizes) - sum(counts[:-1])
 
 
 def fill_partly(

@@ -1,7 +1,8 @@
 """The ways to lay a model out on a machine, and which of them is fastest. Pure.
 
 For given context settings there are four kinds of layout, tried on every sensible set of devices:
-- whole: every layer on the devices, the fastest filled first, equal ones alike;
+- whole: every layer on the devices, the fastest filled first, equal ones alike; pipelined, or with more room one
+  after another;
 - by layers: as many whole layers as fit, the rest with their KV cache on the host;
 - apart: the cores and KV caches of all layers on the devices (of as many as fit), and of their movable parts, which are
   dense FFNs or routed experts, what there is room for; the rest on another device with room, or on the host;
@@ -10,20 +11,23 @@ Where experts can be moved they leave before any KV cache does, so a mixture of 
 layouts that overdraw no ledger the one with the best predicted decode speed wins.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations, permutations
 
 from runner.compute import compute_bytes
 from runner.forecast import predict
-from runner.kv import Settings, kv_bytes
+from runner.kv import Settings
 from runner.layout import HOST, Block, Blocks, Layout, contiguous
 from runner.ledger import host_reserve, reserve, rows, shortages
 from runner.machine import Device, Machine
-from runner.packing import apportion, fill, fill_evenly, fill_partly
+from runner.packing import apportion, fill, fill_evenly, fill_front, fill_partly
 from runner.plan import MemoryRow, Predicted
 
-_MOST_SETS = 32
+_FEW_DEVICES = 4
+_POLISHED = 3
+_WORTH_IT = 1.0001  # below that, an even distribution is left alone
+_STEPS = (-4, -2, -1, 1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,41 @@ class Search:
         """The fastest layout that fits; None if none does."""
         if not self._may_fit(settings):
             return None
-        weighed = (self.weigh(settings, layout) for layout in self.layouts(settings))
-        return max((item for item in weighed if not item.missing), key=lambda item: item.score, default=None)
+        by_devices: dict[tuple[str, ...], Proposal] = {}
+        for item in self._fitting(settings, self.layouts(settings)):
+            ids = tuple(device.id for device in item.layout.devices)
+            by_devices[ids] = max(by_devices.get(ids, item), item, key=_score)
+        ranking = sorted(by_devices.values(), key=_score, reverse=True)
+        return max(map(self._polished, ranking[:_POLISHED]), key=_score, default=None)
+
+    def _fitting(self, settings: Settings, layouts: Iterable[Layout]) -> Iterator[Proposal]:
+        weighed = (self.weigh(settings, layout) for layout in layouts)
+        return (item for item in weighed if not item.missing)
+
+    def _polished(self, best: Proposal) -> Proposal:
+        """The best that can be reached by moving a few layers from device to device, step by step."""
+        while True:
+            tried = (self._arranged(best.settings, best.layout.devices, c) for c in self._neighbours(best.layout))
+            fitting = self._fitting(best.settings, chain.from_iterable(tried))
+            better = max(fitting, key=_score, default=best)
+            if better.predicted.decode_tps < _WORTH_IT * best.predicted.decode_tps:
+                return best
+            best = better
+
+    def _neighbours(self, layout: Layout) -> Iterator[tuple[int, ...]]:
+        """Layer counts with some layers moved across one boundary. Caches do not leave the devices for experts."""
+        if self.shares is not None:
+            return
+        counts = layout.counts
+        last = len(counts) - 1
+        for boundary in range(1 if self.blocks.shape.experts else 0, last + 1):
+            for step in _STEPS:
+                moved = list(counts)
+                moved[boundary] += step
+                if boundary:
+                    moved[boundary - 1] -= step
+                if min(moved) > 0 and sum(moved) <= len(layout.layers):
+                    yield tuple(moved)
 
     def weigh(self, settings: Settings, layout: Layout) -> Proposal:
         """The ledger and the speed of a layout."""
@@ -75,19 +112,19 @@ class Search:
     def layouts(self, settings: Settings) -> Iterator[Layout]:
         """All layouts worth weighing."""
         for devices in self._device_sets():
-            whole = self.whole(settings, devices)
-            if whole is not None:
-                yield whole
+            whole = [*self.whole(settings, devices), *self._sequential(settings, devices)]
+            yield from whole
+            if whole:
                 continue
             if not self.blocks.shape.experts:
                 yield self._by_layers(settings, devices)
-            yield self._apart(settings, devices)
+            yield from self._apart(settings, devices)
         yield contiguous((), (), len(self.blocks.layers))
 
     def is_whole(self, settings: Settings) -> bool:
         """Whether all layers and their KV caches fit on devices."""
-        found = (self.whole(settings, devices) for devices in self._device_sets())
-        return any(layout is not None and not self.weigh(settings, layout).missing for layout in found)
+        found = chain.from_iterable(self.whole(settings, devices) for devices in self._device_sets())
+        return any(not self.weigh(settings, layout).missing for layout in found)
 
     def largest_whole(self, settings: Settings) -> int:
         """The largest context, a multiple of 256 up to the trained length, with everything on devices; 0 if none."""
@@ -105,25 +142,40 @@ class Search:
     def with_layers(self, settings: Settings, count: int) -> Proposal:
         """The fastest way to have exactly the last `count` layers on devices, in proportion to memory if none fits."""
         sets = self._device_sets() if count else []
-        found = (self.whole(settings, devices, count) for devices in sets)
-        weighed = [self.weigh(settings, layout) for layout in found if layout is not None]
-        fitting = [item for item in weighed if not item.missing]
-        if fitting:
-            return max(fitting, key=lambda item: item.score)
-        return self.weigh(settings, self.overdrawn(self.machine.devices, count))
+        found = chain.from_iterable(self.whole(settings, devices, count) for devices in sets)
+        forced = self.overdrawn(self.machine.devices, count)
+        fitting = self._fitting(settings, found)
+        return max(fitting, key=_score, default=None) or self.weigh(settings, forced)
 
     # ---- the kinds of layout
 
-    def whole(self, settings: Settings, devices: tuple[Device, ...], count: int | None = None) -> Layout | None:
-        """All layers (or the last `count`) on the devices, filled evenly; None without room."""
+    def whole(self, settings: Settings, devices: tuple[Device, ...], count: int | None = None) -> Iterator[Layout]:
+        """All layers (or the last `count`) on the devices, if there is room."""
         total = len(self.blocks.layers)
-        count = total if count is None else count
-        template = _even(devices, total) if count == total else _with_a_layer_on_host(devices, total)
-        sizes = self._sizes(settings)[total - count :]
-        speeds = sorted({device.bandwidth or 0 for device in devices}, reverse=True)
-        ranks = [speeds.index(device.bandwidth or 0) for device in devices]
-        counts = fill_evenly(sizes, self._room(settings, template), ranks, self.shares)
-        return None if counts is None else contiguous(devices, counts, total)
+        if count is None or count == total:
+            return self._all(settings, _even(devices, total), total)
+        return self._all(settings, _with_a_layer_on_host(devices, total), count)
+
+    def _sequential(self, settings: Settings, devices: tuple[Device, ...]) -> Iterator[Layout]:
+        """All layers on several devices that do not pipeline."""
+        if len(devices) == 1:
+            return
+        total = len(self.blocks.layers)
+        for layout in self._all(settings, replace(_even(devices, total), sequential=True), total):
+            yield replace(layout, sequential=True)
+
+    def _all(self, settings: Settings, template: Layout, count: int) -> Iterator[Layout]:
+        """Equal devices filled alike, and as much as possible on the last ones."""
+        devices, total = template.devices, len(template.layers)
+        sizes, room = self._sizes(settings)[total - count :], self._room(settings, template)
+        full = fill(sizes, room, self.shares)
+        if sum(full) < count:
+            return
+        if self.shares is None:
+            speeds = sorted({device.bandwidth or 0 for device in devices}, reverse=True)
+            ranks = [speeds.index(device.bandwidth or 0) for device in devices]
+            yield contiguous(devices, fill_evenly(sizes, room, ranks), total)
+        yield contiguous(devices, full, total)
 
     def overdrawn(self, devices: tuple[Device, ...], count: int) -> Layout:
         """The last `count` layers on the devices in proportion to their free memory, though they do not fit."""
@@ -136,18 +188,29 @@ class Search:
         room = self._room(settings, _with_a_layer_on_host(devices, total))
         return contiguous(devices, fill(self._sizes(settings), room, self.shares), total)
 
-    def _apart(self, settings: Settings, devices: tuple[Device, ...]) -> Layout:
-        blocks, total = self.blocks.layers, len(self.blocks.layers)
-        movable = [block.movable_bytes for block in blocks]
+    def _apart(self, settings: Settings, devices: tuple[Device, ...]) -> Iterator[Layout]:
+        total = len(self.blocks.layers)
+        movable = [block.movable_bytes for block in self.blocks.layers]
         cores = [size - more for size, more in zip(self._sizes(settings), movable, strict=True)]
-        counts = fill_partly(cores, movable, self._room(settings, _with_a_part_on_host(devices, total)), self.shares)
-        plain = contiguous(devices, counts, total)
-        template = replace(plain, moved={(0, ""): HOST})
-        room = self._room(settings, template)
-        for home, core in zip(plain.layers, cores, strict=True):
+        room = self._room(settings, _with_a_part_on_host(_even(devices, total)))
+        yield from self._arranged(settings, devices, fill_partly(cores, movable, room, self.shares))
+        if len(devices) > 1 and self.shares is None:
+            in_front = fill_front(self._sizes(settings), room)
+            yield from self._arranged(settings, devices, in_front)
+
+    def _arranged(self, settings: Settings, devices: tuple[Device, ...], counts: Sequence[int]) -> Iterator[Layout]:
+        """Layouts with these layer counts: as they are, and with the parts moved that have no room."""
+        blocks = self.blocks.layers
+        plain = contiguous(devices, counts, len(blocks))
+        yield plain
+        room = self._room(settings, _with_a_part_on_host(plain))
+        sizes = self._sizes(settings)
+        for home, size, block in zip(plain.layers, sizes, blocks, strict=True):
             if home != HOST:
-                room[home] -= core
-        return replace(plain, moved=_spread(blocks, plain, room))
+                room[home] -= size - block.movable_bytes
+        if min(room, default=0.0) >= 0:
+            for order in (range(len(blocks)), range(len(blocks) - 1, -1, -1)):
+                yield replace(plain, moved=_spread(blocks, plain, list(room), order))
 
     # ---- what there is
 
@@ -157,16 +220,18 @@ class Search:
         return int(sum(self._sizes(settings)) - sum(self._room(settings, template)))
 
     def _device_sets(self) -> list[tuple[Device, ...]]:
-        """Sets of devices to try, the fastest device of each first."""
+        """Sets of devices to try, in all orders where they are few: output layer and scratch make a difference."""
         devices = self.machine.devices
         if self.shares is not None:
             return [devices]
-        ordered = sorted(devices, key=lambda device: -(device.bandwidth or 0))
-        sets = [group for size in range(1, len(ordered) + 1) for group in combinations(ordered, size)]
-        if len(sets) > _MOST_SETS:
-            roomy = sorted(devices, key=lambda device: -device.free)
-            sets = [tuple(order[:size]) for size in range(1, len(devices) + 1) for order in (ordered, roomy)]
-        return list({_kinds(group): group for group in reversed(sets)}.values())
+        fast = sorted(devices, key=lambda device: -(device.bandwidth or 0))
+        roomy = sorted(devices, key=lambda device: -device.free)
+        sizes = range(1, len(devices) + 1)
+        if len(devices) <= _FEW_DEVICES:
+            sets = [order for size in sizes for order in permutations(fast, size)]
+        else:
+            sets = [tuple(order[:size]) for size in sizes for order in (fast, fast[::-1], roomy)]
+        return list({_kinds(order): order for order in reversed(sets)}.values())[::-1]
 
     def budget(self) -> tuple[int, int]:
         """Bytes that may be used: on devices with memory of their own, and in RAM."""
@@ -180,7 +245,7 @@ class Search:
 
     def _sizes(self, settings: Settings) -> list[int]:
         """Bytes of every layer with its KV cache on a device."""
-        caches = (*kv_bytes(self.blocks.shape, settings), 0)
+        caches = (*self.blocks.caches.held(settings), 0)
         return [block.bytes + cache for block, cache in zip(self.blocks.layers, caches, strict=True)]
 
     def _room(self, settings: Settings, template: Layout) -> list[float]:
@@ -196,9 +261,13 @@ class Search:
         return room
 
 
-def _kinds(devices: Sequence[Device]) -> tuple[tuple[float | None, int, int], ...]:
+def _score(proposal: Proposal) -> tuple[float, int, float]:
+    return proposal.score
+
+
+def _kinds(devices: Sequence[Device]) -> tuple[Device, ...]:
     """Equal for sets of devices that are as good as each other."""
-    return tuple((device.bandwidth, device.free, device.overhead) for device in devices)
+    return tuple(replace(device, id="", name="", uid=None) for device in devices)
 
 
 def _even(devices: tuple[Device, ...], total: int) -> Layout:
@@ -209,18 +278,20 @@ def _with_a_layer_on_host(devices: tuple[Device, ...], total: int) -> Layout:
     return Layout(devices, (HOST, *_even(devices, total - 1).layers))
 
 
-def _with_a_part_on_host(devices: tuple[Device, ...], total: int) -> Layout:
-    return replace(_even(devices, total), moved={(0, ""): HOST})
+def _with_a_part_on_host(layout: Layout) -> Layout:
+    return replace(layout, moved={(0, ""): HOST})
 
 
-def _spread(blocks: Sequence[Block], layout: Layout, room: list[float]) -> dict[tuple[int, str], int]:
-    """Movable parts that do not stay: from the back, each device keeps layers, then tensors of one more.
+def _spread(
+    blocks: Sequence[Block], layout: Layout, room: list[float], order: Iterable[int]
+) -> dict[tuple[int, str], int]:
+    """Movable parts that do not stay: in `order`, each device keeps layers, then tensors of one more.
 
     What is left goes where another device has room, else to the host. Updates `room`.
     """
     homeless: list[tuple[int, str]] = []
     full: set[int] = set()
-    for layer in range(len(blocks) - 1, -1, -1):
+    for layer in order:
         home, block = layout.layers[layer], blocks[layer]
         if home == HOST or not block.movable:
             continue
@@ -229,7 +300,8 @@ def _spread(blocks: Sequence[Block], layout: Layout, room: list[float]) -> dict[
         if len(kept) < len(block.movable):
             full.add(home)
         homeless += [(layer, stem) for stem in block.movable if stem not in kept]
-    return {key: _host_or_room(blocks[key[0]].movable[key[1]].bytes, room) for key in homeless}
+    targets = {(layer, stem): _host_or_room(blocks[layer].movable[stem].bytes, room) for layer, stem in homeless}
+    return {key: target for key, target in targets.items() if target != layout.layers[key[0]]}
 
 
 def _kept(block: Block, room: float) -> tuple[str, ...]:
