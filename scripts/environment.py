@@ -24,6 +24,7 @@ from runner.toolchain import detect  # noqa: E402
 VENV = ROOT / ".venv"
 STAMP = VENV / "localrun-setup"
 LOG = VENV / "setup.log"
+OURS = ("localrun.py", "models", "runner", "tui")
 BACKENDS = {backend.label.lower(): backend for backend in Backend}
 # Ninja counts steps, make counts per cent; uv -v puts DEBUG before the lines of a build backend.
 STEP = re.compile(r"(?:DEBUG )?\[ *(\d+)(?:/(\d+)|%)\]")
@@ -45,6 +46,7 @@ def main() -> int:
         _say("the exported CMAKE_ARGS is left aside: uv's cache does not know it, and would mix up builds")
     if not _installed(decision, last_resort=bool(words)):
         return 1
+    subprocess.run([VENV / "bin/python", "-m", "compileall", "-q", *OURS], cwd=ROOT, check=False)
     STAMP.write_text(" ".join(words))
     if arguments.if_needed:
         return 0
@@ -97,6 +99,7 @@ def _run(commands: Sequence[Sequence[str]]) -> bool:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                env={**os.environ, "UV_COMPILE_BYTECODE": "1"},  # or the first start compiles 60 packages
             )
             assert process.stdout is not None
             _follow(process.stdout, log)
