@@ -85,7 +85,10 @@ def drawn(source: str, width: int) -> list[Content]:
     """The lines of a piece of Markdown, each at most `width` cells wide; its text must be visible already."""
     console = _console()
     rows = console.render_lines(_Document(source), console.options.update(width=max(8, width)), pad=False)
-    return [_content(row) for row in rows]
+    lines = [_content(row) for row in rows]
+    while lines and not lines[0].plain.strip():
+        del lines[0]
+    return lines
 
 
 def _content(row: list[Segment]) -> Content:
