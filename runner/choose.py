@@ -1,7 +1,8 @@
 """All quantizations of a model side by side, best quality first, and the one to take. Pure but for the rehearsals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from models.errors import UsageError
 from models.quants import family, quality
@@ -148,20 +149,25 @@ def _equal(one: Candidate, other: Candidate) -> bool:
 
 
 def _why(placed: Sequence[tuple[Option, Placed]], candidates: Sequence[Candidate], chosen: int, wish: Wish) -> str:
+    """What is taken, what made it the one, and the next better and the next faster one."""
     taken = candidates[chosen]
     assert taken.placement is not None
-    speed = f"{_tps(taken):.{0 if _tps(taken) >= 20 else 1}f} tok/s"
-    said = f"{taken.quant}: {speed} with a context of {tokens(taken.placement.ctx)}, {_goal(candidates, taken, wish)}."
-    better = [
-        (item, placed[index][1])
-        for index, item in enumerate(candidates[:chosen])
+    context = tokens(taken.placement.ctx)
+    said = f"{taken.quant}: {_speed(taken)} with a context of {context}, {_goal(candidates, taken, wish)}."
+    given_up = (
+        _given_up(item, placed[index][1])
+        for index, item in reversed(list(enumerate(candidates[:chosen])))
         if item.bits_per_weight < _WIDE_BITS and not _equal(item, taken)
-    ]
-    return f"{said} {_given_up(*better[-1])}" if better else said
+    )
+    return " ".join([said, *islice(given_up, 1), *islice(_faster(candidates[chosen + 1 :], taken), 1)])
+
+
+def _speed(candidate: Candidate) -> str:
+    speed = _tps(candidate)
+    return f"{speed:.0f} tok/s" if speed >= 20 else f"{speed:.1f} tok/s"
 
 
 def _goal(candidates: Sequence[Candidate], taken: Candidate, wish: Wish) -> str:
-    """What made it the one."""
     line = LINES[wish.prefer]
     if len(candidates) == 1:
         return "the only one on offer"
@@ -175,16 +181,29 @@ def _goal(candidates: Sequence[Candidate], taken: Candidate, wish: Wish) -> str:
 
 
 def _given_up(better: Candidate, placed: Placed) -> str:
-    """What the next better quantization would need, or cost."""
+    """What a better quantization would need, or cost."""
     if placed.short_of_all > 0:
         return f"{better.quant} would need {gib(placed.short_of_all)} more memory."
     if better.verdict is Verdict.NO:
         return f"{better.quant} does not fit."
-    needs = f" and needs {gib(placed.short_of_gpu)} more to be all on the GPU" if placed.short_of_gpu > 0 else ""
-    return f"{better.quant} would run at {_tps(better):.1f} tok/s{needs}."
+    needs = f" and need {gib(placed.short_of_gpu)} more to be all on the GPU" if placed.short_of_gpu > 0 else ""
+    return f"{better.quant} would run at {_speed(better)}{needs}."
+
+
+def _faster(smaller: Sequence[Candidate], taken: Candidate) -> Iterator[str]:
+    """The next smaller ones that fit the GPU, where the one taken does not."""
+    if taken.verdict is Verdict.SPLIT:
+        for item in smaller:
+            if item.verdict is Verdict.GPU and _tps(item) > _tps(taken):
+                yield f"{item.quant} fits the GPU whole and would run at {_speed(item)}."
 
 
 def _why_none(placed: Sequence[tuple[Option, Placed]]) -> str:
     option, result = min(placed, key=lambda pair: pair[0].weights.bytes)
     subject = "It does not run" if len(placed) == 1 else f"None of {len(placed)} quantizations runs"
-    return f"{subject} here. {option.weights.quant}, the smallest: {' '.join(result.reasons[:1])}"
+    label = option.weights.quant if len(placed) == 1 else f"{option.weights.quant}, the smallest"
+    said = [f"{subject} here. {label}: {result.reasons[0]}"]
+    fitting = option.weights.bytes - result.short_of_all
+    if 0 < fitting < option.weights.bytes:
+        said.append(f"Weights of up to {gib(fitting)} would fit.")
+    return " ".join(said)

@@ -172,9 +172,7 @@ class Search:
         if sum(full) < count:
             return
         if self.shares is None:
-            speeds = sorted({device.bandwidth or 0 for device in devices}, reverse=True)
-            ranks = [speeds.index(device.bandwidth or 0) for device in devices]
-            yield contiguous(devices, fill_evenly(sizes, room, ranks), total)
+            yield contiguous(devices, fill_evenly(sizes, room, _ranks(devices)), total)
         yield contiguous(devices, full, total)
 
     def overdrawn(self, devices: tuple[Device, ...], count: int) -> Layout:
@@ -194,9 +192,11 @@ class Search:
         cores = [size - more for size, more in zip(self._sizes(settings), movable, strict=True)]
         room = self._room(settings, _with_a_part_on_host(_even(devices, total)))
         yield from self._arranged(settings, devices, fill_partly(cores, movable, room, self.shares))
-        if len(devices) > 1 and self.shares is None:
-            in_front = fill_front(self._sizes(settings), room)
-            yield from self._arranged(settings, devices, in_front)
+        if len(devices) == 1 or self.shares is not None:
+            return
+        yield from self._arranged(settings, devices, fill_front(self._sizes(settings), room))
+        if sum(fill(cores, room)) == total:
+            yield from self._arranged(settings, devices, fill_evenly(cores, room, _ranks(devices)))
 
     def _arranged(self, settings: Settings, devices: tuple[Device, ...], counts: Sequence[int]) -> Iterator[Layout]:
         """Layouts with these layer counts: as they are, and with the parts moved that have no room."""
@@ -268,6 +268,12 @@ def _score(proposal: Proposal) -> tuple[float, int, float]:
 def _kinds(devices: Sequence[Device]) -> tuple[Device, ...]:
     """Equal for sets of devices that are as good as each other."""
     return tuple(replace(device, id="", name="", uid=None) for device in devices)
+
+
+def _ranks(devices: Sequence[Device]) -> list[int]:
+    """0 for the fastest devices, 1 for the next."""
+    speeds = sorted({device.bandwidth or 0 for device in devices}, reverse=True)
+    return [speeds.index(device.bandwidth or 0) for device in devices]
 
 
 def _even(devices: tuple[Device, ...], total: int) -> Layout:

@@ -133,7 +133,7 @@ def test_compute_buffers(model: str, outputs: int, device: float, host: float) -
     layout = contiguous((gpu(999),), (len(blocks.layers),), len(blocks.layers))
     compute = compute_bytes(blocks, layout, Settings(8192, outputs=outputs))
     assert compute.devices[0] / MIB == pytest.approx(device, rel=0.016)  # gemma-3: one window more than it needs
-    assert compute.host / MIB == pytest.approx(host, rel=0.01)
+    assert compute.host / MIB == pytest.approx(host, abs=0.6)
 
 
 def test_pipelining_takes_four_copies_of_the_inputs_unless_an_override_forbids_it() -> None:
