@@ -33,7 +33,7 @@ class Measured:
 
 def measure(session: Session, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Measured:
     """Run the benchmark."""
-    prompt, tokens = _prompt(session)
+    prompt, tokens = prompt_for(session)
     _decode(session)
     decode, prefill, ttft = [], [], []
     for run in range(runs):
@@ -66,7 +66,7 @@ def _decode(session: Session) -> Chunk:
     return _turn(session, "The", min(DECODE_TOKENS + 1, session.loaded.ctx - 2))
 
 
-def _prompt(session: Session) -> tuple[str, int]:
+def prompt_for(session: Session) -> tuple[str, int]:
     """A text of 512 tokens, or of what the context holds."""
     wanted = min(PREFILL_TOKENS, session.loaded.ctx - 2)
     words = " a" * (wanted - 1)
