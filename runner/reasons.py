@@ -13,8 +13,8 @@ from runner.units import gib
 def explain(search: Search, wish: Wish, proposal: Proposal, refusal: str | None = None) -> tuple[str, ...]:
     """The reasons of a candidate, the most important first."""
     return (
-        *_refused(search, proposal, refusal),
-        *_spilled(search, proposal),
+        *_refused(search, wish, proposal, refusal),
+        *_spilled(search, wish, proposal),
         *_context(search, wish, proposal),
         *_lowered(wish, proposal.settings),
         *search.machine.notes,
@@ -63,13 +63,13 @@ def where(search: Search, layout: Layout) -> str:
     return " and ".join(parts)
 
 
-def _refused(search: Search, proposal: Proposal, refusal: str | None) -> Iterator[str]:
+def _refused(search: Search, wish: Wish, proposal: Proposal, refusal: str | None) -> Iterator[str]:
     if refusal is not None:
         yield f"llama.cpp refuses it: {refusal}"
     for device, size in proposal.missing.items():
         name = "RAM" if device == "CPU" else device
         yield f"{name} is overdrawn by {gib(size)} (the margin included)."
-    if "CPU" not in proposal.missing and proposal.missing:
+    if wish.gpu_layers is not None and proposal.missing and "CPU" not in proposal.missing:
         fitting = _most_layers(search, proposal)
         yield f"--gpu-layers {fitting} would fit." if fitting else "Not one layer would fit there."
 
@@ -85,8 +85,10 @@ def _most_layers(search: Search, proposal: Proposal) -> int:
     return low
 
 
-def _spilled(search: Search, proposal: Proposal) -> Iterator[str]:
+def _spilled(search: Search, wish: Wish, proposal: Proposal) -> Iterator[str]:
     layout = proposal.layout
+    if wish.gpu_layers and not search.machine.devices:
+        yield "There is no GPU to put layers on; --gpu-layers changes nothing."
     if layout.is_whole or proposal.missing or not search.machine.devices:
         return
     left = where(search, layout)
@@ -118,7 +120,9 @@ def _context(search: Search, wish: Wish, proposal: Proposal) -> Iterator[str]:
 
 
 def _price(search: Search, proposal: Proposal, other: Proposal) -> str:
-    cost = 1 - other.predicted.decode_tps / proposal.predicted.decode_tps
+    cost = max(0.0, 1 - other.predicted.decode_tps / proposal.predicted.decode_tps)
+    if other.layout.is_whole:
+        return f"fits if the GPUs do not pipeline, which slows prompts down, and costs {cost:.0%}"
     return f"would move {where(search, other.layout)} to the CPU and cost {cost:.0%}"
 
 

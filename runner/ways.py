@@ -206,7 +206,9 @@ def _spread(
         if len(kept) < len(block.movable):
             full.add(home)
         homeless += [(layer, stem) for stem in block.movable if stem not in kept]
-    targets = {(layer, stem): _host_or_room(blocks[layer].movable[stem].bytes, room) for layer, stem in homeless}
+    sizes = {(layer, stem): blocks[layer].movable[stem].bytes for layer, stem in homeless}
+    largest_first = sorted(homeless, key=sizes.__getitem__, reverse=True)
+    targets = {key: _host_or_room(sizes[key], room) for key in largest_first}
     return {key: target for key, target in targets.items() if target != layout.layers[key[0]]}
 
 
