@@ -94,15 +94,16 @@ def noted(chat: Chat, words: str) -> bool:
 async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share: float = 1.0) -> None:
     """Ask, and let the answer come as far as `share`, with a tick for every few tokens."""
     chat = await chatting(pilot)
-    script = turn(words(ANSWER), prompt=412, tps=17.0, reasoning=words(THOUGHT))
-    gate = threading.Semaphore(0)
-    backend.sessions[-1].gate = gate
-    backend.sessions[-1].script = [script]
+    session, gate = backend.sessions[-1], threading.Semaphore(0)
+    predicted = session.candidate.predicted
+    tps = 0.97 * predicted.decode_tps if predicted else 10.0
+    script = turn(words(ANSWER), prompt=412, tps=tps, reasoning=words(THOUGHT))
+    session.gate, session.script = gate, [script]
     await pilot.press(*QUESTION, "enter")
     for step in range(int(len(script) * share)):
         gate.release()
         if step % 8 == 7:
-            clock.seconds += 8 / (17.0 + 1.6 * ((step * 7) % 11 - 5) / 5)
+            clock.seconds += 8 / (tps * (1 + 0.02 * ((step * 7) % 11 - 5)))
             shown = f"{script[step].completion_tokens} tokens"
             await until(pilot, partial(noted, chat, shown))
             chat.tick()

@@ -71,7 +71,7 @@ class Line(ModalScreen[str | None]):
         """Title and input."""
         with Vertical(id="dialog"):
             yield Label(Content(self._title), id="title")
-            yield Input(self._value, compact=True)
+            yield Input(self._value, compact=True, select_on_focus=False)
             yield Label("Enter takes it · Esc goes back", id="keys")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

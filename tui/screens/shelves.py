@@ -45,13 +45,16 @@ class Shelves(ModalScreen[Log | None]):
         self._read()
 
     @work(exclusive=True)
-    async def _read(self, cursor: int = 0) -> None:
+    async def _read(self, chosen: Log | None = None) -> None:
+        """List them, with the cursor on `chosen`."""
         self._logs = await aside(self._shelf.all)
+        paths = [log.path for log in self._logs]
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(
             [Option(_row(log.conversation)) for log in self._logs] or [Option("None yet.", disabled=True)]
         )
+        cursor = paths.index(chosen.path) if chosen and chosen.path in paths else 0
         options.highlighted = cursor if self._logs else None
 
     @property
@@ -71,7 +74,7 @@ class Shelves(ModalScreen[Log | None]):
         name = await self.app.push_screen_wait(Line("Name of the conversation", log.conversation.title))
         if name is not None:
             log.rename(name.strip())
-            self._read(self.query_one(OptionList).highlighted or 0)
+            self._read(log)
 
     def action_export(self) -> None:
         """Write it into the working folder."""
