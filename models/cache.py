@@ -1,12 +1,12 @@
 """Where a file of the Hub lies in Hugging Face's cache, and how it becomes an ordinary entry of it. Edge: disk."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from models.errors import DownloadError
 from models.explain import printable
-from models.weights import WeightFile
+from models.weights import WeightFile, WeightSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,20 @@ def place_of(file: WeightFile, cache: Path | None = None) -> Place:
         lock=root / ".locks" / name / f"{blob.name}.lock",
         snapshot=root / name / "snapshots" / file.revision / file.name,
     )
+
+
+def with_parts(weights: WeightSet, cache: Path | None = None) -> WeightSet:
+    """The set with what earlier downloads have left of the files that are not here.
+
+    The last byte counts as missing until the digest is checked and the file has its name.
+    """
+    return replace(weights, files=tuple(_with_part(file, cache) for file in weights.files))
+
+
+def _with_part(file: WeightFile, cache: Path | None) -> WeightFile:
+    if file.path is not None or file.repo is None or file.revision is None:
+        return file
+    return replace(file, fetched=max(0, min(place_of(file, cache).bytes, file.bytes - 1)))
 
 
 def name_main(folder: Path, revision: str) -> None:

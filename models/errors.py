@@ -9,7 +9,8 @@
     │   ├── ModelNotFound   3
     │   └── BadFile         3
     ├── DownloadError       4   network, authentication, offline, digest, disk full
-    └── DoesNotFit          5   no candidate runs on this machine
+    ├── DoesNotFit          5   no candidate runs on this machine
+    └── Declined          130   the person said no to a question
 
 The message is one sentence for a person, with the next step where there is one.
 """
@@ -77,3 +78,9 @@ class DoesNotFit(LocalrunError):  # noqa: N818
     """No candidate runs on this machine."""
 
     exit_code = ExitCode.DOES_NOT_FIT
+
+
+class Declined(LocalrunError):  # noqa: N818
+    """The person said no to a question."""
+
+    exit_code = ExitCode.INTERRUPTED

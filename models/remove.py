@@ -1,93 +1,125 @@
-"""Take weights off this machine again: only out of the Hugging Face cache, where downloads went. Edge: the disk.
+"""Take weights off this machine again: only out of the Hugging Face cache, where downloads go. Edge: the disk.
 
-Files of other programs (Ollama's store, LM Studio's folder, packages, files that were named by their path) are never
-touched.
+Files of other programs (Ollama's store, LM Studio's folder, llama.cpp's own cache, packages, files that were named by
+their path) are never touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from models import catalog, local
+from models.cache import size_of
 from models.errors import DownloadError, ModelNotFound
+from models.resolve import split_quant
 from models.weights import Offer
+
+_OURS = "huggingface"
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What would go: files as they appear in the cache, and the bytes that frees."""
+    """What would go: `paths` of weights as they appear in the cache, `leftovers` of downloads; the bytes that frees."""
 
     paths: tuple[Path, ...]
+    leftovers: tuple[Path, ...]
     bytes: int
 
 
 def removal(name: str, quant: str | None = None) -> Removal:
-    """What `rm NAME` would remove. ModelNotFound says why there is nothing that may be removed."""
-    repo, _, tag = name.partition(":")
-    wanted = quant or tag or None
-    offers = [offer for one in _repositories(repo) if (offer := local.cached(one))]
-    paths = [
-        file.path
-        for offer in offers
-        for one in offer.sets
-        if wanted is None or one.quant.casefold() == wanted.casefold()
-        for file in one.files
-        if file.path is not None
-    ]
-    if not paths:
-        raise ModelNotFound(_why_nothing(name, wanted, offers))
-    blobs = {path.resolve() for path in paths}
-    return Removal(tuple(paths), sum(blob.stat().st_size for blob in blobs))
+    """What `rm NAME` would remove: one quantization, or all with what interrupted downloads left.
+
+    ModelNotFound says why there is nothing that may be removed.
+    """
+    model, tag = split_quant(name)
+    wanted = quant or tag
+    repositories = _repositories(model)
+    offers = [offer for repo in repositories if (offer := local.cached(repo)) and offer.origin == _OURS]
+    paths = tuple(_paths(offers, wanted))
+    leftovers = tuple(left for repo in repositories for left in _leftovers(repo)) if wanted is None else ()
+    if not paths and not leftovers:
+        raise ModelNotFound(_why_nothing(model, wanted, repositories, offers))
+    return Removal(paths, leftovers, _sizes((*paths, *leftovers)))
 
 
-def _repositories(name: str) -> tuple[str, ...]:
-    entry = catalog.lookup(name)
-    return tuple(repository.name for repository in entry.repositories) if entry else (name,)
+def _repositories(model: str) -> tuple[str, ...]:
+    entry = catalog.lookup(model)
+    if entry is not None:
+        return tuple(repository.name for repository in entry.repositories)
+    return (model,) if catalog.REPOSITORY.fullmatch(model) else ()
 
 
-def _why_nothing(name: str, quant: str | None, offers: list[Offer]) -> str:
+def _paths(offers: Iterable[Offer], quant: str | None) -> Iterator[Path]:
+    for offer in offers:
+        for one in offer.sets:
+            if quant is None or one.quant.casefold() == quant.casefold():
+                yield from (file.path for file in one.files if file.path is not None)
+
+
+def _leftovers(repo: str) -> Iterator[Path]:
+    """What downloads of ours have begun and not ended."""
+    from huggingface_hub import constants
+
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
+    for ending in ("part", "aside"):
+        yield from sorted(blobs.glob(f"*.localrun.{ending}"))
+
+
+def _why_nothing(model: str, quant: str | None, repositories: tuple[str, ...], offers: list[Offer]) -> str:
     if offers:
-        return f"{name} is here, but not as {quant}; it has {', '.join(one.quant for o in offers for one in o.sets)}."
-    other = next((offer for offer in local.find_local() if offer.name.lower() == name.lower()), None)
+        return f"{model} is here, but not as {quant}; it has {', '.join(one.quant for o in offers for one in o.sets)}."
+    names = {name.casefold() for name in (model, *repositories)}
+    other = next((offer for offer in local.find_local() if offer.name.casefold() in names), None)
     if other is not None:
-        return f"{name} belongs to {other.origin}; localrun removes only what lies in the Hugging Face cache."
-    return f"There are no downloaded weights of {name}; localrun list shows what is here."
+        owner = "a Python package" if other.origin == "package" else other.origin
+        return f"{other.name} belongs to {owner}; localrun removes only what lies in the Hugging Face cache."
+    return f"There are no downloaded weights of {model}; localrun list shows what is here."
 
 
 def remove(doomed: Removal) -> int:
     """Remove it; the bytes that were freed. DownloadError where the disk refuses."""
-    before = _sizes(doomed)
+    before = _sizes((*doomed.paths, *doomed.leftovers))
+    folders = {_repository_folder(path) for path in (*doomed.paths, *doomed.leftovers)}
     try:
         for path in doomed.paths:
-            blob = path.resolve()
-            for link in _links_to(blob, path):
-                link.unlink(missing_ok=True)
-            blob.unlink(missing_ok=True)
-            _tidy(path.parent)
+            _remove_file(path)
+        for left in doomed.leftovers:
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        for folder in folders:
+            _tidy(folder)
     except OSError as error:
         raise DownloadError(f"{error.filename} cannot be removed: {error.strerror}.") from error
-    return before - _sizes(doomed)
+    return before - _sizes((*doomed.paths, *doomed.leftovers))
 
 
-def _sizes(doomed: Removal) -> int:
-    return sum(blob.stat().st_size for blob in {path.resolve() for path in doomed.paths} if blob.exists())
+def _sizes(paths: Iterable[Path]) -> int:
+    """Bytes on the disk, each file once."""
+    files = {file.resolve() for path in paths for file in (path.rglob("*") if path.is_dir() else (path,))}
+    return sum(size_of(file) for file in files if not file.is_dir())
 
 
-def _links_to(blob: Path, path: Path) -> Iterator[Path]:
-    """Every name of the blob in the snapshots of its repository, and the links between."""
-    folder = next((level for level in path.parents if level.name.startswith("models--")), path.parent)
-    for link in [*folder.glob("snapshots/**/*"), *folder.glob("blobs/*")]:
+def _repository_folder(path: Path) -> Path:
+    return next(level for level in path.parents if level.name.startswith("models--"))
+
+
+def _remove_file(path: Path) -> None:
+    """The blob, and every name it has in the snapshots of its repository."""
+    blob = path.resolve()
+    for link in _repository_folder(path).glob("snapshots/**/*"):
         if link.is_symlink() and link.resolve() == blob:
-            yield link
-    yield path
+            link.unlink()
+    path.unlink(missing_ok=True)
+    blob.unlink(missing_ok=True)
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the folders of a snapshot that are empty now."""
-    while not folder.name.startswith("models--") and folder.parent != folder:
+def _tidy(repository: Path) -> None:
+    """Remove the folders that are empty now, and a repository of which nothing but the name of its commit is left."""
+    for folder in sorted(repository.glob("snapshots/**/"), reverse=True):
         with suppress(OSError):
             folder.rmdir()
-        folder = folder.parent
+    if not any((repository / "snapshots").glob("*")) and not any((repository / "blobs").glob("*")):
+        shutil.rmtree(repository)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from models import catalog, hub, local
 from models.errors import DownloadError, ModelNotFound
@@ -13,7 +12,7 @@ from models.files import group
 from models.weights import Offer, WeightSet
 
 Note = Callable[[str], None]
-_REPOSITORY = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?::(?P<quant>[\w.-]+))?", re.ASCII)
+_QUANT = re.compile(r"(?P<model>[^:]+):(?P<quant>[\w.-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,108 +27,147 @@ class Query:
 def resolve(name: str, query: Query | None = None) -> Offer:
     """What `name` leads to. ModelNotFound with the nearest names, BadFile, DownloadError."""
     query = query or Query()
-    if offer := _here(name):
+    if offer := _place(name):
         return offer
-    if entry := catalog.lookup(name):
-        return _from_catalog(entry, query)
-    if match := _REPOSITORY.fullmatch(name):
-        return _repository(match["repo"], match["quant"] or query.quant, query)
-    near = catalog.nearest(name)
-    hint = f"; near it are {', '.join(near)}" if near else "; localrun list shows what is here"
-    raise ModelNotFound(f"There is no model {name!r}{hint}.")
+    model, quant = split_quant(name)
+    query = replace(query, quant=quant or query.quant)
+    return _only(_offer(model, query), query.quant)
 
 
-def _here(name: str) -> Offer | None:
-    """A file, a folder, or another program's model, if the name says so or nothing else can be meant."""
-    looks_like_path = name.startswith((".", "/", "~")) or name.lower().endswith(".gguf")
-    path = Path(name).expanduser()
-    if name.startswith("ollama:") or looks_like_path or ("/" in name and path.exists()):
+def split_quant(name: str) -> tuple[str, str | None]:
+    """`org/repo:Q4_K_M` as name and quantization; None where none is named (`llama3.3:70b` is a catalog name)."""
+    match = _QUANT.fullmatch(name)
+    if match is None or name.startswith("ollama:") or catalog.lookup(name):
+        return name, None
+    return match["model"], match["quant"]
+
+
+def _place(name: str) -> Offer | None:
+    """What is meant by a path, or by `ollama:NAME`. A bare name of the catalog is never a folder."""
+    if name.startswith((".", "/", "~", "ollama:")) or name.lower().endswith(".gguf"):
         return local.offer_for(name)
-    if path.is_file() and catalog.lookup(name) is None:
-        return local.offer_for(name)
-    return None
+    if "/" not in name and catalog.lookup(name):
+        return None
+    offer = local.offer_for(name)
+    return offer if offer is not None and offer.origin in ("file", "folder") else None
 
 
-def _from_catalog(entry: catalog.Entry, query: Query) -> Offer:
-    """What is here of it, else what the Hub has; both for a wide query."""
-    here = _stored(entry)
-    enough = any(query.quant in (None, one.quant) for one in here.sets) if here else False
-    if here and enough and not query.wide:
-        return here
-    try:
-        there = _first_repository(entry, query)
-    except DownloadError as error:
-        if not here:
-            raise
-        return replace(here, notes=(*here.notes, f"Only what is here was looked at: {error}"))
-    return _merged(there, here) if here else there
+def _offer(model: str, query: Query) -> Offer:
+    if entry := catalog.lookup(model):
+        return _from_catalog(entry, model, query)
+    if catalog.REPOSITORY.fullmatch(model):
+        try:
+            return _repository(model, query)
+        except ModelNotFound as error:
+            raise ModelNotFound(f"{error}{_hint(' Near it are', model.partition('/')[2], '.')}") from error
+    if stored := _stored((model,)):
+        return stored
+    hint = _hint("; near it are", model) or "; localrun list shows what is here"
+    raise ModelNotFound(f"There is no model {model!r}{hint}.")
 
 
-def _stored(entry: catalog.Entry) -> Offer | None:
-    """Quantizations on this machine, in the package that carries them or in the Hugging Face cache."""
-    offers = [offer for offer in _stored_offers(entry) if offer.sets]
+def _hint(lead: str, model: str, end: str = "") -> str:
+    near = catalog.nearest(model)
+    return f"{lead} {', '.join(near)}{end}" if near else ""
+
+
+# ---- what is here
+
+
+def _stored(names: Iterable[str], package: str | None = None) -> Offer | None:
+    """What the stores on this machine have under one of these names, and what a package carries; None if nothing."""
+    wanted = {name.casefold() for name in names}
+    offers = [offer for offer in local.find_local() if offer.sets and offer.name.casefold() in wanted]
+    if package and (packaged := local.packaged(package)):
+        offers = [packaged, *(offer for offer in offers if offer.origin != "package")]
     if not offers:
         return None
-    sets = {one.quant: one for offer in offers for one in offer.sets}
-    return Offer(entry.name, offers[0].origin, tuple(sets.values()), entry.licence)
+    merged = offers[0]
+    for offer in offers[1:]:
+        merged = _merged(merged, offer)
+    return merged
 
 
-def _stored_offers(entry: catalog.Entry) -> Iterator[Offer]:
-    if entry.package and (packaged := local.packaged(entry.package)):
-        yield packaged
-    for repository in entry.repositories:
-        if cached := local.cached(repository.name):
-            yield cached
+def _is_enough(here: Offer, query: Query) -> bool:
+    wanted = query.quant and query.quant.casefold()
+    return not query.wide and any(wanted in (None, one.quant.casefold()) for one in here.sets)
+
+
+def _merged(first: Offer, second: Offer) -> Offer:
+    """The sets of both; a quantization that the first has is not taken from the second."""
+    quants = {one.quant for one in first.sets if one.quant}
+    names = {_names(one) for one in first.sets}
+    more = tuple(one for one in second.sets if one.quant not in quants and _names(one) not in names)
+    return replace(first, sets=(*first.sets, *more), notes=(*first.notes, *second.notes))
+
+
+def _names(weights: WeightSet) -> tuple[str, ...]:
+    return tuple(file.name for file in weights.files)
+
+
+# ---- what the Hub has
+
+
+def _from_catalog(entry: catalog.Entry, typed: str, query: Query) -> Offer:
+    """What is here of it, else what the Hub has; both for a wide query."""
+    repositories = [repository.name for repository in entry.repositories]
+    here = _stored((typed, *repositories), entry.package)
+    if here is not None:
+        here = replace(here, name=entry.name, licence=entry.licence)
+    return _with_hub(here, query, lambda: _first_repository(entry, query))
+
+
+def _repository(repo: str, query: Query) -> Offer:
+    """The sets of a repository; those that are here are enough for a query that is not wide."""
+    return _with_hub(_stored((repo,)), query, lambda: _listed(repo, query))
+
+
+def _with_hub(here: Offer | None, query: Query, ask: Callable[[], Offer]) -> Offer:
+    """What is here if that is enough or all there is; else what the Hub says, with ours in the place of its own."""
+    if here is None:
+        return ask()
+    if _is_enough(here, query):
+        return here
+    try:
+        there = ask()
+    except (DownloadError, ModelNotFound) as error:
+        return replace(here, notes=(*here.notes, f"Only what is here was looked at: {error}"))
+    return replace(_merged(here, there), origin=there.origin, licence=there.licence or here.licence)
 
 
 def _first_repository(entry: catalog.Entry, query: Query) -> Offer:
     """The first repository that is there; else the most downloaded one that a search gives."""
     for repository in entry.repositories:
         try:
-            return replace(_repository(repository.name, None, query), name=entry.name)
+            return _named(entry, repository.name, query)
         except ModelNotFound:
             query.note(f"{repository.name} is not on the Hub any more.")
     found = hub.search(entry.title, note=query.note)
     if not found:
         raise ModelNotFound(f"The Hub has no GGUF repository of {entry.title}.")
     query.note(f"Taking {found[0].repo} instead, the most downloaded one for {entry.title!r}.")
-    return replace(_repository(found[0].repo, None, query), name=entry.name)
+    return _named(entry, found[0].repo, query)
 
 
-def _repository(repo: str, quant: str | None, query: Query) -> Offer:
-    """The sets of a repository; those in the cache are enough for a query that is not wide."""
-    cached = local.cached(repo)
-    if cached and not query.wide and any(quant in (None, one.quant) for one in cached.sets):
-        return _only(cached, quant)
-    try:
-        listing = hub.list_repo(repo, note=query.note)
-    except DownloadError as error:
-        if cached is None:
-            raise
-        return _only(replace(cached, notes=(*cached.notes, f"Only what is here was looked at: {error}")), quant)
+def _named(entry: catalog.Entry, repo: str, query: Query) -> Offer:
+    listed = _listed(repo, query)
+    return replace(listed, name=entry.name, licence=listed.licence or entry.licence)
+
+
+def _listed(repo: str, query: Query) -> Offer:
+    listing = hub.list_repo(repo, note=query.note)
     grouped = group(listing.files)
     if not grouped.sets:
         raise ModelNotFound(" ".join([f"{repo} has no GGUF weights.", *grouped.notes]))
-    return _only(Offer(repo, "hub", grouped.sets, listing.licence, grouped.notes), quant)
+    return Offer(repo, "hub", grouped.sets, listing.licence, grouped.notes)
 
 
 def _only(offer: Offer, quant: str | None) -> Offer:
-    """The sets of one quantization."""
+    """The sets of one quantization, and those that do not say theirs."""
     if quant is None:
         return offer
-    sets = tuple(one for one in offer.sets if one.quant.casefold() == quant.casefold())
+    sets = tuple(one for one in offer.sets if one.quant.casefold() in ("", quant.casefold()))
     if not sets:
         there = ", ".join(one.quant for one in offer.sets)
-        raise ModelNotFound(f"{offer.name} has no {quant}; it has {there}.")
+        raise ModelNotFound(" ".join([f"{offer.name} has no {quant}; it has {there}.", *offer.notes]))
     return replace(offer, sets=sets)
-
-
-def _merged(there: Offer, here: Offer) -> Offer:
-    """The Hub's sets, with ours in the place of those of the same quantization."""
-    ours = {one.quant: one for one in here.sets}
-    sets = [_better(one, ours.pop(one.quant, None)) for one in there.sets]
-    return replace(there, sets=(*sets, *ours.values()))
-
-
-def _better(theirs: WeightSet, ours: WeightSet | None) -> WeightSet:
-    return ours if ours is not None and not theirs.is_here else theirs

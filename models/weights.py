@@ -10,6 +10,7 @@ class WeightFile:
 
     `name` is its path inside the repository or folder, with slashes. `path` is where it lies on this
     machine, None while it does not. `repo`, `revision` (40 hex digits) and `sha256` are None unless known.
+    `fetched` counts the bytes that an interrupted download has left here, less than all of them.
     """
 
     name: str
@@ -18,6 +19,7 @@ class WeightFile:
     repo: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    fetched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class WeightSet:
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes of the files that are not on this machine."""
-        return sum(file.bytes for file in self.files if file.path is None)
+        """Bytes that a download still has to bring."""
+        return sum(file.bytes - file.fetched for file in self.files if file.path is None)
 
     @property
     def is_here(self) -> bool:
