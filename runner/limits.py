@@ -10,7 +10,7 @@ _CPU_ONLY = {"cpu", "none"}
 
 
 def limited(machine: Machine, wish: Wish) -> Machine:
-    """The machine with the wished devices only, in the wished order, and no more free memory than the limits allow.
+    """The machine with the wished devices only, in the wished order, and no more memory than the limits allow.
 
     Unasked, integrated GPUs are left out beside discrete ones, as llama.cpp does. UsageError for an unknown device
     or proportions that do not match the devices.
@@ -20,8 +20,10 @@ def limited(machine: Machine, wish: Wish) -> Machine:
         devices = _with_share(devices, wish.tensor_split)
     if wish.vram_limit is not None:
         devices = tuple(replace(device, free=min(device.free, wish.vram_limit)) for device in devices)
-    ram = machine.ram_available if wish.ram_limit is None else min(machine.ram_available, wish.ram_limit)
-    return replace(machine, devices=devices, ram_available=ram)
+    if wish.ram_limit is not None:
+        total, available = (min(size, wish.ram_limit) for size in (machine.ram_total, machine.ram_available))
+        machine = replace(machine, ram_total=total, ram_available=available)
+    return replace(machine, devices=devices)
 
 
 def shares_of(wish: Wish) -> tuple[float, ...] | None:

@@ -80,7 +80,7 @@ def _ladder(search: Search, wish: Wish) -> Iterator[Settings]:
     trained = search.blocks.shape.context_trained
     if wish.ctx is None:
         whole = search.largest_whole(base)
-        if whole >= min(trained, _LEAST_CONTEXT):
+        if whole >= min(trained // 256 * 256, _LEAST_CONTEXT):
             yield replace(base, ctx=whole)
     contexts = [wish.ctx] if wish.ctx else _contexts_to_spill(trained)
     kv_types = [wish.kv_type] if wish.kv_type else _KV_TYPES

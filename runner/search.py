@@ -13,10 +13,11 @@ from runner.kv import Settings
 from runner.layout import Layout
 from runner.ledger import rows, shortages
 from runner.plan import MemoryRow, Predicted
-from runner.ways import Ways
+from runner.ways import FEW_DEVICES, Ways
 
 _POLISHED = 3
 _WORTH_IT = 1.0001  # below that, an even distribution is left alone
+_ROUNDS = 24  # of polishing one device; more devices have more neighbours each
 _STEPS = (-4, -2, -1, 1, 2, 4)
 
 
@@ -49,7 +50,8 @@ class Search(Ways):
             ids = tuple(device.id for device in item.layout.devices)
             by_devices[ids] = max(by_devices.get(ids, item), item, key=_score)
         ranking = sorted(by_devices.values(), key=_score, reverse=True)
-        return max(map(self._polished, ranking[:_POLISHED]), key=_score, default=None)
+        worth_it = ranking[: _POLISHED if len(self.machine.devices) <= FEW_DEVICES else 1]
+        return max(map(self._polished, worth_it), key=_score, default=None)
 
     def _fitting(self, settings: Settings, layouts: Iterable[Layout]) -> Iterator[Proposal]:
         weighed = (self.weigh(settings, layout) for layout in layouts)
@@ -57,13 +59,14 @@ class Search(Ways):
 
     def _polished(self, best: Proposal) -> Proposal:
         """The best that can be reached by moving a few layers from device to device, step by step."""
-        while True:
+        for _ in range(_ROUNDS // max(1, len(best.layout.devices))):
             tried = (self.arranged(best.settings, best.layout.devices, c) for c in self._neighbours(best.layout))
             fitting = self._fitting(best.settings, chain.from_iterable(tried))
             better = max(fitting, key=_score, default=best)
             if better.predicted.decode_tps < _WORTH_IT * best.predicted.decode_tps:
-                return best
+                break
             best = better
+        return best
 
     def _neighbours(self, layout: Layout) -> Iterator[tuple[int, ...]]:
         """Layer counts with some layers moved across one boundary. Caches do not leave the devices for experts."""

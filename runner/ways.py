@@ -22,7 +22,7 @@ from runner.ledger import host_reserve, reserve
 from runner.machine import Device, Machine
 from runner.packing import apportion, fill, fill_evenly, fill_front, fill_partly
 
-_FEW_DEVICES = 4
+FEW_DEVICES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Ways:
         fast = sorted(devices, key=lambda device: -(device.bandwidth or 0))
         roomy = sorted(devices, key=lambda device: -device.free)
         sizes = range(1, len(devices) + 1)
-        if len(devices) <= _FEW_DEVICES:
+        if len(devices) <= FEW_DEVICES:
             sets = [order for size in sizes for order in permutations(fast, size)]
         else:
             sets = [tuple(order[:size]) for size in sizes for order in (fast, fast[::-1], roomy)]

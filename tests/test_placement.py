@@ -286,12 +286,18 @@ def test_limits_and_margins_narrow_the_machine() -> None:
     narrow = check(weights, machine(gpu(8)), Wish(margin=2 * GIB)).placement
     assert wide is not None and narrow is not None and wide.ctx > narrow.ctx + 8192
     assert check(weights, machine(), Wish(ram_limit=4 * GIB)).verdict is Verdict.NO
+    assert check(weights, machine(), Wish(ram_limit=8 * GIB)) == check(weights, machine(ram=8))
 
 
 def test_a_wished_context_binds_even_above_the_trained_length() -> None:
     placed = check(shape("qwen2.5-7b"), machine(gpu(24)), Wish(ctx=40000))
     assert placed.placement is not None and placed.placement.ctx == 40192
     assert any("longer than the 32k the model was trained on" in reason for reason in placed.reasons)
+
+
+def test_a_trained_length_that_is_no_multiple_of_256() -> None:
+    placed = check(replace(shape(DENSE), context_trained=2000), machine(gpu(24)))
+    assert placed.placement is not None and (placed.placement.ctx, placed.verdict) == (1792, Verdict.GPU)
 
 
 def test_ubatch_and_kv_type_give_way_only_where_nothing_else_fits() -> None:
