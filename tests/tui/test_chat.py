@@ -214,8 +214,6 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         await play.until(exported.exists)
         assert "A file." in exported.read_text()
         await play.until(lambda: isinstance(play.screen, Shelves))
-        while "GGUF" not in str(play.screen._chosen and play.screen._chosen.conversation.title):  # type: ignore[attr-defined]
-            await play.pilot.press("down")
         await play.pilot.press("enter")
         await play.until_screen(Chat)
         await play.until_words("A file.")

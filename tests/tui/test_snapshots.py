@@ -22,7 +22,7 @@ from tui.widgets.composer import Composer
 Compare = Callable[..., bool]
 Act = Callable[[Stage], Any]
 WIDE, SMALL = (120, 40), (80, 24)
-ANSWER = "A **GGUF** file holds:\n\n- a *header*\n- the tensors\n\n```python\nprint(len(reader.tensors))\n```\n\nThat is all."
+ANSWER = "A **GGUF** file:\n\n- a *header*\n- the tensors\n\n```python\nprint(len(reader.tensors))\n```\n\nThat is all."
 
 
 async def chat(play: Stage) -> None:
@@ -44,13 +44,13 @@ async def chat(play: Stage) -> None:
     gate.release(1000)
     await play.until_words("complete")
     screen.tick()
-    await play.until(lambda: not any(worker.is_running for worker in screen.workers))
+    await play.until(lambda: not any(worker.group == "sample" and worker.is_running for worker in screen.workers))
     screen.query_one(Composer).cursor_blink = False
 
 
 async def full(play: Stage) -> None:
     await chat(play)
-    await play.say("word " * 6000)
+    await play.say("word " * 6330)
     await play.until_screen(Ask)
 
 
@@ -58,7 +58,7 @@ async def failed(play: Stage) -> None:
     await play.until_screen(Chat)
     play.session.script = [EngineError("The engine ended unexpectedly (signal 9).")]
     await play.say("Hi")
-    await play.until_words("Nothing said is lost")
+    await play.until_words("Nothing said is")
     await play.until_words("weights")
 
 

@@ -48,7 +48,7 @@ async def test_another_candidate_can_be_taken(tmp_path: Path) -> None:
         await play.until_words("Enter goes on.")
         await play.pilot.press("up")
         await play.until_words("Download 50.0 GB")
-        assert "about 2.8x slower" in play.words()
+        assert "about 2.8x slower" in play.shown("#reasons")
         await play.pilot.press("up", "up")
         await play.until_words("Q8_0 does not fit.")
         await play.pilot.press("enter")
