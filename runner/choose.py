@@ -85,6 +85,7 @@ def _candidate(option: Option, placed: Placed) -> Candidate:
         predicted=placed.predicted,
         confirmed_by=placed.confirmed_by,
         reasons=placed.reasons,
+        short_of_gpu=placed.short_of_gpu,
     )
 
 

@@ -122,7 +122,8 @@ class Predicted:
 class Candidate:
     """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
 
-    `predicted` is None only for a `no` that was not forced by flags. `reasons` are plain sentences.
+    `predicted` is None only for a `no` that was not forced by flags. `reasons` are plain sentences. `short_of_gpu`:
+    bytes that the devices lack to hold all of it, 0 where they do or where there are none.
     """
 
     quant: str
@@ -136,6 +137,7 @@ class Candidate:
     predicted: Predicted | None
     confirmed_by: Source
     reasons: tuple[str, ...] = ()
+    short_of_gpu: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 
 from models.describe import quality_word
@@ -13,7 +14,7 @@ from runner.units import gib
 
 WIDTH = 80
 _BAR = 6
-_WHERE = 31
+_WHERE = 26
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -21,7 +22,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """Head, one line per candidate, then what it all means."""
     yield from _wrapped(_machine(plan))
     yield ""
-    yield f"  {'quant':<11} {'size':>9}  {'where':<{_WHERE}} {'context':>7} {'tok/s':>6}  quality"
+    lacks = any(candidate.short_of_gpu for candidate in plan.candidates)
+    lack = "GPU lacks" if lacks else ""
+    yield f"  {'quant':<10} {'size':>9} {'where':<{_WHERE}}{lack:>9} {'context':>7} {'tok/s':>5} quality"
     for index, candidate in enumerate(plan.candidates):
         yield _line(candidate, index == plan.chosen)
     yield ""
@@ -32,21 +35,31 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def _machine(plan: Plan) -> str:
     model, machine = plan.model, plan.machine
-    size = f"{model.parameters / 1e9:.3g}B parameters, {model.layers} layers"
+    size = f"{parameters(model.parameters)} parameters, {model.layers} layers"
     experts = f", {model.experts_used} of {model.experts} experts a token" if model.experts else ""
     trained = f", trained to {tokens(model.context_trained)}"
-    devices = [f"{device.id} {device.name} ({gib(device.free)} free)" for device in machine.devices]
+    alike = Counter((device.name, gib(device.free)) for device in machine.devices)
+    devices = [f"{_times(count)}{name} ({free} free{' each' * (count > 1)})" for (name, free), count in alike.items()]
     host = f"{gib(machine.ram_available)} of RAM"
     return f"{model.name}: {size}{experts}{trained}. On {', '.join([*devices, host])}."
 
 
+def parameters(count: int) -> str:
+    """`70.6B`, `135M`."""
+    return f"{count / 1e9:.3g}B" if count >= 1e9 else f"{count / 1e6:.3g}M"
+
+
+def _times(count: int) -> str:
+    return f"{count} x " if count > 1 else ""
+
+
 def _line(candidate: Candidate, chosen: bool) -> str:
     mark = ">" if chosen else " "
-    size = gib(candidate.file_bytes)
+    size, lack = gib(candidate.file_bytes), gib(candidate.short_of_gpu) if candidate.short_of_gpu else ""
     word = quality_word(quality(candidate.quant, candidate.bits_per_weight).loss)
     ctx = tokens(candidate.placement.ctx) if candidate.placement and candidate.verdict is not Verdict.NO else ""
-    speed = _speed(candidate)
-    return f"{mark} {candidate.quant:<11} {size:>9}  {_where(candidate):<{_WHERE}} {ctx:>7} {speed:>6}  {word}".rstrip()
+    speed, where = _speed(candidate), _where(candidate)
+    return f"{mark} {candidate.quant:<10} {size:>9} {where:<{_WHERE}}{lack:>9} {ctx:>7} {speed:>5} {word}".rstrip()
 
 
 def _speed(candidate: Candidate) -> str:
@@ -67,9 +80,9 @@ def _where(candidate: Candidate) -> str:
         return f"{len(used)} GPUs {blocks}  RAM {_bar(host)}"
     if not used:
         return f"CPU {_bar(host)}"
-    width = max(2, (_WHERE - 4 - _BAR) // len(used) - 9) if len(used) == 2 else _BAR
-    bars = "  ".join(f"{row.device} {_bar(row, min(width, _BAR))}" for row in used)
-    return f"{bars}  RAM {_bar(host, min(width, _BAR))}"
+    width = 2 if len(used) == 2 else _BAR
+    bars = "  ".join(f"{row.device} {_bar(row, width)}" for row in used)
+    return f"{bars}  RAM {_bar(host, width)}"
 
 
 def _share(row: MemoryRow) -> float:

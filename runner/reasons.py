@@ -52,13 +52,16 @@ def tokens(count: int) -> str:
 
 
 def where(search: Search, layout: Layout) -> str:
-    """What is not on the devices: `the experts of 4 of 57 layers`, `9 of 81 layers`; empty if nothing."""
-    total = len(layout.layers)
+    """What is not on the devices: `the experts of 4 of 56 layers`, `9 of 81 layers`; empty if nothing.
+
+    Whole layers are counted as llama.cpp does, with the output layer; experts and FFNs among the layers that have any.
+    """
     parts = []
     if layout.layers_on_host:
-        parts.append(f"{layout.layers_on_host} of {total} layers")
+        parts.append(f"{layout.layers_on_host} of {len(layout.layers)} layers")
     if layout.touched:
         kind = "experts" if search.blocks.shape.experts else "FFN"
+        total = sum(bool(block.movable) for block in search.blocks.layers)
         parts.append(f"the {kind} of {len(layout.touched)} of {total} layers")
     return " and ".join(parts)
 

@@ -74,6 +74,7 @@ def candidate_json(candidate: Candidate) -> Json:
         "predicted": predicted_json(candidate.predicted),
         "confirmed_by": candidate.confirmed_by.value,
         "reasons": list(candidate.reasons),
+        "short_of_gpu": candidate.short_of_gpu,
     }
 
 
