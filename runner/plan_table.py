@@ -14,7 +14,7 @@ from runner.units import gib
 
 WIDTH = 80
 _BAR = 6
-_WHERE = 26
+_WHERE = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -75,14 +75,13 @@ def _where(candidate: Candidate) -> str:
         return "does not fit"
     used = [row for row in candidate.memory if row.device != "CPU"]
     host = candidate.memory[-1]
-    if len(used) > 2:
-        blocks = "".join(_EIGHTHS[round(8 * _share(row))] for row in used)
-        return f"{len(used)} GPUs {blocks}  RAM {_bar(host)}"
     if not used:
         return f"CPU {_bar(host)}"
-    width = 2 if len(used) == 2 else _BAR
-    bars = "  ".join(f"{row.device} {_bar(row, width)}" for row in used)
-    return f"{bars}  RAM {_bar(host, width)}"
+    width = 2 if len(used) > 1 else _BAR
+    bars = " ".join(f"{row.device} {_bar(row, width)}" for row in used)
+    if len(used) > 2 or len(bars) + len(" RAM ") + width > _WHERE:
+        bars = f"{len(used)} GPUs {''.join(_EIGHTHS[round(8 * _share(row))] for row in used)}"
+    return f"{bars} RAM {_bar(host, width)}"
 
 
 def _share(row: MemoryRow) -> float:
