@@ -1,4 +1,4 @@
-"""Files of random weights: two parsers read them, their values are finite and of the right size, llama.cpp runs them."""
+"""Files of random weights: two parsers read them, all values are finite and of the right size, llama.cpp runs them."""
 
 import re
 from pathlib import Path
