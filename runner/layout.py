@@ -8,8 +8,9 @@ mixture of experts: the routed experts) that may live elsewhere. A `Layout` says
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from models.shape import ModelShape, Role, Tensor
 from runner.kv import Caches, caches_of
@@ -51,6 +52,20 @@ class Block:
         return self.core.bytes + self.movable_bytes
 
 
+class Widths(NamedTuple):
+    """What a layer computes, in values per token; 0 for what it does not have.
+
+    `mixer` is a recurrent layer's projection, `fixed` an FFN or shared expert that stays with the layer, `movable` one
+    that may be elsewhere: all used experts where the layer `routes`. `fused`: gate and up are one tensor.
+    """
+
+    mixer: int
+    fixed: int
+    movable: int
+    routes: bool
+    fused: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Blocks:
     """A model as the planner moves it about: the repeating layers, then the output layer.
@@ -58,6 +73,7 @@ class Blocks:
     `input` bytes are always on the host. `tied` bytes of them are needed a second time where the output layer is on
     a device (its block counts them). `shared` bytes (rope factors) exist once on every device that holds repeating
     layers. `largest` is the biggest tensor of a repeating layer: what a GPU needs as scratch to help with host weights.
+    `caches` and `widths` are those of the repeating layers.
     """
 
     shape: ModelShape
@@ -67,6 +83,7 @@ class Blocks:
     shared: int
     largest: int
     caches: Caches
+    widths: tuple[Widths, ...]
 
 
 def blocks_of(shape: ModelShape) -> Blocks:
@@ -93,7 +110,22 @@ def blocks_of(shape: ModelShape) -> Blocks:
         if tensor.layer is not None and tensor.layer < shape.layers:
             largest = max(largest, tensor.bytes)
     layers = tuple(Block(core, parts) for core, parts in zip(cores, movable, strict=True))
-    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape))
+    widths = tuple(_widths(shape, layers))
+    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths)
+
+
+def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
+    """Of every repeating layer; a matrix with the embedding on one side tells how wide the other is."""
+    matrices = {tensor.name: tensor.elements // shape.embedding for tensor in shape.tensors if not tensor.unused}
+    experts = shape.experts_used * (shape.expert_feed_forward or shape.feed_forward)
+    for number, block in enumerate(layers[: shape.layers]):
+        mixer, ffn, shared = (
+            matrices.get(f"blk.{number}.{stem}.weight", 0) for stem in ("ssm_in", "ffn_down", "ffn_down_shexp")
+        )
+        routes = bool(shape.experts and block.movable)
+        movable = experts if routes else ffn if block.movable else 0
+        fused = not shape.experts and "ffn_gate" not in block.movable
+        yield Widths(mixer, max(shared, 0 if movable == ffn else ffn), movable, routes, fused)
 
 
 def _part(tensor: Tensor, shape: ModelShape) -> Part:

@@ -141,14 +141,14 @@ def test_pipelining_takes_four_copies_of_the_inputs_unless_an_override_forbids_i
     both = contiguous((gpu(99), gpu(99, index=1)), (41, 40), 81)
     pipelined = compute_bytes(blocks, both, Settings(8192)).devices
     assert [round(size / MIB) for size in pipelined] == [312, 376]
-    assert compute_bytes(blocks, replace(both, sequential=True), Settings(8192)).devices == (224 * MIB, 224 * MIB)
+    assert compute_bytes(blocks, replace(both, sequential=True), Settings(8192)).devices == (224 * MIB, 208 * MIB)
 
 
 def test_a_gpu_needs_scratch_for_the_hosts_weights() -> None:
     blocks = blocks_of(shape("llama-3.3-70b"))
     split = contiguous((gpu(24), gpu(24, index=1)), (20, 20), 81)
     with_scratch = compute_bytes(blocks, split, Settings(8192)).devices
-    assert with_scratch == (224 * MIB + blocks.largest, 224 * MIB)
+    assert with_scratch == (208 * MIB + blocks.largest, 208 * MIB)
 
 
 # ---- patterns
