@@ -6,6 +6,7 @@ tokenizers are equally long is a guess until the tensor table, whose offsets mus
 listed size of the file says. Where it does not, that file is read whole as well.
 """
 
+import hashlib
 import re
 import threading
 from collections.abc import Sequence
@@ -106,6 +107,18 @@ def _checked(weights: WeightSet, headers: list[Header]) -> tuple[Header, ...]:
     return tuple(headers)
 
 
+def _stamp(path: Path | None) -> str | None:
+    """In the place of a digest: the same for a local file as long as nobody writes to it."""
+    try:
+        state = path.stat() if path is not None else None
+    except OSError:
+        return None
+    if state is None:
+        return None
+    facts = (str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
 class _Headers:
     """The headers of one listing, asked for by several threads."""
 
@@ -124,11 +137,12 @@ class _Headers:
             return error
 
     def _get(self, file: WeightFile) -> Header:
-        header = self._cache.get(file.sha256)
+        key = file.sha256 or _stamp(file.path)
+        header = self._cache.get(key)
         if header is not None and header.data_end <= file.bytes:
             return header
         header = read_header(file.path) if file.path is not None else self._fetch(file)
-        self._cache.put(file.sha256, header)
+        self._cache.put(key, header)
         return header
 
     def _fetch(self, file: WeightFile) -> Header:

@@ -428,9 +428,13 @@ def test_files_that_are_here_are_read_from_disk(hub: Hub, cache: Path) -> None:
 
 def test_a_local_file_without_a_digest(tmp_path: Path, cache: Path) -> None:
     (path,) = make_headers.make("phi-3-mini", "Q4_0", tmp_path)
-    file = WeightFile(path.name, path.stat().st_size, path)
-    assert read_headers([WeightSet("Q4_0", (file,))], cache).sets[0].headers == (read_header(path),)
-    assert not (cache / "headers").exists()
+    weights = WeightSet("Q4_0", (WeightFile(path.name, path.stat().st_size, path),))
+    for _ in range(2):  # read, then remembered
+        assert read_headers([weights], cache).sets[0].headers == (read_header(path),)
+    with path.open("r+b") as file:
+        file.write(b"BUGG")  # what was written to is read again
+    with pytest.raises(BadFile, match="not a GGUF"):
+        read_headers([weights], cache)
 
 
 def test_no_sets_no_headers(cache: Path) -> None:
