@@ -107,13 +107,14 @@ def _repository_folder(path: Path) -> Path:
 
 
 def _remove_file(path: Path) -> None:
-    """The blob, and every name it has in the snapshots of its repository."""
-    blob = path.resolve()
-    for link in _repository_folder(path).glob("snapshots/**/*"):
+    """The blob, and every name it has in the snapshots of its repository; what lies elsewhere loses only the name."""
+    blob, repository = path.resolve(), _repository_folder(path)
+    for link in repository.glob("snapshots/**/*"):
         if link.is_symlink() and link.resolve() == blob:
             link.unlink()
     path.unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
+    if blob.is_relative_to(repository.resolve()):
+        blob.unlink(missing_ok=True)
 
 
 def _tidy(repository: Path) -> None:

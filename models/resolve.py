@@ -25,13 +25,16 @@ class Query:
 
 
 def resolve(name: str, query: Query | None = None) -> Offer:
-    """What `name` leads to. ModelNotFound with the nearest names, BadFile, DownloadError."""
+    """What `name` leads to. ModelNotFound with the nearest names, BadFile, DownloadError.
+
+    A quantization in the name must be there; one that only the query names need not.
+    """
     query = query or Query()
     if offer := _place(name):
         return offer
     model, quant = split_quant(name)
     query = replace(query, quant=quant or query.quant)
-    return _only(_offer(model, query), query.quant)
+    return _only(_offer(model, query), query.quant, strict=quant is not None)
 
 
 def split_quant(name: str) -> tuple[str, str | None]:
@@ -162,11 +165,13 @@ def _listed(repo: str, query: Query) -> Offer:
     return Offer(repo, "hub", grouped.sets, listing.licence, grouped.notes)
 
 
-def _only(offer: Offer, quant: str | None) -> Offer:
-    """The sets of one quantization, and those that do not say theirs."""
+def _only(offer: Offer, quant: str | None, *, strict: bool) -> Offer:
+    """The sets of one quantization, and those that do not say theirs; all if there are none and it is not `strict`."""
     if quant is None:
         return offer
     sets = tuple(one for one in offer.sets if one.quant.casefold() in ("", quant.casefold()))
+    if not sets and not strict:
+        return offer
     if not sets:
         there = ", ".join(one.quant for one in offer.sets)
         raise ModelNotFound(" ".join([f"{offer.name} has no {quant}; it has {there}.", *offer.notes]))

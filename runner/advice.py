@@ -1,4 +1,4 @@
-"""What else would run well here: the catalog's models, estimated from their parameter counts. Pure.
+"""What else would run here: other quantizations, and the catalog's models by their parameter counts. Pure.
 
 An estimate, not a plan: no header is read. Q4_K_M, the usual choice, has 4.85 bits per weight; the KV cache and the
 compute buffers are taken as a quarter of a GiB and a tenth of the weights.
@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.catalog import Entry
+from models.catalog import Entry, entries, lookup
+from models.describe import quality_word
+from models.files import model_of
+from models.quants import quality
 from runner.ledger import host_reserve, reserve
+from runner.limits import limited
 from runner.machine import Machine
-from runner.plan import Verdict
+from runner.plan import Plan, Verdict, Wish
 from runner.speed import Work, decode_tps
+from runner.summary import where
 from runner.units import GIB
 
 BITS = 4.85
@@ -38,6 +43,7 @@ class Estimate:
 
 def estimate(entry: Entry, machine: Machine) -> Estimate:
     """The entry on this machine."""
+    machine = limited(machine, Wish())
     size = int(entry.parameters * BITS / 8)
     need = int(size * 1.1) + GIB // 4
     room = sum(max(0, device.free - reserve(device, None)) for device in machine.devices)
@@ -66,7 +72,30 @@ def _work(entry: Entry, machine: Machine, share: float) -> list[Work]:
     return works
 
 
-def best_of(entries: Iterable[Entry], machine: Machine) -> Estimate | None:
+def best_of(among: Iterable[Entry], machine: Machine) -> Estimate | None:
     """The largest that runs well; None if none does."""
-    good = [one for entry in entries if (one := estimate(entry, machine)).runs_well]
+    good = [one for entry in among if (one := estimate(entry, machine)).runs_well]
     return max(good, key=lambda one: one.entry.parameters, default=None)
+
+
+def entry_named(name: str) -> Entry | None:
+    """The entry that a catalog name, a repository, a file or a model's own name stands for, if any does."""
+    return entry_of_repository(name) or lookup(name) or lookup(model_of(name))
+
+
+def entry_of_repository(repo: str) -> Entry | None:
+    """The entry that names this repository."""
+    wanted = repo.casefold()
+    return next((one for one in entries() if any(wanted == other.name.casefold() for other in one.repositories)), None)
+
+
+def quant_sentence(name: str, plan: Plan) -> str:
+    """The quantization that a plan of all of them chose: what it costs, and the command to type."""
+    assert plan.chosen is not None
+    taken = plan.candidates[plan.chosen]
+    loss = quality(taken.quant, taken.bits_per_weight).loss
+    speed = f" at {taken.predicted.decode_tps:.1f} tok/s" if taken.predicted else ""
+    return (
+        f"{taken.quant} would run{speed} ({where(taken)}), with {quality_word(loss)} quality (a mean KL divergence of "
+        f"{loss:.2g}): `localrun {name} --quant {taken.quant}`."
+    )

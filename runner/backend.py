@@ -6,54 +6,45 @@ share it.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models import catalog, local
+from models.cache import with_parts
 from models.candidates import ReadSet, candidates
 from models.describe import Description, describe
 from models.errors import DoesNotFit, EngineError, LocalrunError
-from models.fetch import fetch
 from models.remote import read_headers
-from models.resolve import Query, resolve
+from models.resolve import Query, resolve, split_quant
 from models.shape import ModelShape, shape_of
-from models.weights import Offer, Progress, WeightFile, WeightSet
-from runner import advice, history
+from models.weights import Offer, Progress, WeightFile
+from runner import advice, downloads, history
 from runner.choose import Option, choose
 from runner.events import Chunk, LoadProgress
 from runner.hardware import parse_hardware
+from runner.ladder import lower_placements
 from runner.machine import Machine
 from runner.paths import paths
-from runner.placement import place
-from runner.plan import Candidate, Placement, Plan, Verdict, Wish
+from runner.plan import Plan, Wish
 from runner.probe import add_rpc, probe
-from runner.rehearse import rehearsals, stage_for
+from runner.rehearse import Rehearsals, stage_for
 from runner.session import Session, load
+from runner.shelf import Choice, from_catalog, on_shelf
 from runner.spawn import Child
-from runner.units import MIB
 
 Note = Callable[[str], None]
-_MARGINS = (1024 * MIB, 2048 * MIB, 4096 * MIB)  # what each lower rung of the ladder leaves free in addition
+_PATHS = ("file", "folder")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Study:
-    """What is known about a model: the offer, and each set of weights with its headers and shape."""
+    """What is known about a model: the offer, and each set of weights with its headers and shape, by its files."""
 
     offer: Offer
-    sets: tuple[tuple[ReadSet, ModelShape], ...]
-    notes: tuple[str, ...]
+    sets: dict[tuple[str, ...], tuple[ReadSet, ModelShape]]
     fetched_bytes: int
-
-    def of(self, candidate: Candidate) -> tuple[ReadSet, ModelShape]:
-        """The weights behind a candidate."""
-        names = candidate.files
-        return next(pair for pair in self.sets if tuple(file.name for file in pair[0].weights.files) == names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +57,11 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A row of the picker: a model that is here, or one of the catalog that would run well."""
+class Asked:
+    """The question behind a plan."""
 
     name: str
-    quant: str | None
-    bytes: int | None
-    is_here: bool
-    verdict: Verdict | None
-    decode_tps: float | None
-    note: str
+    wish: Wish
 
 
 class Backend:
@@ -85,171 +71,16 @@ class Backend:
         self._paths = paths()
         self._note = note
         self._studies: dict[tuple[str, str | None, bool], Study] = {}
-        self._study_of: dict[str, Study] = {}
+        self._asked: dict[str, Asked] = {}
         self._machine: Machine | None = None
-        self._wishes: dict[str, Wish] = {}
-        self._stop = threading.Event()
-        self._session: Session | None = None
+        self._endpoints: tuple[str, ...] = ()
         self.child = child or Child(self._paths.engine_log)
+        self._rehearsals = Rehearsals(self.child)
 
     @property
     def conversations(self) -> Path:
         """The folder where conversations are kept."""
         return self._paths.conversations
-
-    def machine(self, wish: Wish, on: str | None = None) -> Machine:
-        """This computer now, or the one that `on` describes."""
-        if on is not None:
-            return parse_hardware(on)
-        if self._machine is None:
-            add_rpc(self.child, wish.rpc)
-            self._machine = probe(self.child, self._paths.cache)
-        return self._machine
-
-    def plan(self, name: str, wish: Wish, on: str | None = None, *, wide: bool = False) -> Plan:
-        """Plan a model. `wide` looks at what the Hub offers even where some of it is here already."""
-        started = time.perf_counter()
-        study = self._study(name, wish, wide=wide or on is not None)
-        machine = self.machine(wish, on)
-        stage = stage_for(self.child, machine)
-        with ExitStack() as stack:
-            options = [
-                Option(read.weights, shape, stack.enter_context(rehearsals(stage, read.headers)))
-                for read, shape in study.sets
-            ]
-            plan = choose(study.offer.name, options, machine, wish)
-        plan = history.applied(plan, history.read(self._paths.history), wish)
-        self._study_of[plan.model.name], self._wishes[plan.model.name] = study, wish
-        return replace(plan, fetched_bytes=study.fetched_bytes, seconds=time.perf_counter() - started)
-
-    def _study(self, name: str, wish: Wish, *, wide: bool) -> Study:
-        key = (name, wish.quant, wide)
-        if key not in self._studies:
-            offer = resolve(name, Query(wide, wish.quant, self._note))
-            reading = read_headers(offer.sets, self._paths.headers, note=self._note)
-            sets, notes = candidates(reading.sets)
-            for sentence in (*offer.notes, *reading.notes, *notes):
-                self._note(sentence)
-            shapes = tuple((one, shape_of(one.headers)) for one in sets)
-            self._studies[key] = Study(offer, shapes, (*offer.notes, *reading.notes, *notes), reading.fetched_bytes)
-        return self._studies[key]
-
-    def chosen(self, plan: Plan) -> int:
-        """The index of the candidate to take; DoesNotFit with what would run instead."""
-        if plan.chosen is None:
-            raise DoesNotFit(" ".join(filter(None, (plan.why, self.instead(plan)))))
-        return plan.chosen
-
-    def instead(self, plan: Plan) -> str:
-        """A sentence with the largest model of the family that runs well on the plan's machine; empty if none does."""
-        entry = catalog.lookup(plan.model.name)
-        best = advice.best_of(catalog.family(entry.name), plan.machine) if entry else None
-        if best is None or (entry and best.entry.name == entry.name):
-            return ""
-        return f"{best.entry.title} would run well here: localrun {best.entry.name}"
-
-    def terms(self, plan: Plan, index: int) -> Terms:
-        """What to say before a candidate is downloaded."""
-        del index  # the same for all candidates
-        return Terms(str(self.weights_folder), self._study_of[plan.model.name].offer.licence, None)
-
-    def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
-        """Download what is missing of a candidate; closing the iterator pauses it."""
-        read, _ = self._study_of[plan.model.name].of(plan.candidates[index])
-        told: queue.SimpleQueue[Progress | LocalrunError | tuple[WeightFile, ...]] = queue.SimpleQueue()
-        stop = threading.Event()
-
-        def work() -> None:
-            try:
-                told.put(fetch(read.weights.files, told.put, self._note, stop))
-            except LocalrunError as error:
-                told.put(error)
-
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        try:
-            while isinstance(item := told.get(), Progress):
-                yield item
-        finally:
-            stop.set()
-            worker.join()
-        if isinstance(item, LocalrunError):
-            raise item
-        self._settle(plan, read.weights, item)
-
-    def _settle(self, plan: Plan, before: WeightSet, files: tuple[WeightFile, ...]) -> None:
-        """After a download: these files have paths now."""
-        study = self._study_of[plan.model.name]
-        fresh = replace(before, files=files)
-        sets = tuple((replace(r, weights=fresh) if r.weights == before else r, shape) for r, shape in study.sets)
-        settled = replace(study, sets=sets)
-        self._study_of[plan.model.name] = settled
-        self._studies = {key: settled if one is study else one for key, one in self._studies.items()}
-
-    def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
-        """Load a candidate whose files are here; the last item is the session."""
-        candidate = plan.candidates[index]
-        read, shape = self._study_of[plan.model.name].of(candidate)
-        path = read.weights.files[0].path
-        if candidate.placement is None or path is None:
-            raise EngineError(f"{candidate.quant} cannot be loaded: its files are not here, or it does not fit.")
-        if not self.child.is_alive():
-            self.child.restart()
-        ladder = self._ladder(shape, plan, candidate.placement)
-        for step in load(self.child, plan, candidate, path, ladder):
-            if isinstance(step, Session):
-                self._session = step
-                self._remember(step)
-            yield step
-
-    def _ladder(self, shape: ModelShape, plan: Plan, first: Placement) -> Iterator[Placement]:
-        """The planned placement, then what leaves more and more memory free."""
-        yield first
-        wish = self._wishes[plan.model.name]
-        seen = {first}
-        for more in _MARGINS:
-            lower = place(shape, plan.machine, replace(wish, margin=(wish.margin or MIB * 1024) + more)).placement
-            if lower is not None and lower not in seen:
-                seen.add(lower)
-                yield lower
-
-    def _remember(self, session: Session) -> None:
-        conditions = history.conditions_of(session.plan.machine, session.candidate, session.placement)
-        history.add(self._paths.history, history.Entry(conditions, session.loaded.memory))
-
-    def remember_speed(self, session: Session, last: Chunk) -> None:
-        """Keep what a turn measured, if it was long enough to tell."""
-        if history.worth_keeping(last.completion_tokens) and last.decode_tps:
-            conditions = history.conditions_of(session.plan.machine, session.candidate, session.placement)
-            prefill = last.prefill_tps if last.prefilled >= 256 and last.prefill_tps else 0.0
-            entry = history.Entry(conditions, session.loaded.memory, last.decode_tps, prefill)
-            history.add(self._paths.history, entry)
-
-    def choices(self) -> Sequence[Choice]:
-        """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
-        machine = self.machine(Wish())
-        here = [
-            Choice(_typed(offer, one), one.quant, one.bytes, True, None, None, offer.origin)
-            for offer in local.find_local()
-            for one in offer.sets
-        ]
-        names = {choice.name for choice in here}
-        estimates = [advice.estimate(entry, machine) for entry in catalog.entries() if entry.name not in names]
-        good = sorted((one for one in estimates if one.runs_well), key=lambda one: -one.entry.parameters)
-        return here + [
-            Choice(one.entry.name, None, one.bytes, False, one.verdict, one.decode_tps, one.entry.title) for one in good
-        ]
-
-    def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
-        """Every set of weights that the name leads to, in people's words."""
-        study = self._study(name, wish, wide=True)
-        kept = [pair for pair in study.sets if wish.quant in (None, pair[0].weights.quant)]
-        return tuple(describe(read.weights, read.headers, shape, study.offer.licence) for read, shape in kept)
-
-    def paths_of(self, plan: Plan, index: int) -> tuple[Path, ...]:
-        """The files of a candidate that are here."""
-        read, _ = self._study_of[plan.model.name].of(plan.candidates[index])
-        return tuple(file.path for file in read.weights.files if file.path is not None)
 
     @property
     def weights_folder(self) -> Path:
@@ -258,18 +89,189 @@ class Backend:
 
         return Path(constants.HF_HUB_CACHE)
 
+    def machine(self, wish: Wish, on: str | None = None) -> Machine:
+        """This computer as it was before anything was loaded, or the one that `on` describes."""
+        if on is not None:
+            return parse_hardware(on)
+        fresh = [endpoint for endpoint in wish.rpc if endpoint not in self._endpoints]
+        if self._machine is None or fresh:
+            add_rpc(self.child, fresh)
+            self._endpoints += tuple(fresh)
+            self._machine = probe(self.child, self._paths.cache)
+        return self._machine
+
+    # ---- plan
+
+    def plan(self, name: str, wish: Wish, on: str | None = None, *, wide: bool = False) -> Plan:
+        """Plan a model. What is here is enough unless none of it runs, or `wide` asks for what the Hub offers too."""
+        started = time.perf_counter()
+        study = self._study(name, wish.quant, wide=wide or on is not None)
+        machine = self.machine(wish, on)
+        plan = self._planned(study, machine, wish)
+        if plan.chosen is None and not wide and study.offer.origin not in _PATHS:
+            study = self._study(name, wish.quant, wide=True)
+            plan = self._planned(study, machine, wish)
+        self._asked[plan.model.name] = Asked(name, wish)
+        return replace(plan, fetched_bytes=study.fetched_bytes, seconds=time.perf_counter() - started)
+
+    def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
+        stage = stage_for(self.child, machine)
+        options = [
+            Option(with_parts(read.weights), shape, self._rehearsals.of(read, stage))
+            for read, shape in study.sets.values()
+        ]
+        plan = choose(study.offer.name, options, machine, wish)
+        return history.applied(plan, history.read(self._paths.history), wish)
+
+    def _study(self, name: str, quant: str | None, *, wide: bool) -> Study:
+        """Read the headers of what the name leads to, once; all quantizations serve for one of them."""
+        known = self._studies.get((name, None, wide)) or self._studies.get((name, quant, wide))
+        if known is None:
+            offer = resolve(name, Query(wide, quant, self._note))
+            known, notes = self._read(offer)
+            for sentence in notes:
+                self._note(sentence)
+            self._studies[name, quant, wide] = known
+        return known
+
+    def _read(self, offer: Offer) -> tuple[Study, tuple[str, ...]]:
+        reading = read_headers(offer.sets, self._paths.headers, note=self._note)
+        reads, notes = candidates(reading.sets)
+        sets = {_names(read.weights.files): (read, shape_of(read.headers)) for read in reads}
+        return Study(offer, sets, reading.fetched_bytes), (*offer.notes, *reading.notes, *notes)
+
+    def _studies_of(self, plan: Plan) -> list[Study]:
+        """The latest first."""
+        return [study for study in reversed(self._studies.values()) if study.offer.name == plan.model.name]
+
+    def _weights(self, plan: Plan, index: int) -> tuple[ReadSet, ModelShape]:
+        files = plan.candidates[index].files
+        return next(study.sets[files] for study in self._studies_of(plan) if files in study.sets)
+
+    # ---- when nothing runs
+
+    def chosen(self, plan: Plan) -> int:
+        """The index of the candidate to take; DoesNotFit with what would run instead."""
+        if plan.chosen is None:
+            raise DoesNotFit(" ".join(filter(None, (plan.why, self.instead(plan)))))
+        return plan.chosen
+
+    def instead(self, plan: Plan) -> str:
+        """What would run on the plan's machine, each with the command to type; empty if nothing does."""
+        asked = self._asked[plan.model.name]
+        sentences = (self._other_quant(plan, asked), self._other_model(plan, asked))
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _other_quant(self, plan: Plan, asked: Asked) -> str:
+        """Another quantization, where one was asked for."""
+        name, tag = split_quant(asked.name)
+        if tag is None and asked.wish.quant is None:
+            return ""
+        try:
+            study = self._study(name, None, wide=True)
+        except LocalrunError:
+            return ""  # the Hub is out of reach: there is nothing more to say
+        other = self._planned(study, plan.machine, replace(asked.wish, quant=None))
+        return advice.quant_sentence(name, other) if other.chosen is not None else ""
+
+    def _other_model(self, plan: Plan, asked: Asked) -> str:
+        """The largest model of the family that runs well, or of the catalog if none of the family does."""
+        names = (asked.name, plan.model.name, *(shape.name for _, shape in self._studies_of(plan)[0].sets.values()))
+        entry = next((entry for name in names if (entry := advice.entry_named(name))), None)
+        family = catalog.family(entry.name) if entry else ()
+        best = None
+        for entries in (family, catalog.entries()):
+            smaller = [one for one in entries if one.parameters < plan.model.parameters and one != entry]
+            best = best or advice.best_of(smaller, plan.machine)
+        return f"{best.entry.title} would run well: `localrun {best.entry.name}`." if best else ""
+
+    # ---- download
+
+    def terms(self, plan: Plan, index: int) -> Terms:
+        """What to say before a candidate is downloaded."""
+        seconds = downloads.seconds_for(plan.candidates[index].download_bytes, self._paths.download_rate)
+        return Terms(str(self.weights_folder), self._studies_of(plan)[0].offer.licence, seconds)
+
+    def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
+        """Download what is missing of a candidate; closing the iterator pauses it."""
+        read, _ = self._weights(plan, index)
+        files = yield from downloads.download(read.weights.files, self._paths.download_rate, self._note)
+        self._settle(plan, files)
+
+    def _settle(self, plan: Plan, files: tuple[WeightFile, ...]) -> None:
+        """After a download: these files have paths now."""
+        key = _names(files)
+        for study in self._studies_of(plan):
+            if key in study.sets:
+                read, shape = study.sets[key]
+                study.sets[key] = replace(read, weights=replace(read.weights, files=files)), shape
+
+    def paths_of(self, plan: Plan, index: int) -> tuple[Path, ...]:
+        """The files of a candidate that are here."""
+        read, _ = self._weights(plan, index)
+        return tuple(file.path for file in read.weights.files if file.path is not None)
+
+    # ---- load
+
+    def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
+        """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
+        candidate = plan.candidates[index]
+        read, shape = self._weights(plan, index)
+        path = read.weights.files[0].path
+        if candidate.placement is None or path is None:
+            raise EngineError(f"{candidate.quant} cannot be loaded: its files are not here, or it does not fit.")
+        if not self.child.is_alive():
+            self.child.restart()
+        ladder = lower_placements(shape, plan.machine, self._asked[plan.model.name].wish, candidate.placement)
+        for step in load(self.child, plan, candidate, path, ladder):
+            if isinstance(step, Session):
+                self._remember(step)
+            yield step
+
+    def _remember(self, session: Session) -> None:
+        """Keep what the load held, and what every turn measures, for the next plan."""
+
+        def keep(last: Chunk | None) -> None:
+            found = history.entry_of(
+                session.plan.machine, session.candidate, session.placement, session.loaded.memory, last
+            )
+            if last is None or found.decode_tps or found.prefill_tps:
+                history.add(self._paths.history, found)
+
+        keep(None)
+        session.ended = keep
+
+    # ---- what there is
+
+    def choices(self) -> Sequence[Choice]:
+        """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
+        machine = self.machine(Wish())
+        here = on_shelf(local.find_local(), self._plan_here)
+        return [*here, *from_catalog(machine, {choice.name for choice in here})]
+
+    def _plan_here(self, offer: Offer) -> Plan:
+        """A plan of what is here, without rehearsals: quick, and exact enough for a list."""
+        study, _ = self._read(offer)
+        machine = self.machine(Wish())
+        options = [Option(read.weights, shape) for read, shape in study.sets.values()]
+        return history.applied(choose(offer.name, options, machine, Wish()), history.read(self._paths.history), Wish())
+
+    def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
+        """Every set of weights that the name leads to, in people's words."""
+        study = self._study(name, wish.quant, wide=True)
+        wanted = wish.quant and wish.quant.casefold()
+        kept = [pair for pair in study.sets.values() if wanted in (None, pair[0].weights.quant.casefold())]
+        return tuple(describe(read.weights, read.headers, shape, study.offer.licence) for read, shape in kept)
+
     def grammar_of_schema(self, schema: str) -> str:
         """GBNF of a JSON schema."""
         return str(self.child.ask("grammar", schema=schema))
 
     def close(self) -> None:
         """End the engine process."""
-        self._stop.set()
         self.child.close()
+        self._rehearsals.close()
 
 
-def _typed(offer: Offer, one: WeightSet) -> str:
-    """What to type for one set of an offer."""
-    if offer.origin in ("huggingface", "hub") and len(offer.sets) > 1:
-        return f"{offer.name}:{one.quant}"
-    return offer.name
+def _names(files: Sequence[WeightFile]) -> tuple[str, ...]:
+    return tuple(file.name for file in files)

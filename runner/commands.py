@@ -164,7 +164,6 @@ def run_bench(options: Options, output: Output) -> ExitCode:
         session = headless.open_model(backend, options, output)
         measured = bench.measure(session, told=output.progress)
         output.clear_progress()
-        backend.remember_speed(session, measured.last)
         memory = report.planned_and_measured(session.candidate.memory, session.loaded.memory)
     if options.json:
         output.json(report.bench_json(measured, session.candidate, session.loaded, bench.RUNS))

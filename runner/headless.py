@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from models.errors import EngineError, ExitCode, LocalrunError, UsageError
+from models.errors import Declined, EngineError, ExitCode, LocalrunError, UsageError
 from models.weights import Progress
 from runner import report
 from runner.backend import Backend
@@ -20,7 +20,7 @@ from runner.options import Options
 from runner.output import Output
 from runner.plan import Plan
 from runner.session import Session
-from runner.summary import after_turn, before_load, download_question, progress_line, stats_lines
+from runner.summary import LARGE_DOWNLOAD, after_turn, before_load, download_question, progress_line, stats_lines
 
 
 def stdin_text(options: Options) -> str | None:
@@ -72,9 +72,10 @@ def open_model(backend: Backend, options: Options, output: Output) -> Session:
 def _download(backend: Backend, options: Options, output: Output, plan: Plan, index: int) -> None:
     terms = backend.terms(plan, index)
     question = download_question(plan, plan.candidates[index], terms)
-    if output.err_is_terminal and sys.stdin.isatty() and not options.yes:
-        if not output.ask(question):
-            raise KeyboardInterrupt
+    is_large = plan.candidates[index].download_bytes >= LARGE_DOWNLOAD
+    if is_large and output.err_is_terminal and sys.stdin.isatty() and not options.yes:
+        if not output.ask(f"{question} Go on?"):
+            raise Declined("Nothing was downloaded.")
     else:
         output.note(question)
     for progress in backend.fetch(plan, index):

@@ -43,6 +43,11 @@ class Paths:
         """Headers of weights, by content digest."""
         return self.cache / "headers"
 
+    @property
+    def download_rate(self) -> Path:
+        """How fast the last download was."""
+        return self.cache / "download.json"
+
 
 def paths() -> Paths:
     """The folders, after the environment of this moment. XDG variables count on every system."""

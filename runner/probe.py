@@ -13,12 +13,14 @@ from runner.bandwidth import measure_bandwidth
 from runner.gpus import with_specs
 from runner.machine import Device, DeviceFacts, Kind, Machine, Runtime
 from runner.spawn import Child
+from runner.toolchain import cards
 from runner.units import MIB
 from runner.wire import unpack
 
 # What a process takes on a device before its first buffer (measured for CUDA; HIP is built alike).
 _OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
 _RPC_PATIENCE_S = 3.0
+_CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
 def runtime(child: Child) -> Runtime:
@@ -36,7 +38,7 @@ def add_rpc(child: Child, endpoints: Sequence[str]) -> None:
             socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
         except (OSError, OverflowError):
             raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
-        child.ask("rpc", endpoint=endpoint)
+        child.prepare("rpc", endpoint=endpoint)
 
 
 def probe(child: Child, cache: Path) -> Machine:
@@ -57,11 +59,10 @@ def probe(child: Child, cache: Path) -> Machine:
 
 
 def _devices(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
-    """Those that llama.cpp would use: integrated GPUs only where there is no other."""
+    """All that can hold layers; of a card that two backends see, the first, as llama.cpp takes it."""
     gpus = {gpu.uid: gpu for gpu in nvml.gpus()}
-    discrete = any(facts.kind in (Kind.GPU, Kind.RPC) for facts in found)
-    kept = [facts for facts in found if facts.kind is not Kind.CPU and not (facts.kind is Kind.IGPU and discrete)]
-    return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in kept)
+    able = {facts.uid or facts.id: facts for facts in reversed(found) if facts.kind is not Kind.CPU}
+    return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in found if facts in able.values())
 
 
 def _device(facts: DeviceFacts, gpu: nvml.Gpu | None) -> Device:
@@ -82,14 +83,15 @@ def _device(facts: DeviceFacts, gpu: nvml.Gpu | None) -> Device:
 
 
 def unused_gpus(found: Runtime) -> list[str]:
-    """A sentence for a GPU that the driver sees and llama.cpp cannot use."""
-    usable = {facts.uid for facts in found.devices if facts.kind in (Kind.GPU, Kind.IGPU)}
-    if usable:
+    """A sentence for GPUs that are here and that llama.cpp cannot use; asks only what answers at once."""
+    if any(facts.kind in (Kind.GPU, Kind.IGPU) for facts in found.devices):
         return []
-    names = [gpu.name for gpu in nvml.gpus()]
-    if not names:
+    seen = [gpu.name for gpu in nvml.gpus()] or [_CARDS[maker] for maker in cards(integrated=False)]
+    if not seen:
         return []
-    return [f"llama.cpp was built without CUDA and cannot use the {', '.join(names)}: run scripts/setup to fix it."]
+    built = " and ".join(name for name in found.backends if name not in ("CPU", "RPC"))
+    why = f"has {built}, but cannot use" if built else "is built for the CPU alone and cannot use"
+    return [f"llama.cpp {why} the {' and the '.join(seen)}. `localrun doctor` gives the command that mends it."]
 
 
 def _ram_bandwidth(path: Path, cores: int) -> float:

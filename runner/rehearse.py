@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.candidates import ReadSet
 from models.errors import BadFile, EngineError
 from models.gguf import Header
 from models.outline import outline
+from models.weights import WeightSet
 from runner.events import ComponentBytes
 from runner.ledger import Rehearsed
 from runner.machine import Machine
@@ -26,59 +28,94 @@ from runner.spawn import Child
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where rehearsals happen: the child, and the machine's device names with those that act for them."""
+    """Where rehearsals happen: the machine's device names with those that act for them, in order."""
 
-    child: Child
-    actors: dict[str, str]
+    actors: tuple[tuple[str, str], ...]
     source: Source
+
+    def actor(self, device: str) -> str:
+        """Who acts for a device; the CPU acts for itself."""
+        return dict(self.actors).get(device, device)
+
+    def device(self, actor: str) -> str:
+        """Whom an actor stands for."""
+        return {name: device for device, name in self.actors}.get(actor, actor)
 
 
 def stage_for(child: Child, machine: Machine) -> Stage:
     """The real devices of a probed machine; for a named one as many stand-ins as it has devices."""
     names = [device.id for device in machine.devices]
     if machine.source == "probe":
-        return Stage(child, {name: name for name in names}, Source.REHEARSAL)
-    actors = child.ask("standins", count=len(names))
-    return Stage(child, dict(zip(names, actors, strict=True)), Source.STAND_IN)
+        return Stage(tuple((name, name) for name in names), Source.REHEARSAL)
+    actors = child.prepare("standins", count=len(names))
+    return Stage(tuple(zip(names, actors, strict=True)), Source.STAND_IN)
 
 
-@contextmanager
-def rehearsals(stage: Stage, headers: Sequence[Header]) -> Iterator[Rehearse | None]:
-    """Who answers for this set of weights; None where its header cannot be copied or no file can be written."""
-    with tempfile.TemporaryDirectory(prefix="localrun-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "outline.gguf"
+class Rehearsals:
+    """Rehearsals of any number of models. Files and answers are kept, so that planning again is quick."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._lock = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._outlines: dict[WeightSet, Path | None] = {}
+        self._answers: dict[tuple[WeightSet, Stage, Placement], Rehearsed] = {}
+
+    def of(self, read: ReadSet, stage: Stage) -> Rehearse | None:
+        """Who answers for this set of weights; None where its header cannot be copied or no file can be written."""
+        with self._lock:
+            if read.weights not in self._outlines:
+                self._outlines[read.weights] = self._outline(read.headers)
+            path = self._outlines[read.weights]
+        if path is None:
+            return None
+
+        def rehearse(placement: Placement) -> Rehearsed | None:
+            key = (read.weights, stage, placement)
+            if key not in self._answers:
+                answer = _rehearse(self._child, stage, path, placement)
+                if answer is None:
+                    return None
+                self._answers[key] = answer
+            return self._answers[key]
+
+        return rehearse
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._outlines.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _outline(self, headers: Sequence[Header]) -> Path | None:
+        """A sparse file of the model's full size: llama.cpp checks that every tensor lies within it."""
         try:
-            _write(path, headers)
+            drawn = outline(headers)
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="localrun-", ignore_cleanup_errors=True)
+            path = Path(self._folder.name) / f"{len(self._outlines)}.gguf"
+            with path.open("wb") as file:
+                file.write(drawn.header)
+                os.truncate(file.fileno(), drawn.file_bytes)
         except (BadFile, OSError):
-            yield None
-            return
-        yield lambda placement: _rehearse(stage, path, placement)
+            return None
+        return path
 
 
-def _write(path: Path, headers: Sequence[Header]) -> None:
-    """A sparse file of the model's full size: llama.cpp checks that every tensor lies within it."""
-    drawn = outline(headers)
-    with path.open("wb") as file:
-        file.write(drawn.header)
-        os.truncate(file.fileno(), drawn.file_bytes)
-
-
-def _rehearse(stage: Stage, path: Path, placement: Placement) -> Rehearsed | None:
+def _rehearse(child: Child, stage: Stage, path: Path, placement: Placement) -> Rehearsed | None:
     acted = replace(
         placement,
-        devices=tuple(stage.actors[name] for name in placement.devices),
-        overrides=tuple(
-            replace(override, device=stage.actors.get(override.device, override.device))
-            for override in placement.overrides
-        ),
+        devices=tuple(map(stage.actor, placement.devices)),
+        overrides=tuple(replace(one, device=stage.actor(one.device)) for one in placement.overrides),
     )
     try:
-        (said,) = stage.child.ask("rehearse", path=str(path), placements=[acted])
+        (said,) = child.ask("rehearse", path=str(path), placements=[acted])
     except BadFile as error:
         return Rehearsed((), stage.source, refusal=str(error).replace(str(path), "the model"))
     except EngineError:
-        if not stage.child.is_alive():
-            stage.child.restart()
+        if not child.is_alive():
+            child.restart()
         return None
     if said["buffers"] is None:
         return Rehearsed((), stage.source, refusal=said["refusal"])
@@ -87,10 +124,9 @@ def _rehearse(stage: Stage, path: Path, placement: Placement) -> Rehearsed | Non
 
 def _by_device(buffers: Sequence[dict[str, Any]], stage: Stage) -> tuple[ComponentBytes, ...]:
     """Sums over a device's buffers, under the device's own name."""
-    names = {actor: name for name, actor in stage.actors.items()}
     totals: dict[str, ComponentBytes] = {}
     for row in buffers:
-        name = names.get(row["device"], row["device"])
+        name = stage.device(row["device"])
         sofar = totals.get(name, ComponentBytes(name, 0, 0, 0))
         totals[name] = ComponentBytes(
             name, sofar.weights + row["weights"], sofar.kv + row["kv"], sofar.compute + row["compute"]

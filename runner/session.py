@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,19 @@ from runner.wire import unpack
 
 
 class Session:
-    """One model in one engine process."""
+    """One model in one engine process. `ended` hears the last chunk of every turn."""
 
-    def __init__(self, child: Child, plan: Plan, candidate: Candidate, placement: Placement, loaded: Loaded) -> None:
+    def __init__(
+        self,
+        child: Child,
+        plan: Plan,
+        candidate: Candidate,
+        placement: Placement,
+        loaded: Loaded,
+        ended: Callable[[Chunk], None] = lambda _chunk: None,
+    ) -> None:
         self._child = child
+        self.ended = ended
         self.plan = plan
         self.candidate = candidate
         self.placement = placement
@@ -44,7 +53,10 @@ class Session:
         turn = Turn(history, raw, sampling, ignore_end, reuse)
         for event, value in self._child.stream("generate", turn=turn):
             if event == "chunk":
-                yield unpack(Chunk, value)
+                chunk = unpack(Chunk, value)
+                if chunk.finish is not None:
+                    self.ended(chunk)
+                yield chunk
 
     def stop(self) -> None:
         """End the running turn soon; thread-safe, returns at once."""
@@ -64,7 +76,7 @@ class Session:
 
 
 def load(
-    child: Child, plan: Plan, candidate: Candidate, path: Path, ladder: Sequence[Placement]
+    child: Child, plan: Plan, candidate: Candidate, path: Path, ladder: Iterable[Placement]
 ) -> Iterator[LoadProgress | Session]:
     """Load the weights at `path` (the first shard) by the first placement that works; progress, then the session.
 
@@ -72,7 +84,8 @@ def load(
     happened is told in `loaded.notes`.
     """
     notes: tuple[str, ...] = ()
-    for rung, placement in enumerate(ladder):
+    failure: EngineError | None = None
+    for placement in ladder:
         try:
             for event, value in child.stream("load", path=str(path), placement=placement):
                 if event == "progress":
@@ -82,9 +95,10 @@ def load(
                     yield Session(child, plan, candidate, placement, replace(loaded, notes=notes + loaded.notes))
                     return
         except EngineError as error:
-            died = not child.is_alive()
-            if rung + 1 == len(ladder) or not (died or isinstance(error, OutOfMemory)):
+            if child.is_alive() and not isinstance(error, OutOfMemory):
                 raise
-            if died:
+            if not child.is_alive():
                 child.restart()
-            notes += (f"{error} The next smaller placement was taken.",)
+            failure = error
+            notes += (f"{error} The next smaller placement is tried.",)
+    raise failure or EngineError("There is no placement to load.")

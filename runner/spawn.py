@@ -30,6 +30,7 @@ class Child:
         self._asking = threading.Lock()
         self._writing = threading.Lock()
         self._last_words = ""
+        self._prepared: list[tuple[str, dict[str, object]]] = []
         self._process, self._commands, self._events = _spawn(log)
 
     @property
@@ -42,10 +43,19 @@ class Child:
         return self._process.poll() is None
 
     def restart(self) -> None:
-        """A fresh process in the place of one that ended."""
+        """A fresh process in the place of one that ended, prepared like it."""
         self.close()
         self._last_words = ""
         self._process, self._commands, self._events = _spawn(self._log)
+        for op, arguments in self._prepared:
+            self.ask(op, **arguments)
+
+    def prepare(self, op: str, **arguments: object) -> Any:
+        """Ask now, and again of every process that takes the place of this one: devices that must be added first."""
+        value = self.ask(op, **arguments)
+        if (op, arguments) not in self._prepared:
+            self._prepared.append((op, arguments))
+        return value
 
     def ask(self, op: str, **arguments: object) -> Any:
         """Send a command and return its value; events on the way are dropped."""

@@ -12,6 +12,7 @@ from runner.reasons import tokens
 from runner.report import planned_and_measured
 from runner.units import gb, gib
 
+LARGE_DOWNLOAD = 1_000_000_000  # bytes from which on a person is asked first
 _ENDS = {
     Finish.STOP: "the model ended",
     Finish.LENGTH: "cut at its length",
@@ -56,7 +57,7 @@ def before_load(plan: Plan, candidate: Candidate) -> Iterator[str]:
     """The plan of a run: where the model goes, how fast it should be, why."""
     yield from plan.machine.notes
     yield f"{plan.model.name} {candidate.quant}: {where(candidate)}{_expected(candidate)}."
-    yield from candidate.reasons
+    yield from (reason for reason in candidate.reasons if reason not in plan.machine.notes)
 
 
 def where(candidate: Candidate) -> str:
@@ -83,13 +84,12 @@ def _expected(candidate: Candidate) -> str:
 
 
 def download_question(plan: Plan, candidate: Candidate, terms: Terms) -> str:
-    """What a download brings, takes and costs."""
+    """What a download brings, takes and costs; of one that was interrupted, what is left."""
+    size, left = candidate.file_bytes, candidate.download_bytes
+    bytes_ = gb(left) if left == size else f"{gb(left)} of {gb(size)} are left"
     took = f", about {duration(terms.seconds)}" if terms.seconds else ""
     licence = f", licence {terms.licence}" if terms.licence else ""
-    return (
-        f"Downloading {plan.model.name} {candidate.quant}: {gb(candidate.download_bytes)}{took}, "
-        f"to {terms.place}{licence}."
-    )
+    return f"Downloading {plan.model.name} {candidate.quant}: {bytes_}{took}, to {terms.place}{licence}."
 
 
 def progress_line(progress: Progress) -> str:

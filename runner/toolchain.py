@@ -43,7 +43,7 @@ def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | No
         compiler=any(map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++", "cl"))),
         glibc=platform.system() != "Linux" or platform.libc_ver()[0] == "glibc",
         packages=next(filter(shutil.which, PACKAGE_MANAGERS), None),
-        cards=_cards(),
+        cards=cards(),
         nvidia=_nvidia(),
         amd=_amd(),
         vulkan=_vulkan(),
@@ -102,12 +102,13 @@ def _exists(folders: Iterable[str], *patterns: str) -> bool:
     return any(any(Path(folder).glob(pattern)) for folder in folders for pattern in patterns)
 
 
-def _cards() -> tuple[str, ...]:
-    """Makers of the display controllers on the PCI bus (Linux; class 03)."""
+def cards(*, integrated: bool = True) -> tuple[str, ...]:
+    """Makers of the display controllers on the PCI bus (Linux; class 03); Intel's integrated ones are at 00:02."""
     makers = []
     for device in sorted((SYS / "bus/pci/devices").glob("*")):
         kind, vendor = _read(device / "class"), _read(device / "vendor").strip()
-        if kind.startswith("0x03") and vendor in PCI_MAKERS:
+        counts = integrated or not device.name.startswith("0000:00:02.")
+        if kind.startswith("0x03") and vendor in PCI_MAKERS and counts:
             makers.append(PCI_MAKERS[vendor])
     return tuple(dict.fromkeys(makers))
 
