@@ -79,6 +79,7 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
     keys = row * max((memory.k_width for memory in kinds), default=0)
     window = max((memory.window for memory in kinds), default=0)
     mask = 2 * ubatch * padded(settings.ctx)
+    seen = padded(min(settings.ctx, window * settings.sequences + ubatch)) if window else 0
     return _Terms(
         row=row,
         stream=stream,
@@ -88,7 +89,7 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
         answers=shape.experts_used * stream,
         reuses=not (pipelined and shape.kv_same_type),
         mask=mask,
-        masks=mask + (2 * ubatch * padded(min(settings.ctx, window + ubatch)) if window else 0),
+        masks=mask + 2 * ubatch * seen,
         logits=4 * shape.vocabulary * min(ubatch, settings.outputs),
     )
 
