@@ -83,19 +83,3 @@ class LocalrunApp(App[None]):
             for action in ACTIONS:
                 yield SystemCommand(action.title, action.help, getattr(screen, f"action_{action.name}"))
         yield from super().get_system_commands(screen)
-
-
-def run(
-    backend: Backend,
-    model: str | None,
-    wish: Wish,
-    sampling: Sampling,
-    system: str | None = None,
-    *,
-    ask: bool = True,
-) -> None:
-    """Show the screens until somebody leaves; no process of the backend is left behind."""
-    try:
-        LocalrunApp(backend, model, wish, sampling, system, ask=ask).run()
-    finally:
-        backend.close()

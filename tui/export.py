@@ -11,16 +11,17 @@ def write_new(title: str, text: str, target: str = "") -> Path:
 
     `target` is a file or a folder; without it, the working folder and a name made from `title`. Raises UsageError.
     """
-    path = Path(target).expanduser() if target else Path.cwd()
+    path = Path(target or ".")
     try:
+        path = path.expanduser().absolute()
         if path.is_dir():
             path = _free(path, re.sub(r"[^\w-]+", "-", title).strip("-").lower()[:60] or "conversation")
         with path.open("x", encoding="utf-8", errors="replace") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already; name another file.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    except (OSError, RuntimeError, ValueError) as error:  # also: no such home, a null byte
+        raise UsageError(f"{path} cannot be written: {error}.") from None
     return path
 
 

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
+from models.errors import UsageError
 from runner.conversations import Conversation, Log, Shelf, to_markdown
 from tui.export import write_new
 from tui.pump import aside
@@ -73,14 +74,21 @@ class Shelves(ModalScreen[Log | None]):
             return
         name = await self.app.push_screen_wait(Line("Name of the conversation", log.conversation.title))
         if name is not None:
-            log.rename(name.strip())
+            try:
+                log.rename(name.strip())
+            except OSError as error:
+                self.notify(f"It could not be renamed: {error.strerror}.", severity="warning", markup=False)
             self._read(log)
 
     def action_export(self) -> None:
         """Write it into the working folder."""
         if log := self._chosen:
-            path = write_new(log.conversation.title, to_markdown(log.conversation))
-            self.notify(f"Written to {path}", markup=False)
+            try:
+                path = write_new(log.conversation.title, to_markdown(log.conversation))
+            except UsageError as error:
+                self.notify(str(error), severity="warning", markup=False)
+            else:
+                self.notify(f"Written to {path}", markup=False)
 
     def action_back(self) -> None:
         """Return nothing."""

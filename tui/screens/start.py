@@ -136,8 +136,12 @@ class Start(Screen[Session | None]):
         if candidate.verdict is Verdict.NO:
             self._say(f"{candidate.quant} does not fit. " + " ".join(candidate.reasons[:1]), error=True)
         elif candidate.download_bytes:
-            terms = await aside(lambda: self._backend.terms(plan, index))
-            self._say(_question(candidate.download_bytes, terms))
+            try:
+                terms = await aside(lambda: self._backend.terms(plan, index))
+            except LocalrunError as error:
+                self._say(str(error), error=True)
+            else:
+                self._say(_question(candidate.download_bytes, terms))
         else:
             self._say(f"{candidate.quant} is here: Enter runs it.")
 
