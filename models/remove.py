@@ -73,10 +73,11 @@ def _why_nothing(model: str, quant: str | None, repositories: tuple[str, ...], o
     if offers:
         return f"{model} is here, but not as {quant}; it has {', '.join(one.quant for o in offers for one in o.sets)}."
     names = {name.casefold() for name in (model, *repositories)}
-    other = next((offer for offer in local.find_local() if offer.name.casefold() in names), None)
-    if other is not None:
-        owner = "a Python package" if other.origin == "package" else other.origin
-        return f"{other.name} belongs to {owner}; localrun removes only what lies in the Hugging Face cache."
+    entry = catalog.lookup(model)
+    for other in local.find_local():
+        if other.name.casefold() in names or (entry and entry.package and other.origin == "package"):
+            owner = "a Python package" if other.origin == "package" else other.origin
+            return f"{other.name} belongs to {owner}; localrun removes only what lies in the Hugging Face cache."
     return f"There are no downloaded weights of {model}; localrun list shows what is here."
 
 
@@ -97,9 +98,17 @@ def remove(doomed: Removal) -> int:
 
 
 def _sizes(paths: Iterable[Path]) -> int:
-    """Bytes on the disk, each file once."""
-    files = {file.resolve() for path in paths for file in (path.rglob("*") if path.is_dir() else (path,))}
-    return sum(size_of(file) for file in files if not file.is_dir())
+    """Bytes in the cache, each file once; what a link leads to elsewhere is not counted, for it stays."""
+    files = {file.resolve() for path in paths for file in _files(path) if _is_inside(file)}
+    return sum(map(size_of, files))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from (file for file in path.rglob("*") if not file.is_dir()) if path.is_dir() else (path,)
+
+
+def _is_inside(path: Path) -> bool:
+    return path.resolve().is_relative_to(_repository_folder(path).resolve())
 
 
 def _repository_folder(path: Path) -> Path:
@@ -112,9 +121,9 @@ def _remove_file(path: Path) -> None:
     for link in repository.glob("snapshots/**/*"):
         if link.is_symlink() and link.resolve() == blob:
             link.unlink()
-    path.unlink(missing_ok=True)
-    if blob.is_relative_to(repository.resolve()):
+    if _is_inside(path):
         blob.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _tidy(repository: Path) -> None:

@@ -117,7 +117,27 @@ def _from_catalog(entry: catalog.Entry, typed: str, query: Query) -> Offer:
     here = _stored((typed, *repositories), entry.package)
     if here is not None:
         here = replace(here, name=entry.name, licence=entry.licence)
-    return _with_hub(here, query, lambda: _first_repository(entry, query))
+    return _with_hub(here, query, lambda: _first_repository(entry, query) if here else _hub_or_namesake(entry, query))
+
+
+def _hub_or_namesake(entry: catalog.Entry, query: Query) -> Offer:
+    """What the Hub has; where it cannot be asked, a repository that is here and is called just like the model.
+
+    Such a one came by an earlier search.
+    """
+    try:
+        return _first_repository(entry, query)
+    except DownloadError:
+        title = _words(entry.title)
+        same = [offer.name for offer in local.find_local() if _words(offer.name.rpartition("/")[2]) == title]
+        stored = _stored(same)
+        if stored is None:
+            raise
+        return replace(stored, name=entry.name, licence=entry.licence)
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\s_-]+", name.casefold()) if word != "gguf"]
 
 
 def _repository(repo: str, query: Query) -> Offer:

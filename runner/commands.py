@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from models import local
+from models.candidates import candidates
 from models.describe import Description, quality_word
-from models.errors import ExitCode, UsageError
+from models.errors import Declined, ExitCode, LocalrunError, UsageError
+from models.remote import read_headers
 from models.remove import removal, remove
 from models.weights import Offer
 from runner import bench, doctor, headless, host, report
@@ -75,12 +78,12 @@ def pull(options: Options, output: Output) -> ExitCode:
 
 def list_models(options: Options, output: Output) -> ExitCode:
     """All weights on this machine, with where they come from."""
-    offers = local.find_local()
+    offers = [_labelled(offer, output) for offer in local.find_local()]
     if options.json:
         output.json([_offer_json(offer) for offer in offers])
         return ExitCode.OK
     rows = [
-        (offer.name, one.quant, gib(one.bytes), offer.origin)
+        (offer.name, one.quant or "unknown", gib(one.bytes), offer.origin)
         for offer in offers
         for one in sorted(offer.sets, key=lambda one: -one.bytes)
     ]
@@ -92,6 +95,20 @@ def list_models(options: Options, output: Output) -> ExitCode:
         for sentence in offer.notes:
             output.note(sentence)
     return ExitCode.OK
+
+
+def _labelled(offer: Offer, output: Output) -> Offer:
+    """With the quantization of sets whose names do not say it, from their headers."""
+    silent = [one for one in offer.sets if not one.quant]
+    if not silent:
+        return offer
+    try:
+        reads, _ = candidates(read_headers(silent, paths().headers).sets)
+    except LocalrunError as error:
+        output.note(str(error))
+        return offer
+    found = {read.weights.files: read.weights for read in reads}
+    return replace(offer, sets=tuple(found.get(one.files, one) for one in offer.sets))
 
 
 def _offer_json(offer: Offer) -> report.Json:
@@ -147,12 +164,12 @@ def rm(options: Options, output: Output) -> ExitCode:
     assert options.model is not None
     doomed = removal(options.model, options.wish.quant)
     if output.err_is_terminal and sys.stdin.isatty() and not options.yes:
-        names = ", ".join(path.name for path in doomed.paths)
+        names = ", ".join(path.name for path in (*doomed.paths, *doomed.leftovers))
         if not output.ask(f"Remove {names}, {gib(doomed.bytes)}?"):
-            return ExitCode.INTERRUPTED
+            raise Declined("Nothing was removed.")
     freed = remove(doomed)
     if options.json:
-        output.json({"freed_bytes": freed, "files": [str(path) for path in doomed.paths]})
+        output.json({"freed_bytes": freed, "files": [str(path) for path in (*doomed.paths, *doomed.leftovers)]})
     else:
         output.line(f"{gib(freed)} freed.")
     return ExitCode.OK

@@ -87,7 +87,7 @@ def download_question(plan: Plan, candidate: Candidate, terms: Terms) -> str:
     """What a download brings, takes and costs; of one that was interrupted, what is left."""
     size, left = candidate.file_bytes, candidate.download_bytes
     bytes_ = gb(left) if left == size else f"{gb(left)} of {gb(size)} are left"
-    took = f", about {duration(terms.seconds)}" if terms.seconds else ""
+    took = f", about {duration(terms.seconds)}" if terms.seconds and terms.seconds >= 1 else ""
     licence = f", licence {terms.licence}" if terms.licence else ""
     return f"Downloading {plan.model.name} {candidate.quant}: {bytes_}{took}, to {terms.place}{licence}."
 
