@@ -117,13 +117,12 @@ def _repository_folder(path: Path) -> Path:
 
 def _remove_file(path: Path) -> None:
     """The blob, and every name it has in the snapshots of its repository; what lies elsewhere loses only the name."""
-    blob, repository = path.resolve(), _repository_folder(path)
-    for link in repository.glob("snapshots/**/*"):
+    blob, is_ours = path.resolve(), _is_inside(path)
+    for link in _repository_folder(path).glob("snapshots/**/*"):
         if link.is_symlink() and link.resolve() == blob:
             link.unlink()
-    if _is_inside(path):
+    if is_ours:
         blob.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def _tidy(repository: Path) -> None:
