@@ -147,6 +147,7 @@ def _placement(layout: Layout, ctx: int, kv_type: str, ubatch: int) -> Placement
     )
 
 
+@cache
 def computed(case: Case) -> Mapping[str, Bytes]:
     """Our own numbers, by device."""
     rows = ledger(shape(case.model, case.quant), MACHINE, case.placement)
