@@ -3,7 +3,8 @@ predicted with measured speed, under several artificial limits of its memory. On
 
 Takes the installed llama.cpp if that can use the GPU, or a build of it (--llama-cpp), or builds one (--source, or the
 package index). Models are files of random weights, a dense one and a mixture of experts, made on the spot. Both
-placements run in the same engine at the same context and threads, each in a process of its own.
+placements run in the same engine at the same context and threads, each in a process of its own. Needs localrun's
+packages, 7 GB of disk, and for a build CMake, a C++ compiler and nvcc.
 
     python -m scripts.gpu_acceptance > acceptance.json          # a CUDA machine, under 8 minutes
     python -m scripts.gpu_acceptance --dry-run                  # tiny models on a loopback device, no GPU needed
@@ -57,7 +58,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Setup:
     """Where it all runs: a folder for logs, what all plans wish, llama-fit-params if there is one, runs per number."""
 
     folder: Path
@@ -69,7 +70,7 @@ class Bench:
 # ---- one row
 
 
-def examine(there: Bench, model: Model, limit: int) -> Row:
+def examine(there: Setup, model: Model, limit: int) -> Row:
     """Plan under the limit, then load and time our placement and --fit's. LocalrunError if there is no plan."""
     started = time.monotonic()
     wish = replace(there.wish, vram_limit=limit)
@@ -111,7 +112,7 @@ def expected(shape: ModelShape, machine: Machine, placement: Placement) -> Expec
     return Expected(placement, ledger(shape, machine, placement), speed)
 
 
-def run(there: Bench, model: Model, plan: Plan, candidate: Candidate, expected: Expected) -> Run:
+def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: Expected) -> Run:
     """Load a placement in a fresh process and time it; a failure is kept as a sentence."""
     before = used(plan.machine)
     child = Child(there.folder / "engine.log")
@@ -149,7 +150,7 @@ def used(machine: Machine) -> dict[str, int]:
 
 
 def all_rows(
-    there: Bench, models: Sequence[Model], shares: Sequence[float], deadline: float
+    there: Setup, models: Sequence[Model], shares: Sequence[float], deadline: float
 ) -> tuple[list[Row], list[str]]:
     """Every model under every limit while there is time, and sentences about what was left out."""
     rows: list[Row] = []
@@ -256,7 +257,7 @@ def accept(options: argparse.Namespace, folder: Path) -> Json:
             raise EngineError(f"This llama.cpp has no {options.backend} device; scripts/setup may build one that has.")
         wish = Wish(options.ctx, "f16", threads=options.threads, devices=devices, rpc=rpc)
         wish = replace(wish, gpu_layers=options.gpu_layers)
-        there = Bench(folder, wish, fit_params_of(options, programs), options.runs)
+        there = Setup(folder, wish, fit_params_of(options, programs), options.runs)
         models = [made(name, folder) for name in options.models]
         rows, left_out = all_rows(there, models, options.limits, started + options.budget)
         machine = planned(models[0], wish)[0].machine

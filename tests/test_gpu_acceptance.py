@@ -13,7 +13,7 @@ import pytest
 from runner.events import ComponentBytes
 from runner.plan import MemoryRow, Placement, Predicted, Wish
 from scripts.acceptance_rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary
-from scripts.gpu_acceptance import Bench, Model, all_rows, expected, loopback, made, parsed, planned, run
+from scripts.gpu_acceptance import Model, Setup, all_rows, expected, loopback, made, parsed, planned, run
 
 MIB = 1 << 20
 
@@ -34,10 +34,10 @@ def tiny(home: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def there(home: Path) -> Iterator[Bench]:
+def there(home: Path) -> Iterator[Setup]:
     """A loopback device with two layers forced onto it."""
     with loopback(home) as rpc:
-        yield Bench(home, Wish(768, "f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=rpc), None, 1)
+        yield Setup(home, Wish(768, "f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=rpc), None, 1)
 
 
 def dry_run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_a_backend_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == "This llama.cpp has no abacus device; scripts/setup may build one that has.\n"
 
 
-def test_without_time_every_row_is_left_out(there: Bench, tiny: Model) -> None:
+def test_without_time_every_row_is_left_out(there: Setup, tiny: Model) -> None:
     rows, left_out = all_rows(there, [tiny], (0.5, 1.1), deadline=0)
     assert rows == []
     assert left_out == [
@@ -80,7 +80,7 @@ def test_without_time_every_row_is_left_out(there: Bench, tiny: Model) -> None:
     ]
 
 
-def test_a_limit_that_cannot_be_kept_is_left_out_with_the_reason(there: Bench, tiny: Model) -> None:
+def test_a_limit_that_cannot_be_kept_is_left_out_with_the_reason(there: Setup, tiny: Model) -> None:
     forced = replace(there, wish=replace(there.wish, gpu_layers=5))
     rows, left_out = all_rows(forced, [tiny], (0.1,), deadline=float("inf"))
     assert rows == []
@@ -88,7 +88,7 @@ def test_a_limit_that_cannot_be_kept_is_left_out_with_the_reason(there: Bench, t
     assert sentence.startswith("tiny-dense with 10% of the memory it takes: ")
 
 
-def test_a_load_that_fails_is_kept_as_a_sentence(there: Bench, tiny: Model) -> None:
+def test_a_load_that_fails_is_kept_as_a_sentence(there: Setup, tiny: Model) -> None:
     plan, candidate = planned(tiny, there.wish)
     assert candidate.placement is not None
     said = expected(tiny.shape, plan.machine, candidate.placement)
