@@ -1,15 +1,19 @@
 """A CUDA build of llama.cpp with the tools that its Python package leaves out, from that package's own sources.
 
 One build serves twice: the engine loads its libllama (through LLAMA_CPP_LIB_PATH) and `llama-fit-params` says what
-llama.cpp's --fit would do. Needs CMake, a C++ compiler and nvcc; no network where the sdist is at hand. An sdist may
-lack vendor/llama.cpp/{models,docs,media,tests,tools/ui}, which are half of it, so that it is small enough to carry.
+llama.cpp's --fit would do. Needs CMake, a C++ compiler and nvcc. For a machine without a network, make a small sdist
+(10 of 77 MB) elsewhere and carry it there:
+
+    python -m scripts.llama_build small.tar.gz [SDIST]
 """
 
+import argparse
 import importlib.util
 import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +22,7 @@ from models.errors import EngineError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("llama-fit-params", "llama-bench")
+_NOT_NEEDED = (".git", *(f"vendor/llama.cpp/{name}" for name in ("models", "docs", "media", "tests", "tools/ui")))
 _SETTINGS = {
     "CMAKE_BUILD_TYPE": "Release",
     "CMAKE_CUDA_ARCHITECTURES": "native",
@@ -89,6 +94,16 @@ def download(folder: Path) -> Path:
     return next(folder.glob("llama_cpp_python-*.tar.gz"))
 
 
+def trim(sdist: Path, small: Path) -> Path:
+    """A copy of the sdist with what a build needs."""
+    with tarfile.open(sdist) as whole, tarfile.open(small, "w:gz") as kept:
+        for member in whole:
+            path = member.name.partition("/")[2]
+            if not any(path == name or path.startswith(f"{name}/") for name in _NOT_NEEDED):
+                kept.addfile(member, whole.extractfile(member) if member.isfile() else None)
+    return small
+
+
 def requirement() -> str:
     """The pinned llama-cpp-python, `name==version`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -105,3 +120,17 @@ def _run(command: Sequence[str], log: Path) -> None:
     if code:
         last = log.read_text(errors="replace").splitlines()[-5:]
         raise EngineError(f"{' '.join(command[:3])} failed: {' / '.join(last)} (the whole log is {log}).")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("small", type=Path, help="the sdist to write")
+    parser.add_argument("sdist", type=Path, nargs="?", help="the whole one (default: from the package index)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        small = trim(options.sdist or download(Path(folder)), options.small)
+    print(f"{small.stat().st_size / 1e6:.1f} MB  {small}")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,6 +52,21 @@ def test_sources_come_from_an_sdist_or_a_folder(tmp_path: Path, sources: Path) -
     assert llama_build.unpacked(tmp_path / "out", tmp_path / "unused") == tmp_path / "out" / sources.name
 
 
+def test_a_trimmed_sdist_keeps_what_a_build_needs(tmp_path: Path, sources: Path) -> None:
+    for name in (".git/objects/1", "vendor/llama.cpp/models/x.gguf", "vendor/llama.cpp/tools/ui/a", ".gitignore"):
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / name).write_text(name)
+    (sources / "vendor/llama.cpp/link").symlink_to("CMakeLists.txt")
+    sdist = tmp_path / "sdist.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        archive.add(sources, sources.name)
+    root = llama_build.unpacked(llama_build.trim(sdist, tmp_path / "small.tar.gz"), tmp_path / "out")
+    kept = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    wanted = {"vendor/llama.cpp/CMakeLists.txt", "vendor/llama.cpp/link", "llama_cpp/__init__.py", ".gitignore"}
+    assert kept == wanted
+    assert (root / ".gitignore").read_text() == ".gitignore"
+
+
 def test_other_sources_are_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "not.tar.gz").write_text("no archive")
     with pytest.raises(UsageError, match=r"not\.tar\.gz cannot be unpacked"):
