@@ -1,0 +1,48 @@
+"""The planner against the placements of llama.cpp's own fitting tool, recorded by scripts/check_fit.py."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from runner.layout import blocks_of
+from runner.search import Search
+from scripts.check_fit import ASKED, Answer, judge, read
+from tests.planner import fitted
+
+ROWS = Path(__file__).parent / "data" / "fit_rows.csv"
+
+
+@cache
+def answers(model: str) -> tuple[Answer, ...]:
+    return tuple(answer for answer in read(ROWS) if answer.model == model)
+
+
+def test_the_tool_hardly_ever_does_better() -> None:
+    """Where single tensors of several devices are left over, it may pack one better than we do."""
+    verdicts = [(answer, judge(answer)) for model in ASKED for answer in answers(model)]
+    better = [(answer, verdict) for answer, verdict in verdicts if not verdict.is_ours_as_good]
+    assert len(better) <= 1, better
+    for answer, verdict in better:
+        assert len(answer.free) > 1 and verdict.our_tps >= 0.97 * verdict.fit_tps
+        assert (verdict.our_ctx or 0) >= (verdict.fit_ctx or 0)
+    assert sum(verdict.our_tps > 1.003 * verdict.fit_tps for _answer, verdict in verdicts) > len(verdicts) // 2
+
+
+@pytest.mark.parametrize("model", ASKED)
+def test_our_idea_of_the_tools_rule_is_right(model: str) -> None:
+    """Dense models to the layer; experts within a layer on one device (it does not count blocks for prediction)."""
+    compared = 0
+    for answer in answers(model):
+        if answer.ctx == 0 or (answer.shape.experts and (len(answer.free) > 1 or answer.ctx > 8192)):
+            continue
+        tool = answer.layout
+        rule = fitted(Search(blocks_of(answer.shape), answer.machine), answer.settings).layout
+        compared += 1
+        if answer.shape.experts:
+            assert rule.gpu_layers - tool.gpu_layers in (0, 1)
+            assert abs(len(rule.touched) - len(tool.touched)) <= 1, answer
+        else:
+            assert rule.is_whole == tool.is_whole
+            assert rule.layers == tool.layers or tool.is_whole, answer
+    assert compared
