@@ -100,7 +100,8 @@ class Child:
         self._send({"id": self._current, "event": "abort", "message": text.strip()})
 
     def _devices(self, _command: Command) -> object:
-        return Runtime(llama.devices(), llama.backends(), llama.version(), llama.system_info())
+        real = tuple(device for device in llama.devices() if device.id not in stage.standins())
+        return Runtime(real, llama.backends(), llama.version(), llama.system_info())
 
     def _rehearse(self, command: Command) -> object:
         placements = [unpack(Placement, item) for item in command["placements"]]

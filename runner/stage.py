@@ -27,6 +27,11 @@ def start_standins(count: int) -> tuple[str, ...]:
     return tuple(_running[:count])
 
 
+def standins() -> tuple[str, ...]:
+    """Ids of those that run: no hardware of this machine."""
+    return tuple(_running)
+
+
 def _one_more() -> str:
     known = {device.id for device in llama.devices()}
     endpoint = f"127.0.0.1:{_free_port()}"

@@ -36,6 +36,11 @@ def loaded(child: Child, path: Path, ladder: Sequence[Placement] | Iterator[Plac
     return session
 
 
+def rehearsed(child: Child, path: Path, placement: Placement) -> list[tuple[str, int, int, int]]:
+    (said,) = child.ask("rehearse", path=str(path), placements=[placement])
+    return [(row["device"], row["weights"], row["kv"], row["compute"]) for row in said["buffers"]]
+
+
 def test_what_cannot_be_allocated_leads_to_the_next_rung_and_is_told(child: Child, smollm2: Path) -> None:
     session = loaded(child, smollm2, [HUGE, replace(HUGE, kv_type="q8_0"), SMALL])
     assert (session.placement, session.loaded.ctx) == (SMALL, 512)
@@ -90,14 +95,18 @@ def test_a_file_that_is_none_needs_no_second_try(child: Child, tmp_path: Path) -
     assert tried == [SMALL]
 
 
-def test_a_fresh_engine_is_prepared_like_the_one_before(tmp_path: Path) -> None:
+def test_a_fresh_engine_is_prepared_like_the_one_before(tmp_path: Path, smollm2: Path) -> None:
     child = Child(tmp_path / "log")
     try:
-        before = child.prepare("standins", count=2)
-        assert child.prepare("standins", count=2) == before
+        one, two = child.prepare("standins", count=2)
+        assert child.prepare("standins", count=2) == [one, two]
+        on_both = Placement((one, two), 31, 31, (15, 16), 512)
+        before = rehearsed(child, smollm2, on_both)
         os.kill(child.pid, signal.SIGKILL)
         child.restart()
-        assert [device["id"] for device in child.ask("devices")["devices"] if device["kind"] == "rpc"] == before
+        assert rehearsed(child, smollm2, on_both) == before
+        assert {device for device, *_ in before} == {one, two, "CPU"}
+        assert [device["id"] for device in child.ask("devices")["devices"]] == ["CPU"]  # nobody takes them for real
     finally:
         child.close()
 
