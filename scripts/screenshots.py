@@ -1,11 +1,11 @@
-"""Draw every screen into a folder as SVG, for the README: `python -m scripts.screenshots docs`.
+"""Draw every screen into a folder as SVG, for the README: `python -m scripts.screenshots docs/images chat plan`.
 
 The engine is the tests' scripted one, so that the pictures show hardware which need not be here; its numbers are
 examples, not measurements.
 """
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -22,6 +22,7 @@ from runner.plan import Wish
 from tests.tui.fake import FakeBackend, turn
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
+from tui.screens.plan import PlanScreen
 
 ANSWER = """A **GGUF** file holds a model's weights and everything needed to run them:
 
@@ -70,12 +71,13 @@ def words(text: str) -> list[str]:
 
 
 async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    for _ in range(50):
+    """Wait until something is so, for 20 seconds at most."""
+    for _ in range(2000):
         if happened():
-            break
+            await pilot.pause()
+            return
         await pilot.pause(0.01)
-    await pilot.pause()
+    raise RuntimeError("the scene did not come to its end")
 
 
 async def chatting(pilot: Pilot[None]) -> Chat:
@@ -137,10 +139,12 @@ async def welcome(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> Non
 async def planning(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
     """The plan, with a longer context to look at."""
     await talk(pilot, backend, clock)
+    chat = await chatting(pilot)
+    await until(pilot, lambda: any("complete" in str(line.render()) for line in chat.query(".note")))
     await pilot.press("f2")
-    await pilot.pause(0.2)
+    await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen) and bool(pilot.app.screen.children))
     await pilot.press("right")
-    await pilot.pause(0.2)
+    await pilot.pause(0.5)
 
 
 async def helping(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
@@ -227,12 +231,14 @@ async def draw(scene: Scene, target: Path) -> None:
 
 
 def main() -> None:
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
-    target.mkdir(parents=True, exist_ok=True)
-    wanted = set(sys.argv[2:])
+    parser = argparse.ArgumentParser(description="Draw the screens as SVG.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=", ".join(scene.name for scene in SCENES))
+    wanted = parser.parse_args()
+    wanted.folder.mkdir(parents=True, exist_ok=True)
     for scene in SCENES:
-        if not wanted or scene.name in wanted:
-            asyncio.run(draw(scene, target))
+        if not wanted.scenes or scene.name in wanted.scenes:
+            asyncio.run(draw(scene, wanted.folder))
 
 
 if __name__ == "__main__":
