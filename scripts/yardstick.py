@@ -47,12 +47,12 @@ def _usable(device: Device, wish: Wish) -> int:
 
 def placement_of(output: str, ours: Placement, devices: Sequence[Device]) -> Placement:
     """`ours` placed as the tool's last line says: -c N -ngl N [-ts N,N] [-ot "PATTERN=BUFFER,..."]."""
-    words = shlex.split(output.strip().splitlines()[-1]) if output.strip() else []
-    said = dict(zip(words[::2], words[1::2], strict=False))
     try:
+        words = shlex.split(output.strip().splitlines()[-1])
+        said = dict(zip(words[::2], words[1::2], strict=False))
         ctx, layers = int(said["-c"]), int(said["-ngl"])
         counts = [int(float(count)) for count in said.get("-ts", "").split(",") if count]
-    except (KeyError, ValueError):
+    except (LookupError, ValueError):
         raise EngineError(f"llama-fit-params printed no options that are understood here: {output[-200:]!r}") from None
     layers = ours.layers_total if layers < 0 else min(layers, ours.layers_total)
     counts = counts or list(apportion(layers, [device.free for device in devices]))

@@ -58,7 +58,7 @@ def test_overrides_keep_their_backslashes_and_name_devices() -> None:
     assert rpc.overrides == (Override(r"blk\.1\.ffn_down.*", "RPC1"),)
 
 
-@pytest.mark.parametrize("said", ["", "\n", "error: failed", "-c 4096", "-c x -ngl 3", "-ngl 3"])
+@pytest.mark.parametrize("said", ["", "\n", "error: failed", "-c 4096", "-c x -ngl 3", "-ngl 3", '-c 1 -ngl 3 -ot "x'])
 def test_anything_else_is_one_clear_sentence(said: str) -> None:
     with pytest.raises(EngineError, match=r"^llama-fit-params printed no options"):
         placement_of(said, OURS, [gpu(8)])
