@@ -1,6 +1,6 @@
-"""The command line, the environment and the configuration file as one value. A typed flag beats LOCALRUN_*, which
+"""The command line, the environment and the configuration file as one value.
 
-beats the configuration file, which beats automatic.
+A typed flag beats LOCALRUN_*, which beats the configuration file, which beats automatic.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ gpu=24g@1008gbps or cpu,ram=32g. Every long flag may stand in config.toml, or in
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `command` is `run` or one of COMMANDS; `given` names the flags that somebody set."""
+    """What was asked for. `command` is `run` or one of COMMANDS."""
 
     command: str
     model: str | None = None
@@ -90,7 +90,7 @@ def _number(kind: type[int] | type[float], low: float, high: float = float("inf"
             value = kind(text)
         except ValueError:
             raise UsageError(f"{text!r} is not a {'whole ' if kind is int else ''}number.") from None
-        if not low <= value <= high:
+        if not low <= value <= high or value == float("inf"):
             raise UsageError(f"{text} is out of range: {_range(low, high)}.")
         return value
 

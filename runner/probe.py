@@ -48,7 +48,7 @@ def probe(child: Child, cache: Path) -> Machine:
     cores = host.cores()
     return Machine(
         source="probe",
-        devices=_devices(found.devices),
+        devices=devices_of(found.devices),
         ram_total=memory.total,
         ram_available=memory.available,
         ram_bandwidth=_ram_bandwidth(cache / "bandwidth.json", cores),
@@ -58,7 +58,7 @@ def probe(child: Child, cache: Path) -> Machine:
     )
 
 
-def _devices(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
+def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
     """All that can hold layers; of a card that two backends see, the first, as llama.cpp takes it."""
     gpus = {gpu.uid: gpu for gpu in nvml.gpus()}
     able = {facts.uid or facts.id: facts for facts in reversed(found) if facts.kind is not Kind.CPU}
