@@ -11,6 +11,7 @@ from models.shape import ModelShape
 from runner.kv import Settings, padded
 from runner.layout import HOST, Blocks, Layout, Widths
 
+_UNROTATED = ("f32", "f16", "bf16")
 _INPUT_COPIES = 4  # of every input, under pipeline parallelism (GGML_SCHED_MAX_COPIES)
 
 
@@ -85,7 +86,9 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
         stream=stream,
         queries=queries,
         keys=keys,
-        gap=_gap(shape, settings, stream, queries, keys),
+        gap=2 * stream
+        if any(memory.state_values for memory in kinds)
+        else _gap(shape, settings, stream, queries, keys),
         answers=shape.experts_used * stream,
         reuses=not (pipelined and shape.kv_same_type),
         mask=mask,
@@ -101,9 +104,6 @@ def _gap(shape: ModelShape, settings: Settings, stream: int, queries: int, keys:
     if queries < stream or keys >= queries:
         return 2 * queries
     return 0 if queries == stream else queries
-
-
-_UNROTATED = ("f32", "f16", "bf16")
 
 
 _Work = set[tuple[Widths, bool]]  # the kinds of layers on a device, and whether their movable parts are there too
@@ -146,7 +146,7 @@ def _ffn(terms: _Terms, values: int, widths: Widths) -> int:
     width, gap = values * terms.row, 0 if widths.fused else terms.gap
     routed = widths.routes and values == widths.movable
     beyond = terms.answers if routed and terms.answers > 2 * width * terms.reuses else 0
-    return gap + (2 if width <= gap else 3) * width + beyond if values else 0
+    return gap + (2 if width < gap else 3) * width + beyond if values else 0
 
 
 def _on_device(terms: _Terms, layout: Layout, index: int, work: _Work, pipelined: bool) -> int:

@@ -33,7 +33,7 @@ def test_weights_and_caches_to_the_byte_and_totals_within_bounds(model: str) -> 
 
 def test_nearly_all_totals_are_within_a_percent_and_most_are_exact() -> None:
     errors = [abs(row.error("total")) for rows in recorded().values() for row in rows]
-    assert sum(error <= 0.01 for error in errors) >= 0.995 * len(errors)
+    assert sum(error <= 0.01 for error in errors) >= 0.998 * len(errors)
     assert median(errors) < 0.0001
 
 
