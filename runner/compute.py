@@ -7,7 +7,6 @@ the geometries of `scripts/geometries.py`; `scripts/check_ledger.py` prints how 
 
 from dataclasses import dataclass, replace
 
-from models.shape import ModelShape
 from runner.kv import Settings, padded
 from runner.layout import HOST, Blocks, Layout, Widths
 
@@ -86,9 +85,7 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
         stream=stream,
         queries=queries,
         keys=keys,
-        gap=2 * stream
-        if any(memory.state_values for memory in kinds)
-        else _gap(shape, settings, stream, queries, keys),
+        gap=_gap(blocks, settings, stream, queries, keys),
         answers=shape.experts_used * stream,
         reuses=not (pipelined and shape.kv_same_type),
         mask=mask,
@@ -97,9 +94,14 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
     )
 
 
-def _gap(shape: ModelShape, settings: Settings, stream: int, queries: int, keys: int) -> int:
-    """A quantized cache rotates queries and results: one more place each, which fits the stream if it is as wide."""
-    if settings.kv_type in _UNROTATED or shape.kv_same_type:
+def _gap(blocks: Blocks, settings: Settings, stream: int, queries: int, keys: int) -> int:
+    """Attention leaves the place of its queries; a recurrent layer leaves two streams.
+
+    A quantized cache rotates queries and results: one more place each, which the stream uses again if it is as wide.
+    """
+    if any(memory.state_values for memory in blocks.caches.kinds):
+        return 2 * stream
+    if settings.kv_type in _UNROTATED or blocks.shape.kv_same_type:
         return queries
     if queries < stream or keys >= queries:
         return 2 * queries
@@ -136,16 +138,16 @@ def _widest(terms: _Terms, work: _Work) -> int:
 def _layer(terms: _Terms, widths: Widths, whole: bool) -> int:
     """What a layer keeps alive beside the residual stream and its normed copy."""
     attention = 2 * (terms.queries if terms.is_grouped else terms.queries + terms.keys)
-    answers = terms.gap + terms.answers if widths.routes else 0
-    movable = _ffn(terms, widths.movable, widths) if whole else 0
-    return max(attention, answers, 3 * widths.mixer * terms.row, _ffn(terms, widths.fixed, widths), movable)
+    answers = terms.answers if widths.routes else 0
+    movable = _ffn(terms, widths.movable, widths.fused, answers) if whole else 0
+    routing = terms.gap + answers if answers else 0
+    return max(attention, routing, 3 * widths.mixer * terms.row, _ffn(terms, widths.fixed, widths.fused), movable)
 
 
-def _ffn(terms: _Terms, values: int, widths: Widths) -> int:
+def _ffn(terms: _Terms, values: int, fused: bool, answers: int = 0) -> int:
     """Gate, up and their product beside the gap; what experts answer goes where gate and up were, if it fits."""
-    width, gap = values * terms.row, 0 if widths.fused else terms.gap
-    routed = widths.routes and values == widths.movable
-    beyond = terms.answers if routed and terms.answers > 2 * width * terms.reuses else 0
+    width, gap = values * terms.row, 0 if fused else terms.gap
+    beyond = answers if answers > 2 * width * terms.reuses else 0
     return gap + (2 if width < gap else 3) * width + beyond if values else 0
 
 

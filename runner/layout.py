@@ -116,7 +116,9 @@ def blocks_of(shape: ModelShape) -> Blocks:
 
 def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
     """Of every repeating layer; a matrix with the embedding on one side tells how wide the other is."""
-    matrices = {tensor.name: tensor.elements // shape.embedding for tensor in shape.tensors if not tensor.unused}
+    matrices = {
+        tensor.name: tensor.elements // max(1, shape.embedding) for tensor in shape.tensors if not tensor.unused
+    }
     experts = shape.experts_used * (shape.expert_feed_forward or shape.feed_forward)
     for number, block in enumerate(layers[: shape.layers]):
         mixer, ffn, shared = (
