@@ -22,7 +22,6 @@ from runner.output import Output
 from runner.paths import paths
 from runner.plan_table import plan_lines
 from runner.probe import runtime
-from runner.summary import download_question, progress_line
 from runner.units import gb, gib
 from runner.wire import pack
 
@@ -64,9 +63,7 @@ def pull(options: Options, output: Output) -> ExitCode:
         if not candidate.download_bytes:
             output.note(f"{candidate.quant} is here already.")
         else:
-            output.note(download_question(found, candidate, backend.terms(found, index)))
-            for progress in backend.fetch(found, index):
-                output.progress(progress_line(progress), final=progress.done >= progress.total)
+            headless.download(backend, options, output, found, index)
     files = [str(path) for path in backend.paths_of(found, index)]
     if options.json:
         output.json({"quant": candidate.quant, "bytes": candidate.file_bytes, "files": files})

@@ -58,7 +58,7 @@ def open_model(backend: Backend, options: Options, output: Output) -> Session:
     for sentence in before_load(plan, candidate):
         output.note(sentence)
     if candidate.download_bytes:
-        _download(backend, options, output, plan, index)
+        download(backend, options, output, plan, index)
     for step in backend.load(plan, index):
         if isinstance(step, Session):
             output.clear_progress()
@@ -69,7 +69,8 @@ def open_model(backend: Backend, options: Options, output: Output) -> Session:
     raise EngineError("The engine loaded nothing.")
 
 
-def _download(backend: Backend, options: Options, output: Output, plan: Plan, index: int) -> None:
+def download(backend: Backend, options: Options, output: Output, plan: Plan, index: int) -> None:
+    """Bring what is missing of a candidate; a person is asked before a large one. Declined, DownloadError."""
     terms = backend.terms(plan, index)
     question = download_question(plan, plan.candidates[index], terms)
     is_large = plan.candidates[index].download_bytes >= LARGE_DOWNLOAD

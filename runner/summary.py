@@ -131,7 +131,8 @@ def stats_lines(session: Running, last: Chunk) -> Iterator[str]:
         yield f"decode {last.decode_tps:.1f} tok/s, predicted {predicted.decode_tps:.1f}"
     if predicted and last.prefill_tps:
         yield f"prefill {last.prefill_tps:.0f} tok/s, predicted {predicted.prefill_tps:.0f}"
-    yield f"loaded in {session.loaded.load_s:.2f} s, {session.placement.threads} threads"
+    count = session.placement.threads
+    yield f"loaded in {session.loaded.load_s:.2f} s, {count} {'thread' if count == 1 else 'threads'}"
     for row in planned_and_measured(session.candidate.memory, session.loaded.memory):
         yield f"{row['device']}: {_compared(row['planned'], row['measured'])}"
 
