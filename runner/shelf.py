@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from models import catalog
 from models.errors import LocalrunError
-from models.weights import Offer
+from models.weights import Offer, WeightSet
 from runner import advice
 from runner.machine import Machine
 from runner.plan import Plan, Verdict
 
-_PATIENCE_S = 0.7  # after which the remaining rows come without a plan
+_PATIENCE_S = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Choice:
 
 
 def on_shelf(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
-    """A row for each quantization that is here: those that run first, then the larger."""
+    """A row for each quantization that is here: those that run first, then the larger.
+
+    `plan_of` plans an offer of a single set. After `patience` seconds the rest comes without a plan.
+    """
     deadline = time.monotonic() + patience
-    rows: list[Choice] = []
-    for offer in _by_name(offers):
-        try:
-            plan = plan_of(offer) if time.monotonic() < deadline else None
-        except LocalrunError as error:
-            rows.append(Choice(offer.name, None, None, True, Verdict.NO, None, str(error)))
-        else:
-            rows += _planned(offer, plan) if plan else _unplanned(offer)
+    rows = [
+        _planned(offer, one, plan_of) if time.monotonic() < deadline else _unplanned(offer, one)
+        for offer in _by_name(offers)
+        for one in offer.sets
+    ]
     return sorted(rows, key=lambda row: (row.verdict is Verdict.NO, -(row.bytes or 0)))
 
 
@@ -65,16 +65,24 @@ def _entry(offer: Offer) -> catalog.Entry | None:
     return advice.entry_of_repository(offer.name)
 
 
-def _planned(offer: Offer, plan: Plan) -> Iterator[Choice]:
-    for one in plan.candidates:
-        speed = one.predicted.decode_tps if one.predicted and one.verdict is not Verdict.NO else None
-        name = _typed(offer, one.quant)
-        yield Choice(name, one.quant, one.file_bytes, True, one.verdict, speed, offer.origin)
+def _planned(offer: Offer, weights: WeightSet, plan_of: Callable[[Offer], Plan]) -> Choice:
+    try:
+        (one,) = plan_of(replace(offer, sets=(weights,))).candidates
+    except LocalrunError as error:
+        return replace(_unplanned(offer, weights), verdict=Verdict.NO, note=str(error))
+    speed = one.predicted.decode_tps if one.predicted and one.verdict is not Verdict.NO else None
+    return replace(
+        _unplanned(offer, weights),
+        name=_typed(offer, one.quant),
+        quant=one.quant,
+        verdict=one.verdict,
+        decode_tps=speed,
+    )
 
 
-def _unplanned(offer: Offer) -> Iterator[Choice]:
-    for one in offer.sets:
-        yield Choice(_typed(offer, one.quant), one.quant or None, one.bytes, True, None, None, offer.origin)
+def _unplanned(offer: Offer, weights: WeightSet) -> Choice:
+    name, quant = _typed(offer, weights.quant), weights.quant or None
+    return Choice(name, quant, weights.bytes, True, None, None, offer.origin)
 
 
 def _typed(offer: Offer, quant: str) -> str:

@@ -178,8 +178,9 @@ def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(backe
     here = [row for row in rows if row.is_here]
     assert [(row.name, row.quant, row.verdict) for row in here] == [
         ("smollm2-135m", "Q4_1", Verdict.CPU),
-        ("org/broken-GGUF", None, Verdict.NO),
+        ("org/broken-GGUF", "Q4_0", Verdict.NO),
     ]
+    assert "not a GGUF" in here[1].note
     assert here[0].decode_tps and here[0].bytes == SIZE
     catalog = rows[len(here) :]
     assert catalog and not any(row.is_here for row in catalog)
