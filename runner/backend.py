@@ -245,16 +245,16 @@ class Backend:
 
     def choices(self) -> Sequence[Choice]:
         """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
-        machine = self.machine(Wish())
-        here = on_shelf(local.find_local(), self._plan_here)
-        return [*here, *from_catalog(machine, {choice.name for choice in here})]
+        machine, measured = self.machine(Wish()), history.read(self._paths.history)
 
-    def _plan_here(self, offer: Offer) -> Plan:
-        """A plan of what is here, without rehearsals: quick, and exact enough for a list."""
-        study, _ = self._read(offer)
-        machine = self.machine(Wish())
-        options = [Option(read.weights, shape) for read, shape in study.sets.values()]
-        return history.applied(choose(offer.name, options, machine, Wish()), history.read(self._paths.history), Wish())
+        def plan_of(offer: Offer) -> Plan:
+            """Without rehearsals: quick, and exact enough for a list."""
+            study, _ = self._read(offer)
+            options = [Option(read.weights, shape) for read, shape in study.sets.values()]
+            return history.applied(choose(offer.name, options, machine, Wish()), measured, Wish())
+
+        here = on_shelf(local.find_local(), plan_of)
+        return [*here, *from_catalog(machine, {choice.name for choice in here})]
 
     def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
         """Every set of weights that the name leads to, in people's words."""
