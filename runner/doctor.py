@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runner import host, nvml
@@ -75,7 +75,7 @@ def examine(child: Child, weights: Path) -> Check:
         backends=found.backends,
         llama_cpp=found.version,
         cpu_features=found.system,
-        versions={name: version(name) for name in _PACKAGES},
+        versions={name: _version(name) for name in _PACKAGES},
         fix=tuple(shlex.join(command) for command in decision.commands),
         lacks=decision.lacks,
         why=decision.why,
@@ -85,6 +85,13 @@ def examine(child: Child, weights: Path) -> Check:
 def usable_backends(found: Runtime) -> tuple[str, ...]:
     """Backends that have a device here."""
     return tuple(dict.fromkeys(device.backend for device in found.devices))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _driver(driver: nvml.Driver) -> str:

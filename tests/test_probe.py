@@ -11,8 +11,7 @@ import pytest
 
 from models.errors import EngineError, UsageError
 from runner import host, nvml, toolchain
-from runner.machine import DeviceFacts, Kind, Machine, Runtime
-from runner.monitor import sample
+from runner.machine import DeviceFacts, Kind, Runtime
 from runner.probe import add_rpc, devices_of, probe, runtime, unused_gpus
 from runner.spawn import Child
 from runner.units import GIB, MIB
@@ -54,16 +53,6 @@ def test_a_damaged_memory_of_it_costs_a_measurement(child: Child, tmp_path: Path
     (tmp_path / "bandwidth.json").write_text(text)
     bandwidth = probe(child, tmp_path).ram_bandwidth
     assert bandwidth is not None and bandwidth > 1e9
-
-
-def test_a_sample_of_it(child: Child, tmp_path: Path) -> None:
-    machine = Machine("probe", devices_of([CARD]), 1, 1, None, 1)
-    found = sample(machine, child.pid)
-    assert found.engine_rss is not None and found.engine_rss > 10 * MIB
-    assert 0 < found.ram_available <= found.ram_total
-    (card,) = found.devices
-    assert (card.device, card.total, card.used) == ("CUDA0", 24 * GIB, None)  # no driver here: nobody says
-    assert sample(machine, None).engine_rss is None
 
 
 # ---- devices of others
@@ -193,54 +182,3 @@ def test_the_driver_names_the_card(pci: Path, monkeypatch: pytest.MonkeyPatch) -
     cards = (nvml.Gpu("0000:01:00.0", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB),)
     monkeypatch.setattr(nvml, "gpus", lambda: cards)
     assert "cannot use the NVIDIA GeForce RTX 4090" in unused_gpus(built())[0]
-
-
-# ---- control groups
-
-
-def group(folder: Path, **files: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name.replace("__", ".")).write_text(f"{content}\n")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("files", "limit", "available"),
-    [
-        ({"memory__max": GIB, "memory__current": GIB // 4}, GIB, GIB * 3 // 4),
-        (
-            {"memory__max": GIB, "memory__current": GIB, "memory__stat": f"anon 5\ninactive_file {GIB // 2}"},
-            GIB,
-            GIB // 2,
-        ),
-        ({"memory__max": GIB, "memory__current": 2 * GIB}, GIB, 0),
-        ({"memory__max": GIB}, GIB, GIB),
-        ({"memory__limit_in_bytes": GIB, "memory__usage_in_bytes": 0}, GIB, GIB),
-        (
-            {
-                "memory__limit_in_bytes": GIB,
-                "memory__usage_in_bytes": GIB,
-                "memory__stat": f"total_inactive_file {GIB // 8}",
-            },
-            GIB,
-            GIB // 8,
-        ),
-    ],
-)
-def test_a_limit_of_the_control_group(tmp_path: Path, files: dict[str, object], limit: int, available: int) -> None:
-    found = host.memory(group(tmp_path / "cgroup", **files))
-    assert (found.total, found.limit, found.available) == (limit, limit, available)
-
-
-@pytest.mark.parametrize(
-    "files",
-    [{}, {"memory__max": "max"}, {"memory__limit_in_bytes": 9223372036854771712}, {"memory__max": "rubbish"}],
-)
-def test_no_limit(tmp_path: Path, files: dict[str, object]) -> None:
-    assert host.memory(group(tmp_path / "cgroup", **files)).limit is None
-
-
-def test_a_limit_above_the_memory_is_none(tmp_path: Path) -> None:
-    found = host.memory(group(tmp_path / "cgroup", memory__max=1 << 50))
-    assert found.limit is None and found.total < 1 << 50
