@@ -27,7 +27,7 @@ from runner.hardware import parse_hardware
 from runner.ladder import lower_placements
 from runner.machine import Machine
 from runner.paths import paths
-from runner.plan import Plan, Wish
+from runner.plan import Plan, Terms, Wish
 from runner.probe import add_rpc, probe
 from runner.rehearse import Rehearsals, stage_for
 from runner.session import Session, load
@@ -45,15 +45,6 @@ class Study:
     offer: Offer
     sets: dict[tuple[str, ...], tuple[ReadSet, ModelShape]]
     fetched_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a person wants to know before a download: the folder, the licence, how long (None: no rate is known)."""
-
-    place: str
-    licence: str | None
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

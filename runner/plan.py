@@ -164,3 +164,15 @@ class Plan:
     why: str
     fetched_bytes: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a person wants to know before a download, besides its size.
+
+    `place` is the folder; `licence` as its publisher names it; `seconds` None where no rate is known.
+    """
+
+    place: str
+    licence: str | None = None
+    seconds: float | None = None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from models.weights import Progress
 from runner.events import Chunk, Finish, Loaded
-from runner.plan import Candidate, Placement, Plan, Verdict
+from runner.plan import Candidate, Placement, Plan, Terms, Verdict
 from runner.reasons import tokens
 from runner.report import planned_and_measured
 from runner.units import gb, gib
@@ -19,22 +19,6 @@ _ENDS = {
     Finish.INTERRUPTED: "interrupted",
     Finish.ERROR: "the engine failed",
 }
-
-
-class Terms(Protocol):
-    """What a person wants to know before a download (see tui.backend.Terms)."""
-
-    @property
-    def place(self) -> str:
-        """The folder."""
-
-    @property
-    def licence(self) -> str | None:
-        """The licence."""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long."""
 
 
 class Running(Protocol):

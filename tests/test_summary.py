@@ -7,7 +7,7 @@ import pytest
 from models.weights import Progress
 from runner.events import Chunk, ComponentBytes, Finish, Loaded, Phase
 from runner.machine import Machine
-from runner.plan import Candidate, MemoryRow, ModelInfo, Override, Placement, Plan, Predicted, Source, Verdict
+from runner.plan import Candidate, MemoryRow, ModelInfo, Override, Placement, Plan, Predicted, Source, Terms, Verdict
 from runner.summary import (
     LARGE_DOWNLOAD,
     after_turn,
@@ -37,13 +37,6 @@ def candidate(placement: Placement | None = ONE, verdict: Verdict = Verdict.GPU,
 def plan(one: Candidate, *notes: str) -> Plan:
     machine = Machine("probe", (), GIB, GIB, None, 4, notes=notes)
     return Plan(ModelInfo("m", "llama", 1, 80, 0, 0, 8192), machine, (one,), 0, "why")
-
-
-@dataclass(frozen=True)
-class Terms:
-    place: str = "/cache"
-    licence: str | None = None
-    seconds: float | None = None
 
 
 @pytest.mark.parametrize(
@@ -83,14 +76,14 @@ def test_the_first_line_is_about_a_gpu_that_is_not_used_and_nothing_is_said_twic
 @pytest.mark.parametrize(
     ("left", "terms", "words"),
     [
-        (42_500_000_000, Terms(), "Downloading m Q4_K_M: 42.5 GB, to /cache."),
+        (42_500_000_000, Terms("/cache"), "Downloading m Q4_K_M: 42.5 GB, to /cache."),
         (
             42_500_000_000,
             Terms("/c", "mit", 3000),
             "Downloading m Q4_K_M: 42.5 GB, about 50 min, to /c, licence mit.",
         ),
-        (10_000_000_000, Terms(), "Downloading m Q4_K_M: 10.0 GB of 42.5 GB are left, to /cache."),
-        (42_500_000_000, Terms(seconds=0.01), "Downloading m Q4_K_M: 42.5 GB, to /cache."),
+        (10_000_000_000, Terms("/cache"), "Downloading m Q4_K_M: 10.0 GB of 42.5 GB are left, to /cache."),
+        (42_500_000_000, Terms("/cache", seconds=0.01), "Downloading m Q4_K_M: 42.5 GB, to /cache."),
     ],
 )
 def test_the_one_question_before_a_download(left: int, terms: Terms, words: str) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from models.weights import Progress
 from runner.events import Chunk, Loaded, LoadProgress, Message, Sample, Sampling
-from runner.plan import Candidate, Placement, Plan, Verdict, Wish
+from runner.plan import Candidate, Placement, Plan, Terms, Verdict, Wish
 
 
 class Choice(Protocol):
@@ -43,22 +43,6 @@ class Choice(Protocol):
     @property
     def note(self) -> str:
         """One plain sentence about it, or nothing."""
-
-
-class Terms(Protocol):
-    """What a person wants to know before a large download, besides its size."""
-
-    @property
-    def place(self) -> str:
-        """The folder where the files go."""
-
-    @property
-    def licence(self) -> str | None:
-        """The licence as its publisher names it."""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it would take; None where no rate is known."""
 
 
 class Session(Protocol):
@@ -110,6 +94,9 @@ class Backend(Protocol):
 
     def plan(self, name: str, wish: Wish) -> Plan:
         """Plan a model by name. The same name again (another wish) must be quick."""
+
+    def instead(self, plan: Plan) -> str:
+        """Where nothing in the plan runs: what would, with the command to type; empty if nothing does."""
 
     def terms(self, plan: Plan, index: int) -> Terms:
         """What to say before `plan.candidates[index]` is downloaded."""

@@ -30,6 +30,7 @@ from runner.plan import (
     Plan,
     Predicted,
     Source,
+    Terms,
     Verdict,
     Wish,
 )
@@ -265,13 +266,6 @@ class FakeChoice:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class FakeTerms:
-    place: str = "~/.cache/huggingface/hub"
-    licence: str | None = "llama3.3"
-    seconds: float | None = 740.0
-
-
 CHOICES = (
     FakeChoice("smollm2-135m", "Q4_1", 98_362_432, True, Verdict.CPU, 165.0),
     FakeChoice("llama-3.3-70b", "Q4_K_M", 42_520_000_000, False, Verdict.GPU, 17.3, "the best that stays on the GPUs"),
@@ -318,8 +312,11 @@ class FakeBackend:
             raise ModelNotFound(f"There is no model {name}; `localrun list` shows what is here.")
         return self.plans[name](wish)
 
-    def terms(self, plan: Plan, index: int) -> FakeTerms:
-        return FakeTerms()
+    def terms(self, plan: Plan, index: int) -> Terms:
+        return Terms("~/.cache/huggingface/hub", "llama3.3", 740.0)
+
+    def instead(self, plan: Plan) -> str:
+        return "Llama 3.1 8B Instruct would run well: `localrun llama-3.1-8b`."
 
     def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
         self.fetched.append(plan.candidates[index].quant)

@@ -122,6 +122,7 @@ async def test_nothing_fits(tmp_path: Path) -> None:
     async with stage(fake, "llama-3.3-70b") as play:
         await play.until_words("too large")
         await play.until_words("does not fit. It needs 72.1 GiB")
+        await play.until_words("localrun llama-3.1-8b")
         assert play.screen.query_one(CandidateTable).row_count == 1
         await play.pilot.press("enter")
         await play.pilot.pause()

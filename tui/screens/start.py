@@ -15,9 +15,9 @@ from textual.widgets import Footer, Static
 from models.errors import LocalrunError
 from runner.events import LoadProgress
 from runner.machine import Machine
-from runner.plan import Candidate, Plan, Verdict, Wish
+from runner.plan import Candidate, Plan, Terms, Verdict, Wish
 from tui import text
-from tui.backend import Backend, Session, Terms
+from tui.backend import Backend, Session
 from tui.compare import memory_table
 from tui.pump import aside, batches
 from tui.widgets.candidates import CandidateTable
@@ -52,6 +52,7 @@ class Start(Screen[Session | None]):
         self._plan, self._index = plan, index
         self._ask, self._linger = ask, linger
         self._session: Session | None = None
+        self._instead = ""
 
     def compose(self) -> ComposeResult:
         """Head, table beside the details, bars, one sentence."""
@@ -86,6 +87,8 @@ class Start(Screen[Session | None]):
         self._show_plan(plan, index)
         if index is None:
             self._say(plan.why or "No candidate runs on this machine.", error=True)
+            self._instead = await aside(lambda: self._backend.instead(plan))
+            self._offer(self.query_one(CandidateTable).cursor_row)
         elif plan.candidates[index].download_bytes == 0 or not self._ask:
             self._run(index)
         else:
@@ -134,7 +137,8 @@ class Start(Screen[Session | None]):
             return
         candidate = plan.candidates[index]
         if candidate.verdict is Verdict.NO:
-            self._say(f"{candidate.quant} does not fit. " + " ".join(candidate.reasons[:1]), error=True)
+            why = " ".join([f"{candidate.quant} does not fit.", *candidate.reasons[:1], self._instead])
+            self._say(why.rstrip(), error=True)
         elif candidate.download_bytes:
             try:
                 terms = await aside(lambda: self._backend.terms(plan, index))
