@@ -46,7 +46,7 @@ def main() -> int:
         _say("the exported CMAKE_ARGS is left aside: uv's cache does not know it, and would mix up builds")
     if not _installed(decision, last_resort=bool(words)):
         return 1
-    subprocess.run([VENV / "bin/python", "-m", "compileall", "-q", *OURS], cwd=ROOT, check=False)
+    subprocess.run([VENV / "bin/python", "-m", "compileall", "-qq", *OURS], cwd=ROOT, check=False)
     STAMP.write_text(" ".join(words))
     if arguments.if_needed:
         return 0

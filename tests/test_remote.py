@@ -224,7 +224,8 @@ def test_bytes_behind_the_tensors_cost_a_full_read_but_no_answer(hub: Hub, cache
     reading = read(hub, cache)
     assert reading.notes == ()
     assert_true(reading, folder(hub))
-    assert 2 * HEADER < reading.fetched_bytes < 2 * HEADER + len(QUANTS) * WINDOWS
+    # One whole header if the odd file happens to be the one that is read first, else two.
+    assert HEADER < reading.fetched_bytes < 2 * HEADER + len(QUANTS) * WINDOWS
 
 
 def overwrite(path: Path, at: int, data: bytes) -> None:
