@@ -19,12 +19,11 @@ from typing import Any
 from models.errors import EngineError, LocalrunError
 from runner import llama, stage
 from runner.engine import Engine
-from runner.events import LoadProgress, Message, Turn, together
+from runner.events import LoadProgress, Message, Turn
 from runner.machine import Runtime
 from runner.plan import Placement
 from runner.wire import pack, unpack
 
-_SPAN_S = 0.02  # tokens of this span travel together: at 1000 tok/s twenty a line
 Command = dict[str, Any]
 
 
@@ -120,7 +119,7 @@ class Child:
         return self._engine.load(command["path"], unpack(Placement, command["placement"]), progress)
 
     def _generate(self, command: Command) -> None:
-        for chunk in together(self._engine.generate(unpack(Turn, command["turn"])), time.monotonic, _SPAN_S):
+        for chunk in self._engine.generate(unpack(Turn, command["turn"])):
             self._tell("chunk", chunk)
 
 

@@ -13,7 +13,9 @@ from runner.events import Chunk, ComponentBytes, Finish, Loaded, Message, Phase,
 from runner.llama import BufferBytes
 from runner.model import Chain, Context, Model
 from runner.plan import Placement
-from runner.text import NOISE, THINKING, TextStream, opened_thinking
+from runner.text import NOISE, THINKING, Piece, TextStream, opened_thinking
+
+_SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
 
 
 class Engine:
@@ -141,12 +143,15 @@ class Engine:
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
 
-    def _decode(self, turn: Turn, chain: Chain, stream: TextStream, state: Chunk, clock: float) -> Iterator[Chunk]:
+    def _decode(self, turn: Turn, chain: Chain, stream: TextStream, state: Chunk, asked: float) -> Iterator[Chunk]:
+        """Token by token, with as little Python between two as can be: after each, its data is out of the caches.
+
+        So text is made and sent in batches; the first token goes at once.
+        """
         model, context = self._ready()
         limit = min(turn.sampling.max_tokens or context.size, context.size - len(self._tokens))
-        finish, count = Finish.LENGTH, 0
-        began = time.perf_counter()
-        ttft = None
+        finish, count, held = Finish.LENGTH, 0, bytearray()
+        began, due = time.perf_counter(), 0.0
         state = replace(state, phase=Phase.DECODE)
         while count < limit:
             token = chain.sample(context)
@@ -154,35 +159,33 @@ class Engine:
             if model.is_end(token) and not turn.ignore_end:
                 finish = Finish.STOP
                 break
-            piece = stream.feed(model.piece(token, token in self._markers))
+            held += model.piece(token, token in self._markers)
             now = time.perf_counter()
-            ttft = ttft if ttft is not None else now - clock
-            yield replace(
-                state,
-                text=piece.text,
-                reasoning=piece.reasoning,
-                completion_tokens=count,
-                context_used=len(self._tokens),
-                ttft_s=ttft,
-                decode_tps=(count - 1) / (now - began) if count > 1 else None,
-            )
-            if piece.stopped or self._cancelled():
-                finish = Finish.STOP if piece.stopped else Finish.INTERRUPTED
-                break
+            if now >= due or turn.sampling.stop:
+                state = self._told(state, stream.feed(bytes(held)), count, now - began, now - asked)
+                yield state
+                due = now + _SPAN_S
+                held.clear()
+                if stream.stopped or self._cancelled():
+                    finish = Finish.STOP if stream.stopped else Finish.INTERRUPTED
+                    break
             if count < limit:
                 _raise_for(context.step(token))
                 self._tokens.append(token)
-        rest = stream.finish()
-        yield replace(
+        now = time.perf_counter()
+        last = self._told(state, stream.finish(bytes(held)), count, now - began, now - asked)
+        yield replace(last, phase=Phase.DONE, finish=finish)
+
+    def _told(self, state: Chunk, piece: Piece, count: int, seconds: float, since_asked: float) -> Chunk:
+        """The next chunk: new text, and the counts and speeds of the turn so far."""
+        return replace(
             state,
-            phase=Phase.DONE,
-            text=rest.text,
-            reasoning=rest.reasoning,
+            text=piece.text,
+            reasoning=piece.reasoning,
             completion_tokens=count,
             context_used=len(self._tokens),
-            ttft_s=ttft,
-            decode_tps=(count - 1) / (time.perf_counter() - began) if count > 1 else None,
-            finish=finish,
+            ttft_s=state.ttft_s if state.ttft_s is not None else since_asked,
+            decode_tps=(count - 1) / seconds if count > 1 else None,
         )
 
     def _marker_tokens(self) -> frozenset[int]:

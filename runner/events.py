@@ -1,7 +1,6 @@
 """What the engine tells while it works: the seam between the runner and every front end. Pure data."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -84,19 +83,6 @@ class Chunk:
     decode_tps: float | None = None
     seed: int | None = None
     finish: Finish | None = None
-
-
-def together(chunks: Iterable[Chunk], clock: Callable[[], float], span: float) -> Iterator[Chunk]:
-    """Decode chunks joined over `span` seconds, so that tokens travel in small batches; the first goes at once."""
-    text, reasoning, sent = "", "", float("-inf")
-    for chunk in chunks:
-        text, reasoning = text + chunk.text, reasoning + chunk.reasoning
-        now = clock()
-        decoding = chunk.phase is Phase.DECODE
-        if decoding and now - sent < span:
-            continue
-        yield replace(chunk, text=text, reasoning=reasoning)
-        text, reasoning, sent = "", "", now if decoding else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

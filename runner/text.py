@@ -70,9 +70,9 @@ class TextStream:
         self._pending += self._decoder.decode(data)
         return self._drain(final=False)
 
-    def finish(self) -> Piece:
-        """Give what was held back: the turn is over."""
-        self._pending += self._decoder.decode(b"", final=True)
+    def finish(self, data: bytes = b"") -> Piece:
+        """Take the last bytes and give what was held back: the turn is over."""
+        self._pending += self._decoder.decode(data, final=True)
         return self._drain(final=True)
 
     def _drain(self, *, final: bool) -> Piece:

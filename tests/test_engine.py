@@ -254,3 +254,13 @@ def test_stand_ins_take_layers_in_a_rehearsal(child: Child, smollm2: Path) -> No
     kv = {row["device"]: row["kv"] for row in rehearsed["buffers"]}
     assert kv[first] == 2 * kv[second] > 0
     assert kv["CPU"] == 0
+
+
+def test_tokens_travel_together_and_the_first_at_once(engine: Child) -> None:
+    whole = list(generate(engine, Turn((ask("Tell me about the sea."),), sampling=GREEDY)))
+    decode = [chunk for chunk in whole if chunk.phase is Phase.DECODE]
+    assert decode[0].completion_tokens == 1
+    counts = [chunk.completion_tokens for chunk in whole]
+    assert counts == sorted(counts)
+    seconds = (whole[-1].completion_tokens - 1) / (whole[-1].decode_tps or 1)
+    assert len(decode) <= seconds / 0.05 + 2, "at most one line every 50 ms"
