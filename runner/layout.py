@@ -36,20 +36,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One layer: its core, and its movable parts by the stem of their tensors' names (`ffn_up_exps`)."""
+    """One layer: its core, its movable parts by the stem of their tensors' names (`ffn_up_exps`), and all together."""
 
     core: Part
     movable: Mapping[str, Part]
+    whole: Part
 
     @property
     def movable_bytes(self) -> int:
         """Bytes of all movable parts."""
-        return sum(part.bytes for part in self.movable.values())
+        return self.whole.bytes - self.core.bytes
 
     @property
     def bytes(self) -> int:
         """Bytes of the whole layer."""
-        return self.core.bytes + self.movable_bytes
+        return self.whole.bytes
 
 
 class Widths(NamedTuple):
@@ -109,7 +110,7 @@ def blocks_of(shape: ModelShape) -> Blocks:
             parts[stem] = parts.get(stem, Part()) + part
         if tensor.layer is not None and tensor.layer < shape.layers:
             largest = max(largest, tensor.bytes)
-    layers = tuple(Block(core, parts) for core, parts in zip(cores, movable, strict=True))
+    layers = tuple(Block(core, parts, sum(parts.values(), core)) for core, parts in zip(cores, movable, strict=True))
     widths = tuple(_widths(shape, layers))
     return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths)
 

@@ -71,7 +71,11 @@ def _weights(blocks: Blocks, layout: Layout) -> dict[int, int]:
     """Bytes of weights by device index; one copy on the host, for placement chooses the load mode so."""
     totals = dict.fromkeys([HOST, *range(len(layout.devices))], 0)
     totals[HOST] = blocks.input
+    taken_apart = {layer for layer, _stem in layout.moved}
     for layer, (block, home) in enumerate(zip(blocks.layers, layout.layers, strict=True)):
+        if layer not in taken_apart:
+            totals[home] += block.bytes
+            continue
         totals[home] += block.core.bytes
         for stem, part in block.movable.items():
             totals[layout.moved.get((layer, stem), home)] += part.bytes
