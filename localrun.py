@@ -13,6 +13,7 @@ ours meets the names of the caller, and no crash of the engine takes the caller 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -198,6 +199,8 @@ def _open_screen(options: Options) -> ExitCode:
     from runner.spawn import Child
 
     child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the screens
+    # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
+    os.environ.setdefault("ESCDELAY", "30")
     from models.errors import ExitCode
     from runner.backend import Backend
     from tui.app import LocalrunApp

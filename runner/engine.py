@@ -160,13 +160,13 @@ class Engine:
                 finish = Finish.STOP
                 break
             held += model.piece(token, token in self._markers)
-            now = time.perf_counter()
-            if now >= due or turn.sampling.stop:
+            now, cancelled = time.perf_counter(), self._cancelled()
+            if now >= due or cancelled or turn.sampling.stop:
                 state = self._told(state, stream.feed(bytes(held)), count, now - began, now - asked)
                 yield state
                 due = now + _SPAN_S
                 held.clear()
-                if stream.stopped or self._cancelled():
+                if stream.stopped or cancelled:
                     finish = Finish.STOP if stream.stopped else Finish.INTERRUPTED
                     break
             if count < limit:

@@ -5,12 +5,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar, cast
 
 T = TypeVar("T")
 INTERVAL = 0.05
 # The screen may take this share of a core from the model; it then draws less often, but at least twice a second.
-SHARE = 0.12
+SHARE = 0.08
 SLOWEST = 0.5
 
 
@@ -44,9 +45,10 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
     """What a blocking iterator yields, as lists of everything new, at most one list per `interval` seconds.
 
     Where drawing a list costs more than `SHARE` of the interval, the next one comes later. The thread only
-    appends to a queue. An error it meets is raised here after all that came before it. Leaving
-    early closes the iterator after its next item.
+    appends to a queue; its end is told at once. An error it meets is raised here after all that came before it.
+    Leaving early closes the iterator after its next item.
     """
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     queue: deque[T] = deque()
     left = threading.Event()
     errors: list[BaseException] = []
@@ -63,6 +65,8 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
                 close()
         except BaseException as error:
             errors.append(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -70,8 +74,9 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
         alive, spent = True, time.thread_time()
         while alive:
             cost, spent = time.thread_time() - spent, time.thread_time()
-            await asyncio.sleep(max(interval, min(SLOWEST, cost / SHARE)))
-            alive = thread.is_alive()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), max(interval, min(SLOWEST, cost / SHARE)))
+            alive = not ended.is_set()
             if new := [queue.popleft() for _ in range(len(queue))]:
                 yield new
     finally:
