@@ -108,7 +108,11 @@ class Transfer:
         part.parent.mkdir(parents=True, exist_ok=True)
         if size > self._terms.plain_limit and size_of(part) != size:
             self._fetch_with_hub()
-        self._fetch()
+        try:
+            self._fetch()
+        except _OnlyXet:
+            self._fetch_with_hub()
+            self._fetch()
         self._check_digest()
         part.replace(blob)
 
@@ -128,7 +132,7 @@ class Transfer:
         if self._done == file.bytes:
             return
         url = file_url(str(file.repo), file.name, str(file.revision), self._terms.endpoint)
-        with opened(url, self._done, timeout=self._terms.patience.timeout) as body:
+        with _xet_told(), opened(url, self._done, timeout=self._terms.patience.timeout) as body:
             if body.total not in (None, file.bytes):
                 raise DownloadError(
                     f"{file.name} has {body.total} bytes on the Hub, but {file.bytes} in its listing. Try again later."
@@ -231,6 +235,24 @@ class _Bar:
         pass
 
     update_transfer = set_postfix_str = set_transfer_postfix_str = refresh = close = _ignore
+
+
+class _OnlyXet(DownloadError):  # noqa: N818
+    """The Hub serves this file through Xet alone."""
+
+
+@contextmanager
+def _xet_told() -> Iterator[None]:
+    """A refusal that names the file's Xet hash means that plain requests will not do."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+    try:
+        yield
+    except HfHubHTTPError as error:
+        refused = 400 <= error.response.status_code < 500 and not isinstance(error, GatedRepoError)
+        if refused and "X-Xet-Hash" in error.response.headers:
+            raise _OnlyXet("The Hub serves this file through Xet alone.") from error
+        raise
 
 
 def _bar_class(wrote: Callable[[int], None]) -> Any:

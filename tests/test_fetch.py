@@ -380,6 +380,21 @@ def test_the_largest_files_go_through_huggingface_hub_and_are_checked(hub: Hub, 
     assert (cache / "models--org--model-GGUF" / "refs" / "main").exists()
 
 
+def test_a_file_that_only_xet_serves_goes_through_huggingface_hub_and_is_checked(hub: Hub, cache: Path) -> None:
+    hub.order(Fault("status", path="*.gguf", method="GET", status=403, headers={"X-Xet-Hash": "ab" * 32}))
+    notes: list[str] = []
+    (file,) = fetch(listed(hub, cache), note=notes.append, terms=terms(hub, cache))
+    assert is_right(file)
+    assert notes == [f"{NAME} comes through huggingface-hub itself: if it breaks off, it starts afresh."]
+
+
+def test_a_plain_refusal_is_no_reason_to_try_xet(hub: Hub, cache: Path) -> None:
+    hub.order(Fault("status", path="*.gguf", method="GET", status=403, times=None))
+    with pytest.raises(DownloadError):
+        fetch(listed(hub, cache), terms=terms(hub, cache))
+    assert all(request.method == "GET" for request in hub.seen("*.gguf"))
+
+
 def test_a_large_file_that_waits_for_its_check_is_not_fetched_again(hub: Hub, cache: Path, root: Path) -> None:
     files = listed(hub, cache)
     plant(cache, f"{files[0].sha256}.localrun.part", (root / REPO / NAME).read_bytes())
