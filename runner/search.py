@@ -6,11 +6,11 @@ the one with the best decode speed wins, after a few layers more or less on each
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, combinations, product
 
 from runner.forecast import predict
 from runner.kv import Settings
-from runner.layout import Layout
+from runner.layout import HOST, Block, Layout
 from runner.ledger import rows, shortages
 from runner.plan import MemoryRow, Predicted
 from runner.ways import FEW_DEVICES, Ways
@@ -18,6 +18,7 @@ from runner.ways import FEW_DEVICES, Ways
 _POLISHED = 3
 _WORTH_IT = 1.0001  # below that, an even distribution is left alone
 _ROUNDS = 24  # of polishing one device; more devices have more neighbours each
+_FEW_APART = 8  # layers taken apart, up to which trading their parts is worth a try
 _STEPS = (-4, -2, -1, 1, 2, 4)
 
 
@@ -51,7 +52,15 @@ class Search(Ways):
             by_devices[ids] = max(by_devices.get(ids, item), item, key=_score)
         ranking = sorted(by_devices.values(), key=_score, reverse=True)
         worth_it = ranking[: _POLISHED if len(self.machine.devices) <= FEW_DEVICES else 1]
-        return max(map(self._polished, worth_it), key=_score, default=None)
+        best = max(map(self._polished, worth_it), key=_score, default=None)
+        return best and self._traded(best)
+
+    def _traded(self, best: Proposal) -> Proposal:
+        """Better if one layer's parts leave the host for a device that gives up fewer of another layer in exchange."""
+        if not 1 < len(best.layout.touched) <= _FEW_APART or self.shares is not None:
+            return best
+        fitting = self._fitting(best.settings, _trades(best.layout, self.blocks.layers))
+        return max([best, *fitting], key=_score)
 
     def _fitting(self, settings: Settings, layouts: Iterable[Layout]) -> Iterator[Proposal]:
         weighed = (self.weigh(settings, layout) for layout in layouts)
@@ -117,6 +126,26 @@ class Search(Ways):
         forced = self.overdrawn(self.machine.devices, count)
         fitting = self._fitting(settings, found)
         return max(fitting, key=_score, default=None) or self.weigh(settings, forced)
+
+
+def _trades(layout: Layout, blocks: Sequence[Block]) -> Iterator[Layout]:
+    """Layouts in which a layer that is partly on the host moves to another device whole, and one there gives way.
+
+    Greedy filling leaves a part of one layer behind on every device; packed together they take apart fewer layers.
+    """
+    partial = sorted(layout.touched)
+    for layer, target in product(partial, range(len(layout.devices))):
+        guests = {key: target for key, to in layout.moved.items() if key[0] == layer and to == HOST}
+        for other in partial:
+            if other == layer or layout.layers[other] != target:
+                continue
+            stems = tuple(blocks[other].movable)
+            for count in range(len(stems)):
+                for leaving in combinations(stems, count):
+                    kept = {key: to for key, to in layout.moved.items() if key[0] != other and key not in guests}
+                    gone = {(other, stem): HOST for stem in leaving}
+                    moved = {**kept, **guests, **gone}
+                    yield replace(layout, moved={k: to for k, to in moved.items() if to != layout.layers[k[0]]})
 
 
 def _score(proposal: Proposal) -> tuple[float, int, float]:

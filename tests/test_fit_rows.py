@@ -18,14 +18,9 @@ def answers(model: str) -> tuple[Answer, ...]:
     return tuple(answer for answer in read(ROWS) if answer.model == model)
 
 
-def test_the_tool_hardly_ever_does_better() -> None:
-    """Where single tensors of several devices are left over, it may pack one better than we do."""
+def test_the_tool_never_does_better() -> None:
     verdicts = [(answer, judge(answer)) for model in ASKED for answer in answers(model)]
-    better = [(answer, verdict) for answer, verdict in verdicts if not verdict.is_ours_as_good]
-    assert len(better) <= 1, better
-    for answer, verdict in better:
-        assert len(answer.free) > 1 and verdict.our_tps >= 0.97 * verdict.fit_tps
-        assert (verdict.our_ctx or 0) >= (verdict.fit_ctx or 0)
+    assert not [(answer, verdict) for answer, verdict in verdicts if not verdict.is_ours_as_good]
     assert sum(verdict.our_tps > 1.003 * verdict.fit_tps for _answer, verdict in verdicts) > len(verdicts) // 2
 
 
