@@ -22,7 +22,7 @@ from runner.summary import where
 from runner.units import GIB
 
 BITS = 4.85
-_WELL = 10.0  # tokens per second
+WELL_TPS = 10.0  # tokens per second
 _LAYERS = 32
 
 
@@ -38,7 +38,7 @@ class Estimate:
     @property
     def runs_well(self) -> bool:
         """Whether one would enjoy it."""
-        return self.verdict is not Verdict.NO and self.decode_tps >= _WELL
+        return self.verdict is not Verdict.NO and self.decode_tps >= WELL_TPS
 
 
 def estimate(entry: Entry, machine: Machine) -> Estimate:

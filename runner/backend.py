@@ -16,11 +16,12 @@ from models.cache import with_parts
 from models.candidates import ReadSet, candidates
 from models.describe import Description, describe
 from models.errors import DoesNotFit, EngineError, LocalrunError
+from models.header_cache import HeaderCache
 from models.remote import read_headers
 from models.resolve import Query, resolve, split_quant
 from models.shape import ModelShape, shape_of
 from models.weights import Offer, Progress, WeightFile
-from runner import advice, downloads, history
+from runner import advice, downloads, history, listings
 from runner.choose import Option, choose
 from runner.events import Chunk, LoadProgress
 from runner.hardware import parse_hardware
@@ -120,6 +121,8 @@ class Backend:
         if known is None:
             offer = resolve(name, Query(wide, quant, self._note))
             known, notes = self._read(offer)
+            if catalog.lookup(offer.name):
+                listings.remember(self._paths.listings, offer)
             for sentence in notes:
                 self._note(sentence)
             self._studies[name, quant, wide] = known
@@ -244,8 +247,16 @@ class Backend:
             options = [Option(read.weights, shape) for read, shape in study.sets.values()]
             return history.applied(choose(offer.name, options, machine, Wish()), measured, Wish())
 
+        headers, offers = HeaderCache(self._paths.headers), listings.recall(self._paths.listings)
+
+        def catalog_plan(entry: catalog.Entry) -> Plan | None:
+            """From headers that were read before; None where some would have to be fetched."""
+            offer = offers.get(entry.name)
+            files = [file for one in offer.sets for file in one.files] if offer else []
+            return plan_of(offer) if offer and all(headers.get(file.sha256) for file in files) else None
+
         here = on_shelf(local.find_local(), plan_of)
-        return [*here, *from_catalog(machine, {choice.name for choice in here})]
+        return [*here, *from_catalog(machine, {choice.name for choice in here}, catalog_plan)]
 
     def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
         """Every set of weights that the name leads to, in people's words."""

@@ -44,6 +44,11 @@ class Paths:
         return self.cache / "headers"
 
     @property
+    def listings(self) -> Path:
+        """What the Hub offered when it was last asked."""
+        return self.cache / "listings.json"
+
+    @property
     def download_rate(self) -> Path:
         """How fast the last download was."""
         return self.cache / "download.json"

@@ -89,11 +89,36 @@ def _typed(offer: Offer, quant: str) -> str:
     return f"{offer.name}:{quant}" if len(offer.sets) > 1 and quant else offer.name
 
 
-def from_catalog(machine: Machine, here: Iterable[str]) -> list[Choice]:
-    """What would run well and is not here, largest first."""
+def from_catalog(
+    machine: Machine,
+    here: Iterable[str],
+    plan_of: Callable[[catalog.Entry], Plan | None] = lambda _entry: None,
+    patience: float = _PATIENCE_S,
+) -> list[Choice]:
+    """What would run well and is not here, largest first.
+
+    `plan_of` plans an entry whose headers are known; for the others, and after `patience` seconds, an estimate stands.
+    """
+    deadline = time.monotonic() + patience
     known = {name.partition(":")[0] for name in here}
-    estimates = [advice.estimate(entry, machine) for entry in catalog.entries() if entry.name not in known]
-    good = sorted((one for one in estimates if one.runs_well), key=lambda one: -one.entry.parameters)
-    return [
-        Choice(one.entry.name, None, one.bytes, False, one.verdict, one.decode_tps, one.entry.title) for one in good
-    ]
+    rows = []
+    for entry in sorted(catalog.entries(), key=lambda entry: -entry.parameters):
+        if entry.name not in known:
+            plan = plan_of(entry) if time.monotonic() < deadline else None
+            rows.append(_from_plan(entry, plan) if plan else _from_estimate(entry, machine))
+    return [row for row in rows if row is not None]
+
+
+def _from_plan(entry: catalog.Entry, plan: Plan) -> Choice | None:
+    """What the plan would take, if it runs well."""
+    one = plan.candidates[plan.chosen] if plan.chosen is not None else None
+    if one is None or one.predicted is None or one.predicted.decode_tps < advice.WELL_TPS:
+        return None
+    return Choice(entry.name, one.quant, one.file_bytes, False, one.verdict, one.predicted.decode_tps, entry.title)
+
+
+def _from_estimate(entry: catalog.Entry, machine: Machine) -> Choice | None:
+    one = advice.estimate(entry, machine)
+    if not one.runs_well:
+        return None
+    return Choice(entry.name, None, one.bytes, False, one.verdict, one.decode_tps, entry.title)

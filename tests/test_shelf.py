@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from models.catalog import Entry
 from models.errors import BadFile
 from models.weights import Offer, WeightFile, WeightSet
 from runner.choose import Option, choose
+from runner.listings import recall, remember
 from runner.machine import Machine
 from runner.plan import Plan, Verdict, Wish
 from runner.shelf import from_catalog, on_shelf
@@ -75,3 +77,27 @@ def test_the_catalog_comes_largest_first_without_what_is_here(there: Machine) ->
     assert rows and sizes == sorted(sizes, reverse=True)
     assert "qwen3-8b" not in {row.name for row in rows}
     assert not any(row.is_here for row in rows)
+
+
+def test_a_catalog_entry_with_known_headers_is_planned() -> None:
+    def planned(entry: Entry) -> Plan | None:
+        return plan_of(Offer(entry.name, "hub", (weights("Q4_K_M"),))) if entry.name == "qwen3-8b" else None
+
+    rows = {row.name: row for row in from_catalog(HERE, (), planned)}
+    assert rows["qwen3-8b"].quant == "Q4_K_M" and rows["qwen3-8b"].verdict is Verdict.GPU
+    assert all(row.quant is None for name, row in rows.items() if name != "qwen3-8b")
+    assert from_catalog(HERE, (), planned, patience=0) == from_catalog(HERE, ())
+
+
+def test_what_the_hub_offered_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "listings.json"
+    file = WeightFile("m-Q4_0.gguf", 5, Path("/x"), "org/m", "a" * 40, "b" * 64)
+    offers = [Offer(name, "hub", (WeightSet("Q4_0", (file,)),), "mit", ("A note.",)) for name in ("m", "n")]
+    for offer in offers:
+        remember(path, offer)
+    remember(path, Offer("o", "file", (weights("Q8_0"),)))
+    kept = recall(path)
+    assert list(kept) == ["m", "n"]
+    assert kept["m"].sets[0].files[0].path is None and kept["m"].sets[0].files[0].sha256 == "b" * 64
+    path.write_text("{damaged")
+    assert recall(path) == {}
