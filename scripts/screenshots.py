@@ -147,6 +147,16 @@ async def planning(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> No
     await pilot.pause(0.5)
 
 
+async def shelved(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+    """The conversations that are kept."""
+    await talk(pilot, backend, clock)
+    chat = await chatting(pilot)
+    await until(pilot, lambda: any("complete" in str(line.render()) for line in chat.query(".note")))
+    await pilot.press("f3")
+    await until(pilot, lambda: not isinstance(pilot.app.screen, Chat) and bool(pilot.app.screen.children))
+    await pilot.pause(0.5)
+
+
 async def helping(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
     """The help."""
     await chatting(pilot)
@@ -203,6 +213,7 @@ SCENES = (
     Scene("experts", "mixtral-8x22b", answered),
     Scene("laptop", "smollm2-135m", answered),
     Scene("plan", "llama-3.3-70b", planning),
+    Scene("conversations", "llama-3.3-70b", shelved),
     Scene("full", "smollm2-135m", full),
     Scene("failed", "smollm2-135m", failed),
     Scene("help", "smollm2-135m", helping),
