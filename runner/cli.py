@@ -18,6 +18,7 @@ Screen = Callable[[Options], ExitCode]
 
 def main(argv: Sequence[str], open_screen: Screen) -> int:
     """Run one command. `open_screen` opens the TUI; only the caller knows it."""
+    _open_closed_streams()
     output = Output()
     options: Options | None = None
     try:
@@ -30,6 +31,8 @@ def main(argv: Sequence[str], open_screen: Screen) -> int:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _die_of_a_closed_pipe()
+    except OSError as error:
+        return _unwritten(error)
     return _flushed(code)
 
 
@@ -48,9 +51,25 @@ def _flushed(code: ExitCode) -> int:
     except BrokenPipeError:
         return _die_of_a_closed_pipe()
     except OSError as error:
-        Output().error(f"The answer could not be written: {error.strerror}.")
-        return ExitCode.ENGINE
+        return _unwritten(error)
     return code
+
+
+def _unwritten(error: OSError) -> int:
+    """A full disk behind stdout, most likely: nothing more is written there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    Output().error(f"The answer could not be written: {error.strerror or error}.")
+    return ExitCode.ENGINE
+
+
+def _open_closed_streams() -> None:
+    """Streams that the caller closed become empty ones, or the engine's pipes would take their places."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8"))
 
 
 def _die_of_a_closed_pipe() -> int:

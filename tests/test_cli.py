@@ -246,6 +246,27 @@ def test_a_closed_pipe_ends_it_quietly(environment: dict[str, str]) -> None:
     process.stderr.close()
 
 
+def shell(environment: dict[str, str], redirection: str) -> subprocess.CompletedProcess[str]:
+    """One short answer, with the standard streams as a shell's redirection leaves them."""
+    words = " ".join([sys.executable, "-P", "-m", "localrun", "smollm2-135m", "-p", "Hi", *SHORT])
+    asked = ["sh", "-c", f"{words} {redirection}"]
+    return subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_full_disk_is_one_sentence(environment: dict[str, str]) -> None:
+    done = shell(environment, "> /dev/full")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "localrun: The answer could not be written: No space left on device."
+
+
+@pytest.mark.parametrize(
+    ("closed", "has_answer"), [("<&-", True), ("2>&-", True), (">&-", False), ("<&- >&- 2>&-", False)]
+)
+def test_closed_streams_do_no_harm(environment: dict[str, str], closed: str, has_answer: bool) -> None:
+    done = shell(environment, closed)
+    assert (done.returncode, bool(done.stdout.strip())) == (0, has_answer), done.stderr
+
+
 def test_the_parent_stays_small(environment: dict[str, str]) -> None:
     process, _ = started(environment)
     resident = psutil.Process(process.pid).memory_info().rss
