@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from models.errors import BadFile
 from models.gguf import DEFAULT_ALIGNMENT, Array, Header, TensorInfo, Value
-
-_UINT32, _STRING, _ARRAY = 4, 8, 9
-_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+from models.gguf_bytes import FIXED, STRING, UINT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +26,8 @@ def outline(headers: Sequence[Header]) -> Outline:
     """One header for a model of any number of shards. BadFile where a long array is not the tokenizer's."""
     first = headers[0]
     kv = dict(_plain(first))
-    kv["tokenizer.ggml.model"] = (_STRING, "none")
-    kv[f"{first.kv.get('general.architecture', '')}.vocab_size"] = (_UINT32, _vocabulary(first))
+    kv["tokenizer.ggml.model"] = (STRING, "none")
+    kv[f"{first.kv.get('general.architecture', '')}.vocab_size"] = (UINT32, _vocabulary(first))
     tensors = [tensor for header in headers for tensor in header.tensors]
     table, size = _table(tensors, _alignment(first))
     head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(kv))
@@ -76,7 +74,7 @@ def _value(kind: int, value: Value) -> bytes:
         return head + b"".join(_value(value.element_type, item) for item in value.values)
     if isinstance(value, str):
         return _string(value)
-    return struct.pack(f"<{_FORMATS[kind]}", value)
+    return struct.pack(f"<{FIXED[kind]}", value)
 
 
 def _string(text: str) -> bytes:

@@ -167,11 +167,6 @@ def device_handle(name: str) -> int:
     raise UsageError(f"llama.cpp has no device {name} here; it has {', '.join(d.id for d in devices())}.")
 
 
-def set_numa() -> None:
-    """Spread over NUMA nodes; once, before any model is loaded."""
-    C.llama_numa_init(1)
-
-
 def buffer_type(device: str) -> int:
     """Handle of the buffers of a device; `CPU` lets llama.cpp pick among those of the host."""
     return int(_dev_buft(_dev_by_type(0) if device == "CPU" else device_handle(device)))
