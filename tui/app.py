@@ -7,15 +7,15 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from runner.conversations import Shelf
-from runner.events import Sampling
-from runner.plan import Wish
+from runner.storage.conversations import Shelf
+from runner.types.generation import Sampling
+from runner.types.plan import Wish
+from runner.types.service import Backend
 from tui.actions import ACTIONS
-from tui.backend import Backend
 from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start
-from tui.screens.talk import Settings
+from tui.screens.turns import Settings
 from tui.theme import THEME
 
 

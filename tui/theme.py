@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from textual.theme import Theme
 
-from tui.layers import CPU
-from tui.meters import Part
+from tui.view.layers import CPU
+from tui.view.meters import Part
 
 THEME = Theme(
     name="localrun",

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError, PromptTooLong
-from runner.conversations import Shelf
-from runner.events import Chunk, Finish, Message, Phase, Sampling
-from tests.tui.fake import FakeBackend, turn
-from tests.tui.stage import Stage, backend, stage
+from runner.storage.conversations import Shelf
+from runner.types.generation import Chunk, Finish, Message, Phase, Sampling
+from scripts.draw.scripted import FakeBackend, turn
+from tests.support.stage import Stage, backend, stage
 from tui.screens.chat import Chat
+from tui.screens.conversations import Shelves
 from tui.screens.dialogs import Ask, Line, Reading
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
-from tui.screens.shelves import Shelves
 from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import Answer
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.events import Chunk, Phase
-from runner.plan import Predicted
-from tui.markdown import drawn
-from tui.pace import Pace
+from runner.types.generation import Chunk, Phase
+from runner.types.plan import Predicted
+from tui.markdown.drawn import drawn
+from tui.view.speed_history import Pace
 from tui.widgets.drawing import flow, gauge, shares, spread, styled
 from tui.widgets.speed import curve
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError
-from runner.plan import Plan, Wish
-from tests.tui.fake import large_plan
-from tests.tui.stage import backend, stage
+from runner.types.plan import Plan, Wish
+from scripts.draw.scripted import large_plan
+from tests.support.stage import backend, stage
 from tui.screens.chat import Chat
 from tui.screens.plan import PlanScreen, context_lengths
 

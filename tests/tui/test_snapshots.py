@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 
 from models.errors import EngineError
 from models.weights import Progress
-from runner.events import Sampling
-from runner.plan import Wish
-from tests.tui.fake import FakeBackend, turn
-from tests.tui.stage import DAY, Clock, Stage
+from runner.types.generation import Sampling
+from runner.types.plan import Wish
+from scripts.draw.scripted import FakeBackend, turn
+from tests.support.stage import DAY, Clock, Stage
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
 from tui.screens.dialogs import Ask

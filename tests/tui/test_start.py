@@ -8,10 +8,10 @@ import pytest
 
 from models.errors import DownloadError, EngineError, ModelNotFound
 from models.weights import Progress
-from runner.events import LoadProgress
-from runner.plan import Wish
-from tests.tui.fake import large_plan
-from tests.tui.stage import backend, stage
+from runner.types.generation import LoadProgress
+from runner.types.plan import Wish
+from scripts.draw.scripted import large_plan
+from tests.support.stage import backend, stage
 from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start

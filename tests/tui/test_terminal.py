@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.conversations import Shelf
+from runner.storage.conversations import Shelf
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
 _LEAVE_ALTERNATE = b"\x1b[?1049l"

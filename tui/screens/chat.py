@@ -11,23 +11,24 @@ from textual.content import Content
 from textual.widgets import Footer, Static, TextArea
 
 from models.errors import LocalrunError, UsageError
-from runner.conversations import Log, Shelf, to_markdown
-from tui import actions, text
-from tui.backend import Backend, Session
-from tui.compare import memory_table, speed_table, welcome
-from tui.export import write_new
-from tui.meters import Meter, live
-from tui.pace import Pace
-from tui.pump import aside
+from runner.storage.conversations import Log, Shelf, to_markdown
+from runner.storage.export import write_new
+from runner.types.service import Backend, Session
+from tui import actions
+from tui.screens.conversations import Shelves
 from tui.screens.dialogs import Line, Reading
 from tui.screens.help import help_text
-from tui.screens.shelves import Shelves
-from tui.screens.talk import Settings, Talk
+from tui.screens.turns import Settings, Talk
+from tui.view import text
+from tui.view.compare import memory_table, speed_table, welcome
+from tui.view.meters import Meter, live
+from tui.view.speed_history import Pace
 from tui.widgets.candidates import WHERE
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.drawing import spread, styled
 from tui.widgets.panel import Panel, Strip
+from tui.workers import aside
 
 _FOOTER = {"help", "plan", "load", "panel", "clear"}
 

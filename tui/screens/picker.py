@@ -12,10 +12,10 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, LoadingIndicator, Static
 
 from models.errors import LocalrunError
-from tui import text
-from tui.backend import Backend, Choice
-from tui.pump import aside
+from runner.types.service import Backend, Choice
+from tui.view import text
 from tui.widgets.candidates import WHERE
+from tui.workers import aside
 
 
 class Picker(Screen[str | None]):

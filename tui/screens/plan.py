@@ -12,13 +12,13 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
-from runner.plan import Candidate, Plan, Verdict, Wish
-from tui import text
-from tui.backend import Backend
-from tui.pump import aside
+from runner.types.plan import Candidate, Plan, Verdict, Wish
+from runner.types.service import Backend
+from tui.view import text
 from tui.widgets.candidates import WHERE, CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
+from tui.workers import aside
 
 KV_TYPES = (None, "f16", "q8_0", "q4_0")
 _SMALLEST = 2048

@@ -13,17 +13,17 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
-from runner.events import LoadProgress
-from runner.machine import Machine
-from runner.plan import Candidate, Plan, Terms, Verdict, Wish
-from tui import text
-from tui.backend import Backend, Session
-from tui.compare import memory_table
-from tui.pump import aside, batches
+from runner.types.generation import LoadProgress
+from runner.types.machine import Machine
+from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
+from runner.types.service import Backend, Session
+from tui.view import text
+from tui.view.compare import memory_table
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
 from tui.widgets.steps import Step, Steps, download_step
+from tui.workers import aside, batches
 
 
 class Start(Screen[Session | None]):

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from runner.plan import Candidate, Plan, Verdict
-from tui import text
+from runner.types.plan import Candidate, Plan, Verdict
+from tui.view import text
 
 WHERE = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "too large"}
 _COLUMNS = ("", "quant", "where", "decode", "prefill", "context", "KV", "GiB", "download")

@@ -5,9 +5,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Label, Static
 
-from runner.plan import Candidate, Plan, Source
-from tui.meters import planned
-from tui.text import visible
+from runner.types.plan import Candidate, Plan, Source
+from tui.view.meters import planned
+from tui.view.text import visible
 from tui.widgets.memory import MemoryBars
 from tui.widgets.placement import PlacementMap, layers_per_device
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from tui import text
-from tui.meters import Meter, Part
 from tui.theme import PART_MARKS
+from tui.view import text
+from tui.view.meters import Meter, Part
 from tui.widgets.drawing import Drawing, flow, shares, spread, styled
 
 _ROOMY = 2

@@ -5,11 +5,11 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Label, Static
 
-from runner.events import Loaded
-from runner.plan import Candidate, ModelInfo, Placement
-from tui import text
-from tui.meters import Meter
-from tui.turns import cost
+from runner.types.generation import Loaded
+from runner.types.plan import Candidate, ModelInfo, Placement
+from tui.view import text
+from tui.view.meters import Meter
+from tui.view.turns import cost
 from tui.widgets.drawing import Drawing, styled
 from tui.widgets.memory import MemoryBars, bar
 from tui.widgets.placement import PlacementMap, layers_per_device

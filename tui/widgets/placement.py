@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from runner.plan import Placement
-from tui.layers import CPU, Layer, layers
+from runner.types.plan import Placement
 from tui.theme import PARTLY, device_mark
+from tui.view.layers import CPU, Layer, layers
 from tui.widgets.drawing import Drawing, flow, styled
 
 _LABEL = 9

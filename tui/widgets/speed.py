@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from runner.plan import Predicted
-from tui import text
+from runner.types.plan import Predicted
+from tui.view import text
 from tui.widgets.drawing import Drawing, gauge, spread, styled
 
 _ROWS = 4

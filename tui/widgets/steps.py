@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from models.weights import Progress
-from tui import text
+from tui.view import text
 from tui.widgets.drawing import Drawing, gauge, spread, styled
 
 _ROWS = 6

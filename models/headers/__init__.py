@@ -1,0 +1,1 @@
+"""What a file of weights says about itself before its first weight byte. Pure."""

@@ -1,0 +1,166 @@
+"""A header in the planner's words: bytes by tensor and role, and what every layer keeps per token. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from models.errors import BadFile
+from models.headers import architectures as known
+from models.headers.gguf import Array, Header, TensorInfo
+from models.headers.hyperparameters import Hyperparameters
+from models.headers.memory import LayerMemory, layer_memory
+from models.headers.quants import TYPES
+from models.headers.roles import Role, is_never_loaded, is_rope, place
+
+__all__ = ["LayerMemory", "ModelShape", "Role", "Tensor", "shape_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor.
+
+    `layer` is None for the input (always on the host), 0..layers-1 for a repeating layer, `layers` for the
+    output layer. `bytes` is its size in the file. `mirrored` marks a tensor that llama.cpp creates once more on
+    each device that needs it: tied embeddings (layer None) on the output layer's device unless that is the host,
+    rope factors (layer 0) on every device that holds repeating layers, instead of once. `unused` marks what llama.cpp
+    does not load (multi-token-prediction blocks).
+    """
+
+    name: str
+    role: Role
+    layer: int | None
+    bytes: int
+    type: str
+    elements: int
+    mirrored: bool = False
+    unused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Everything the planner needs to know about one set of weights.
+
+    `layers` counts the repeating layers, those for multi-token prediction included; llama.cpp's layer count has the
+    output layer on top. `embedding`, `feed_forward`, `expert_feed_forward` and `vocabulary` are widths in values
+    (the largest where layers differ). `kv_same_type` is true where K and V must have one type (MLA).
+    `attention_width` is n_head x head length of K. `memory` has one entry a layer; where `memory_is_exact` is false,
+    llama.cpp keeps further caches that it does not describe: ask a rehearsal.
+    """
+
+    arch: str
+    name: str
+    parameters: int
+    layers: int
+    context_trained: int
+    vocabulary: int
+    embedding: int
+    feed_forward: int
+    attention_width: int
+    experts: int
+    experts_used: int
+    expert_feed_forward: int
+    tied_embeddings: bool
+    kv_same_type: bool
+    tensors: tuple[Tensor, ...]
+    memory: tuple[LayerMemory, ...]
+    memory_is_exact: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors as stored."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Mean bits per parameter."""
+        return 8 * self.bytes / max(1, self.parameters)
+
+
+def shape_of(headers: Sequence[Header]) -> ModelShape:
+    """The shape of one model from its file's header, or from the headers of all its shards in order.
+
+    BadFile where llama.cpp could not load the model: an unknown architecture, a missing or senseless
+    hyperparameter, shards that do not belong together.
+    """
+    _check_shards(headers)
+    arch = _architecture(headers[0])
+    numbers = Hyperparameters(headers[0].kv, arch)
+    infos = tuple(chain.from_iterable(header.tensors for header in headers))
+    tied = _is_tied(arch, infos)
+    experts, experts_used = numbers.experts
+    feed_forward = max(numbers.per_layer("feed_forward_length"))
+    expert_width = max(numbers.per_layer("expert_feed_forward_length")) or feed_forward
+    name = headers[0].kv.get("general.name")
+    return ModelShape(
+        arch=arch,
+        name=name if isinstance(name, str) else arch,
+        parameters=sum(info.elements for info in infos),
+        layers=numbers.layers,
+        context_trained=numbers.required("context_length"),
+        vocabulary=_vocabulary(headers[0], numbers, infos),
+        embedding=numbers.required("embedding_length"),
+        feed_forward=feed_forward,
+        attention_width=max(numbers.per_layer("attention.head_count")) * numbers.head_length("key"),
+        experts=experts,
+        experts_used=experts_used,
+        expert_feed_forward=expert_width if experts else 0,
+        tied_embeddings=tied,
+        kv_same_type=numbers.is_mla,
+        tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=tied and arch not in known.OUTPUT_ON_HOST)),
+        memory=layer_memory(numbers),
+        memory_is_exact=arch not in known.FURTHER_CACHES,
+    )
+
+
+def _check_shards(headers: Sequence[Header]) -> None:
+    if not headers:
+        raise BadFile("a model needs at least one header")
+    declared = headers[0].kv.get("split.count", 1)
+    if declared != len(headers) and (declared, len(headers)) != (0, 1):
+        raise BadFile(f"the model has {declared} shards, but {len(headers)} are here")
+    for number, header in enumerate(headers):
+        if header.kv.get("split.no", 0) != number:
+            raise BadFile(f"shard {number + 1} of {len(headers)} says that it is another one")
+    names = [tensor.name for header in headers for tensor in header.tensors]
+    if len(set(names)) != len(names):
+        raise BadFile("a tensor is in two shards: they belong to different models")
+
+
+def _architecture(header: Header) -> str:
+    arch = header.kv.get("general.architecture")
+    if not isinstance(arch, str):
+        raise BadFile("the header does not name an architecture")
+    if arch == "clip":
+        raise BadFile("this is a projector for images or sound (mmproj), not a language model")
+    if arch not in known.KNOWN:
+        raise BadFile(f"this llama.cpp does not know the architecture {arch[:64]!r}")
+    return arch
+
+
+def _is_tied(arch: str, infos: Iterable[TensorInfo]) -> bool:
+    names = {info.name for info in infos}
+    return "token_embd.weight" in names and "output.weight" not in names and arch not in known.ENCODERS
+
+
+def _vocabulary(header: Header, numbers: Hyperparameters, infos: Iterable[TensorInfo]) -> int:
+    tokens = header.kv.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, Array):
+        return tokens.count
+    embeddings = (info.dims[-1] for info in infos if info.name == "token_embd.weight" and info.dims)
+    return numbers.number("vocab_size") or next(embeddings, 0)
+
+
+def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, mirrors_embeddings: bool) -> Iterable[Tensor]:
+    loaded = numbers.blocks if numbers.arch in known.LOADS_PREDICTION else numbers.trunk
+    for info in infos:
+        role, layer = place(info.name, numbers.arch, numbers.layers)
+        yield Tensor(
+            name=info.name,
+            role=role,
+            layer=layer,
+            bytes=info.bytes,
+            type=TYPES[info.type].name,
+            elements=info.elements,
+            mirrored=is_rope(info.name) or (mirrors_embeddings and info.name == "token_embd.weight"),
+            unused=is_never_loaded(info.name) or (layer is not None and loaded <= layer < numbers.blocks),
+        )

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: listings, byte ranges, downloads."""

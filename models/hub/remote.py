@@ -1,0 +1,222 @@
+"""Headers of weights on the Hub, from kilobytes: ranges, not files.
+
+Nearly all of a header is its tokenizer, and the quantizations of one model have it in common. So one file is read
+whole, and of each other two small windows: its start, up to the tokenizer, and what follows the tokenizer. That the
+tokenizers are equally long is a guess until the tensor table, whose offsets must add up, ends exactly where the
+listed size of the file says. Where it does not, that file is read whole as well.
+"""
+
+import hashlib
+import re
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import BadFile, LocalrunError
+from models.headers.candidates import ReadSet
+from models.headers.gguf import Header, Reader, read_header
+from models.hub.http import Note, Patience
+from models.hub.ranges import PATIENCE, Ranges
+from models.stores.header_cache import HeaderCache, Tokenizer, tokenizer_of
+from models.weights import WeightFile, WeightSet
+
+THREADS = 8
+HEAD = 8 << 10  # up to the tokenizer, most headers have 1 to 2 KiB
+SHARD_HEAD = 64 << 10  # a later shard has no tokenizer: its whole header, more often than not
+TAIL_SLACK = 4 << 10  # what a sibling may have more behind its tokenizer: an importance matrix leaves 300 bytes
+GUESSES = 3  # tokenizers to try on one file before it is read whole
+TAIL_WINDOWS = 4
+_LATER_SHARD = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The sets with their headers, for `candidates`; `notes` say what was left out and why.
+
+    `fetched_bytes` came over the network, in `requests` of ours.
+    """
+
+    sets: tuple[ReadSet, ...]
+    notes: tuple[str, ...]
+    fetched_bytes: int
+    requests: int
+
+
+def read_headers(
+    sets: Sequence[WeightSet],
+    cache: Path,
+    *,
+    endpoint: str | None = None,
+    patience: Patience = PATIENCE,
+    note: Note | None = None,
+) -> Reading:
+    """Read the headers of all files, local ones from disk, others from the Hub or the header cache at `cache`.
+
+    A set that cannot be read becomes a note; only when none can, the first failure is raised. `note` is told when
+    the Hub makes us wait.
+    """
+    ranges = Ranges(endpoint, patience, note)
+    outcomes = _outcomes([file for one in sets for file in one.files], _Headers(HeaderCache(cache), ranges))
+    found: list[ReadSet] = []
+    failures: list[LocalrunError] = []
+    notes: list[str] = []
+    for one in sets:
+        try:
+            found.append(ReadSet(one, _checked(one, [_raised(outcomes[file]) for file in one.files])))
+        except BadFile as error:
+            failures.append(error)
+            notes.append(f"Left out: {error}")
+        except LocalrunError as error:
+            failures.append(error)
+            notes.append(f"Left out: {one.files[0].name}: {error}")
+    if failures and not found:
+        raise failures[0]
+    return Reading(tuple(found), tuple(notes), ranges.fetched, ranges.requests)
+
+
+def _outcomes(files: list[WeightFile], headers: "_Headers") -> dict[WeightFile, Header | LocalrunError]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            return dict(zip(files, pool.map(headers.attempt, files), strict=True))
+        except BaseException:
+            headers.ranges.stop()
+            raise
+
+
+def _raised(outcome: Header | LocalrunError) -> Header:
+    if isinstance(outcome, LocalrunError):
+        raise outcome
+    return outcome
+
+
+def _checked(weights: WeightSet, headers: list[Header]) -> tuple[Header, ...]:
+    """Headers of one set, if llama.cpp would take its files together."""
+    for index, (file, header) in enumerate(zip(weights.files, headers, strict=True)):
+        number, count = header.kv.get("split.no", 0), header.kv.get("split.count") or 1  # merged files say 0
+        if (number, count) != (index, len(headers)):
+            raise BadFile(f"{file.name}: its header says shard {number} of {count}, counted from 0")
+    names = [tensor.name for header in headers for tensor in header.tensors]
+    if len(set(names)) != len(names):
+        raise BadFile(f"{weights.files[0].name}: two of its shards have the same tensor")
+    total = headers[0].kv.get("split.tensors.count", len(names))
+    if len(headers) > 1 and total != len(names):
+        raise BadFile(f"{weights.files[0].name}: {total} tensors are announced, its shards have {len(names)}")
+    return tuple(headers)
+
+
+def _stamp(path: Path | None) -> str | None:
+    """In the place of a digest: the same for a local file as long as nobody writes to it."""
+    try:
+        state = path.stat() if path is not None else None
+    except OSError:
+        return None
+    if state is None:
+        return None
+    facts = (str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+class _Headers:
+    """The headers of one listing, asked for by several threads."""
+
+    def __init__(self, cache: HeaderCache, ranges: Ranges) -> None:
+        self.ranges = ranges
+        self._cache = cache
+        self._lock = threading.Lock()  # held while a header is read whole, for then the next ones need not be
+        self._tokenizers = cache.tokenizers()  # replaced, never changed
+
+    def attempt(self, file: WeightFile) -> Header | LocalrunError:
+        try:
+            return self._get(file)
+        except BadFile as error:
+            return error if file.path is not None else BadFile(f"{file.name}: {error}")
+        except LocalrunError as error:
+            return error
+
+    def _get(self, file: WeightFile) -> Header:
+        key = file.sha256 or _stamp(file.path)
+        header = self._cache.get(key)
+        if header is not None and header.data_end <= file.bytes:
+            return header
+        header = read_header(file.path) if file.path is not None else self._fetch(file)
+        self._cache.put(key, header)
+        return header
+
+    def _fetch(self, file: WeightFile) -> Header:
+        reader, head = self._read_head(file)
+        refuted: list[Tokenizer] = []
+        while reader.skipping:
+            if guess := self._guess(file, head, refuted):
+                if header := self._proved(file, *guess):
+                    return header
+                refuted.append(guess[1])
+                continue
+            with self._lock:
+                if not self._guess(file, head, refuted):  # else another thread has read it while we waited
+                    return self._learned(self._read_on(file, reader))
+        return self._read_on(file, reader)
+
+    def _read_head(self, file: WeightFile) -> tuple[Reader, bytes]:
+        """Read until the header is complete or its first long array begins; the reader and what it was fed."""
+        if not file.bytes:
+            raise BadFile("the file is empty")
+        reader, head = Reader(file.bytes), b""
+        window = SHARD_HEAD if _LATER_SHARD.search(file.name) else HEAD
+        while reader.header is None and not reader.skipping:
+            start, end = reader.wants
+            head += self.ranges.read(file, start, min(end, start + window))
+            reader.feed(head[start:])
+            window *= 4
+        return reader, head
+
+    def _guess(self, file: WeightFile, head: bytes, refuted: list[Tokenizer]) -> tuple[Reader, Tokenizer] | None:
+        """A reader that has found the beginning of a known tokenizer in the head and stepped over it."""
+        for tokenizer in self._untried(refuted):
+            reader = Reader(file.bytes, tokenizer.span)
+            try:
+                reader.feed(head)
+            except BadFile:
+                if not reader.spliced:
+                    raise
+                refuted.append(tokenizer)
+            else:
+                if reader.spliced:
+                    return reader, tokenizer
+        return None
+
+    def _untried(self, refuted: list[Tokenizer]) -> list[Tokenizer]:
+        return [one for one in self._tokenizers if one not in refuted] if len(refuted) < GUESSES else []
+
+    def _proved(self, file: WeightFile, reader: Reader, tokenizer: Tokenizer) -> Header | None:
+        """The header behind a stepped-over tokenizer, if every byte of the file is accounted for."""
+        window = tokenizer.tail + TAIL_SLACK
+        try:
+            for _ in range(TAIL_WINDOWS):
+                if reader.header is not None:
+                    break
+                start, end = reader.wants
+                reader.feed(self.ranges.read(file, start, min(start + window, file.bytes)))
+                window = max(window, end - start)
+        except BadFile:
+            return None
+        header = reader.header
+        if header is None or not header.accounts_for(file.bytes):
+            return None
+        return header if all(map(_PLAIN_KEY.fullmatch, header.kv)) else None
+
+    def _read_on(self, file: WeightFile, reader: Reader) -> Header:
+        while reader.header is None:
+            reader.feed(self.ranges.read(file, *reader.wants))
+        if reader.header.data_end > file.bytes:
+            raise BadFile(f"the file is cut: its tensors end at byte {reader.header.data_end} of {file.bytes}")
+        return reader.header
+
+    def _learned(self, header: Header) -> Header:
+        tokenizer = tokenizer_of(header)
+        if tokenizer is not None:
+            self._tokenizers = [tokenizer, *self._tokenizers]
+            self._cache.remember(tokenizer)
+        return header

@@ -1,0 +1,94 @@
+"""Where a file of the Hub lies in Hugging Face's cache, and how it becomes an ordinary entry of it. Edge: disk."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from models.errors import DownloadError
+from models.hub.explain import printable
+from models.weights import WeightFile, WeightSet
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One file's place; `folder` is its repository's.
+
+    The file grows as `part`, which is good to go on from at any moment, becomes `blob` when its digest is right, and
+    `snapshot` links to it. `lock` is the one huggingface-hub takes for the same file.
+    """
+
+    folder: Path
+    blob: Path
+    part: Path
+    lock: Path
+    snapshot: Path
+
+    @property
+    def bytes(self) -> int:
+        """What is there of the file, whole or in part."""
+        return size_of(self.blob) or size_of(self.part)
+
+    def link(self) -> None:
+        """Let the snapshot name the blob; on a system without links the snapshot holds the file."""
+        self.snapshot.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.snapshot.symlink_to(os.path.relpath(self.blob, self.snapshot.parent))
+        except FileExistsError:
+            return
+        except OSError:
+            self.blob.replace(self.snapshot)
+
+
+def place_of(file: WeightFile, cache: Path | None = None) -> Place:
+    """The file's place under `cache` (None: HF_HUB_CACHE). Raises DownloadError for what is on no Hub."""
+    from huggingface_hub import constants
+
+    if file.repo is None or file.revision is None or not stays_inside(file.name):
+        raise DownloadError(f"{printable(file.name)} is not a file of the Hub. Give it as a path.")
+    root = cache or Path(constants.HF_HUB_CACHE)
+    name = f"models--{file.repo.replace('/', '--')}"
+    blob = root / name / "blobs" / (file.sha256 or "unknown")
+    return Place(
+        folder=root / name,
+        blob=blob,
+        part=blob.with_name(f"{blob.name}.localrun.part"),
+        lock=root / ".locks" / name / f"{blob.name}.lock",
+        snapshot=root / name / "snapshots" / file.revision / file.name,
+    )
+
+
+def with_parts(weights: WeightSet, cache: Path | None = None) -> WeightSet:
+    """The set with what earlier downloads have left of the files that are not here.
+
+    The last byte counts as missing until the digest is checked and the file has its name.
+    """
+    return replace(weights, files=tuple(_with_part(file, cache) for file in weights.files))
+
+
+def _with_part(file: WeightFile, cache: Path | None) -> WeightFile:
+    if file.path is not None or file.repo is None or file.revision is None:
+        return file
+    return replace(file, fetched=max(0, min(place_of(file, cache).bytes, file.bytes - 1)))
+
+
+def name_main(folder: Path, revision: str) -> None:
+    """Let `refs/main` name the commit: llama.cpp and offline look-ups go by it."""
+    ref = folder / "refs" / "main"
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    fresh = ref.with_name(f"main.{os.getpid()}.tmp")
+    fresh.write_text(revision)
+    fresh.replace(ref)
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file's name from the Hub leads to a place inside its folder, and can be printed."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in name and name == printable(name)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,160 @@
+"""Headers that were read before, on disk, by the digest of the file they belong to.
+
+A digest names a content for ever, so nothing here grows old. An entry is JSON, compressed: what was in the header
+less its long arrays. zlib's checksum finds a damaged one, which then counts as absent. Writing is best effort: a
+cache on a full or read-only disk costs time, not the answer.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.headers.gguf import Array, Header, Pair, Span, TensorInfo, Value
+
+FORMAT = 1
+TOKENIZERS_KEPT = 16
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """The pairs that the files of one conversion share, and how many bytes of header followed them last time."""
+
+    span: Span
+    tail: int
+
+
+def tokenizer_of(header: Header) -> Tokenizer | None:
+    """The tokenizer of a header, if its long arrays are one run."""
+    span = header.tokenizer()
+    return None if span is None else Tokenizer(span, header.table_end - span.end)
+
+
+class HeaderCache:
+    """Entries under `folder`, which need not exist yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._headers = folder / "headers"
+        self._tokenizers = folder / "tokenizers"
+
+    def get(self, sha256: str | None) -> Header | None:
+        """The header of the file with this digest; None if it was not kept, or is damaged."""
+        if sha256 is None or not _SHA256.fullmatch(sha256):
+            return None
+        entry = _load(self._headers / sha256)
+        try:
+            return None if entry is None else _header(entry)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def put(self, sha256: str | None, header: Header) -> None:
+        """Keep the header of the file with this digest; without a digest there is nothing to find it by."""
+        if sha256 is not None and _SHA256.fullmatch(sha256):
+            _save(self._headers / sha256, _plain_header(header))
+
+    def tokenizers(self) -> list[Tokenizer]:
+        """The tokenizers met before, the latest first."""
+        entries = (_load(path) for path in _latest_first(self._tokenizers))
+        found = []
+        for entry in entries:
+            try:
+                found += [] if entry is None else [_tokenizer(entry)]
+            except (KeyError, TypeError, ValueError):
+                continue
+        return found
+
+    def remember(self, tokenizer: Tokenizer) -> None:
+        """Keep a tokenizer for the next repository that has it."""
+        entry = _plain_tokenizer(Tokenizer(tokenizer.span.moved(0), tokenizer.tail))
+        key = hashlib.sha256(json.dumps([entry["kv"], entry["end"]]).encode()).hexdigest()
+        _save(self._tokenizers / key, entry)
+        for path in _latest_first(self._tokenizers)[TOKENIZERS_KEPT:]:
+            path.unlink(missing_ok=True)
+
+
+def _latest_first(folder: Path) -> list[Path]:
+    try:
+        times = [(path.stat().st_mtime_ns, path) for path in folder.iterdir() if _SHA256.fullmatch(path.name)]
+    except OSError:
+        return []
+    return [path for _, path in sorted(times, reverse=True)]
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(zlib.decompress(path.read_bytes()))
+    except (OSError, ValueError, zlib.error):
+        return None
+    return entry if isinstance(entry, dict) and entry.get("format") == FORMAT else None
+
+
+def _save(path: Path, entry: dict[str, Any]) -> None:
+    data = zlib.compress(json.dumps({"format": FORMAT, **entry}, separators=(",", ":")).encode())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError:
+        return
+
+
+def _plain_header(header: Header) -> dict[str, Any]:
+    return {
+        "version": header.version,
+        "alignment": header.alignment,
+        "places": [header.table_start, header.table_end, header.data_start],
+        "kv": _plain_kv(header.kv),
+        "pairs": [astuple(pair) for pair in header.pairs.values()],
+        "tensors": [astuple(tensor) for tensor in header.tensors],
+    }
+
+
+def _header(entry: dict[str, Any]) -> Header:
+    kv = _kv(entry["kv"])
+    tensors = tuple(TensorInfo(name, kind, tuple(dims), at) for name, kind, dims, at in entry["tensors"])
+    return Header(entry["version"], kv, tensors, entry["alignment"], _pairs(kv, entry["pairs"]), *entry["places"])
+
+
+def _plain_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
+    span = tokenizer.span
+    return {
+        "kv": _plain_kv(span.kv),
+        "pairs": [astuple(pair) for pair in span.pairs.values()],
+        "end": span.end,
+        "tail": tokenizer.tail,
+    }
+
+
+def _tokenizer(entry: dict[str, Any]) -> Tokenizer:
+    kv = _kv(entry["kv"])
+    return Tokenizer(Span(kv, _pairs(kv, entry["pairs"]), 0, entry["end"]), entry["tail"])
+
+
+def _plain_kv(kv: Mapping[str, Value]) -> dict[str, Any]:
+    """Arrays become lists; nothing else in a header is one."""
+    return {key: list(astuple(value)) if isinstance(value, Array) else value for key, value in kv.items()}
+
+
+def _kv(plain: dict[str, Any]) -> dict[str, Value]:
+    return {key: _array(*value) if isinstance(value, list) else value for key, value in plain.items()}
+
+
+def _array(kind: int, count: int, offset: int, end: int, values: list[Any] | None) -> Array:
+    return Array(kind, count, offset, end, None if values is None else tuple(values))
+
+
+def _pairs(kv: dict[str, Value], rows: list[list[int]]) -> dict[str, Pair]:
+    return {key: Pair(*row) for key, row in zip(kv, rows, strict=True)}

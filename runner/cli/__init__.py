@@ -1,0 +1,1 @@
+"""The command line: understand, do, print, and end with the right code."""

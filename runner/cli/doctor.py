@@ -1,0 +1,132 @@
+"""What this machine has, what llama.cpp can use of it, and the command that closes the gap."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from runner.build.decision import decide
+from runner.build.routes import Lack
+from runner.build.toolchain import detect
+from runner.client.process import Child
+from runner.hardware import host, nvml
+from runner.hardware.probe import runtime
+from runner.storage.paths import Paths
+from runner.types.machine import DeviceFacts, Kind, Runtime
+from runner.types.units import gib
+
+_PACKAGES = ("localrun-llm", "llama-cpp-python", "huggingface-hub", "textual", "nvidia-ml-py")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenGpu:
+    """A GPU that a driver sees; `used_as` is llama.cpp's name for it, None if it cannot use it."""
+
+    name: str
+    total: int
+    used_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The findings. `fix` holds the commands that would let llama.cpp use what it cannot use now; bytes."""
+
+    system: str
+    cpu: str
+    cores: int
+    ram_total: int
+    ram_available: int
+    ram_limit: int | None
+    weights_folder: str
+    disk_free: int
+    driver: str | None
+    gpus: tuple[SeenGpu, ...]
+    devices: tuple[DeviceFacts, ...]
+    backends: tuple[str, ...]
+    llama_cpp: str
+    cpu_features: str
+    versions: dict[str, str]
+    fix: tuple[str, ...]
+    lacks: tuple[Lack, ...]
+    why: tuple[str, ...]
+
+
+def examine(child: Child, weights: Path) -> Check:
+    """Look at everything; `weights` is the folder that downloads go to."""
+    found = runtime(child)
+    memory = host.memory()
+    driver = nvml.driver()
+    decision = decide(detect(found.backends, usable_backends(found)))
+    return Check(
+        system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
+        cpu=host.cpu_name(),
+        cores=host.cores(),
+        ram_total=memory.total,
+        ram_available=memory.available,
+        ram_limit=memory.limit,
+        weights_folder=str(weights),
+        disk_free=host.disk_free(weights),
+        driver=_driver(driver) if driver else None,
+        gpus=_seen(found),
+        devices=found.devices,
+        backends=found.backends,
+        llama_cpp=found.version,
+        cpu_features=found.system,
+        versions={name: _version(name) for name in _PACKAGES},
+        fix=tuple(shlex.join(command) for command in decision.commands),
+        lacks=decision.lacks,
+        why=decision.why,
+    )
+
+
+def usable_backends(found: Runtime) -> tuple[str, ...]:
+    """Backends that have a device here."""
+    return tuple(dict.fromkeys(device.backend for device in found.devices))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _driver(driver: nvml.Driver) -> str:
+    cuda = f", CUDA {driver.cuda[0]}.{driver.cuda[1]}" if driver.cuda else ""
+    return f"NVIDIA {driver.version}{cuda}"
+
+
+def _seen(found: Runtime) -> tuple[SeenGpu, ...]:
+    names = {device.uid: device.id for device in found.devices if device.kind is Kind.GPU}
+    return tuple(SeenGpu(gpu.name, gpu.total, names.get(gpu.uid)) for gpu in nvml.gpus())
+
+
+def lines(check: Check, paths: Paths) -> list[str]:
+    """The findings for people."""
+    limit = f", limited to {gib(check.ram_limit)} by the control group" if check.ram_limit else ""
+    told = [
+        f"system     {check.system}",
+        f"CPU        {check.cpu or 'unknown'}, {check.cores} physical cores",
+        f"RAM        {gib(check.ram_available)} available of {gib(check.ram_total)}{limit}",
+        f"disk       {gib(check.disk_free)} free for weights in {check.weights_folder}",
+        f"driver     {check.driver or 'no NVIDIA driver'}",
+    ]
+    told += [f"GPU        {gpu.name}, {gib(gpu.total)}: {_use(gpu)}" for gpu in check.gpus]
+    told += [
+        f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
+        *(f"           {device.id}: {device.description}, {gib(device.total)}" for device in check.devices),
+        f"versions   {', '.join(f'{name} {number}' for name, number in check.versions.items())}",
+        f"log        {paths.engine_log}",
+        "",
+    ]
+    told += [f"{lack.what}{f': {lack.fix}' if lack.fix else ''}" for lack in check.lacks]
+    if check.fix:
+        return [*told, *check.why, "To fix it, in a working copy run scripts/setup; elsewhere:", *check.fix]
+    return [*told, "llama.cpp can use everything that was found here."] if not check.lacks else told
+
+
+def _use(gpu: SeenGpu) -> str:
+    return f"llama.cpp uses it as {gpu.used_as}" if gpu.used_as else "llama.cpp cannot use it"

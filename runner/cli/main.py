@@ -1,0 +1,134 @@
+"""The command line's commands: understand, do, report, and end with the right code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from models.errors import ExitCode, LocalrunError, UsageError
+from runner.cli.options import Options, load_config, parse
+from runner.cli.output import Output
+from runner.client.process import Child
+from runner.storage.paths import paths
+
+Screen = Callable[[Options], ExitCode]
+
+
+def main(argv: Sequence[str], open_screen: Screen) -> int:
+    """Run one command. `open_screen` opens the TUI; only the caller knows it."""
+    _open_closed_streams()
+    output = Output()
+    options: Options | None = None
+    try:
+        options = parse(argv, os.environ, load_config(paths().config_file))
+        code = _run(options, output, open_screen)
+    except LocalrunError as error:
+        code = _fail(error, options, output)
+    except KeyboardInterrupt:
+        output.error("interrupted.")
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _die_of_a_closed_pipe()
+    except OSError as error:
+        return _unwritten(error)
+    return _flushed(code)
+
+
+def _fail(error: LocalrunError, options: Options | None, output: Output) -> ExitCode:
+    from runner.report.contract import error_json
+
+    if options is not None and options.json and options.command != "run":
+        output.json(error_json(error))
+    output.error(str(error))
+    return error.exit_code
+
+
+def _flushed(code: ExitCode) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _die_of_a_closed_pipe()
+    except OSError as error:
+        return _unwritten(error)
+    return code
+
+
+def _unwritten(error: OSError) -> int:
+    """A full disk behind stdout, most likely: nothing more is written there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    Output().error(f"The answer could not be written: {error.strerror or error}.")
+    return ExitCode.ENGINE
+
+
+def _open_closed_streams() -> None:
+    """Streams that the caller closed become empty ones, or the engine's pipes would take their places."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8"))
+
+
+def _die_of_a_closed_pipe() -> int:
+    """Nobody reads any more: end as every other filter does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    return ExitCode.ENGINE
+
+
+def _run(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+    if options.command != "run":
+        from runner.cli.commands import COMMANDS
+
+        return COMMANDS[options.command](options, output)
+    return _run_model(options, output, open_screen)
+
+
+def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+    from runner.cli.run import prompt_of, stdin_text
+
+    _check(options)
+    terminal = output.out_is_terminal and sys.stdin is not None and sys.stdin.isatty()
+    takes_stdin = options.batch is None and not options.plain and not options.talk
+    prompt = prompt_of(options, stdin_text(options) if takes_stdin else None)
+    if options.model is None and (prompt is not None or not terminal):
+        raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
+    if prompt is None and takes_stdin:
+        if not terminal:
+            raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
+        return open_screen(options)
+    return _without_screen(options, output, prompt)
+
+
+def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
+    child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the rest
+    from runner.cli import run
+    from runner.service.service import Backend
+
+    backend = Backend(note=output.note, child=child)
+    try:
+        if options.talk:
+            from runner.cli.json_session import talk
+
+            return talk(backend, options, output)
+        if options.batch is not None:
+            return run.batch(backend, options, output)
+        if options.plain and prompt is None:
+            return run.chat(backend, options, output)
+        return run.answer(backend, options, output, prompt or "")
+    finally:
+        backend.close()
+
+
+def _check(options: Options) -> None:
+    """Flags that contradict each other."""
+    if options.json and options.jsonl:
+        raise UsageError("--json and --jsonl exclude each other.")
+    if (options.batch is None) != (options.out is None):
+        raise UsageError("--batch IN and --out OUT belong together.")
+    if options.batch is not None and options.prompt is not None:
+        raise UsageError("--batch and --prompt exclude each other.")

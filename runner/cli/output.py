@@ -1,0 +1,138 @@
+"""What people and scripts see: the answer on stdout, everything else on stderr. The only writer of stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from runner.report.visible import visible
+
+_PROGRESS_S = 0.1  # on a terminal the progress line is redrawn this often
+_DIM, _BOLD, _RED, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[0m"
+
+
+class Output:
+    """Both streams of a command. Escape sequences only where a stream is a terminal and NO_COLOR is unset."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self._out = out if out is not None else sys.stdout
+        self._err = err if err is not None else sys.stderr
+        self.out_is_terminal = _is_terminal(self._out)
+        self.err_is_terminal = _is_terminal(self._err)
+        self._colour = not os.environ.get("NO_COLOR")
+        self._progress_at = 0.0
+        self._progress_shown = False
+        self._thinking = False
+
+    def answer(self, text: str) -> None:
+        """The model's words, as they come."""
+        if not text:
+            return
+        self._end_thinking()
+        self.clear_progress()
+        self._out.write(visible(text) if self.out_is_terminal else text)
+        self._out.flush()
+
+    def thinking(self, text: str) -> None:
+        """The model's thinking: dim on a terminal, nowhere else."""
+        if text and self.err_is_terminal:
+            self.clear_progress()
+            self._write_err(self._styled(visible(text), _DIM))
+            self._thinking = True
+
+    def line(self, text: str = "") -> None:
+        """A line of a command's result."""
+        self._out.write((visible(text) if self.out_is_terminal else text) + "\n")
+
+    def json(self, value: Any) -> None:
+        """A result for programs, in one line on a pipe."""
+        indent = 2 if self.out_is_terminal else None
+        self._out.write(json.dumps(value, indent=indent, ensure_ascii=self.out_is_terminal) + "\n")
+        self._out.flush()
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+        """Rows in columns as wide as they need; the columns in `right` are set flush right."""
+        for number, line in enumerate(aligned(head, rows, right)):
+            bold = number == 0 and self.out_is_terminal and self._colour
+            self._out.write((f"{_BOLD}{visible(line)}{_RESET}" if bold else visible(line)) + "\n")
+
+    def note(self, sentence: str) -> None:
+        """Something worth knowing."""
+        self.clear_progress()
+        self._end_thinking()
+        self._write_err(self._styled(visible(sentence), _DIM) + "\n")
+
+    def warn(self, sentence: str) -> None:
+        """Something that should be known."""
+        self.clear_progress()
+        self._write_err(visible(sentence) + "\n")
+
+    def error(self, sentence: str) -> None:
+        """Why the command fails."""
+        self.clear_progress()
+        self._end_thinking()
+        self._write_err(f"{self._styled('localrun:', _RED)} {visible(sentence)}\n")
+
+    def progress(self, text: str, *, final: bool = False) -> None:
+        """What is going on: one line redrawn on a terminal, only the `final` one elsewhere."""
+        if not self.err_is_terminal:
+            if final:
+                self._write_err(visible(text) + "\n")
+            return
+        now = time.monotonic()
+        if not final and now - self._progress_at < _PROGRESS_S:
+            return
+        self._progress_at, self._progress_shown = now, not final
+        self._write_err(f"\r\x1b[2K{visible(text)}" + ("\n" if final else ""))
+
+    def clear_progress(self) -> None:
+        """Take the progress line off the terminal."""
+        if self._progress_shown:
+            self._progress_shown = False
+            self._write_err("\r\x1b[2K")
+
+    def ask(self, question: str) -> bool:
+        """A yes-or-no question on the terminal; Enter is yes."""
+        self.clear_progress()
+        self._write_err(f"{visible(question)} [Y/n] ")
+        return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+    def _end_thinking(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            self._write_err("\n")
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"{style}{text}{_RESET}" if self.err_is_terminal and self._colour else text
+
+    def _write_err(self, text: str) -> None:
+        try:
+            self._err.write(text)
+            self._err.flush()
+        except (OSError, ValueError):
+            return  # nobody listens there any more: the answer still counts
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lines of a plain table, two spaces between columns."""
+    table = [head, *rows] if any(head) else list(rows)
+    widths = [max((len(row[column]) for row in table), default=0) for column in range(len(head))]
+    return ["  ".join(_cells(row, widths, right)).rstrip() for row in table]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> list[str]:
+    return [
+        cell.rjust(width) if column in right else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]

@@ -1,0 +1,1 @@
+"""The parent's end of an engine process: start it, ask it, hear it out."""

@@ -1,0 +1,1 @@
+"""Bytes and seconds of a given layout; knows no preference. Pure."""

@@ -1,0 +1,75 @@
+"""What a context remembers: KV caches and recurrent states, in bytes, to the byte as llama.cpp allocates them. Pure."""
+
+from dataclasses import dataclass
+
+from models.errors import UsageError
+from models.headers.quants import CACHE_TYPES
+from models.headers.shape import LayerMemory, ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max."""
+
+    ctx: int
+    kv_type: str = "f16"
+    ubatch: int = 512
+    sequences: int = 1
+    outputs: int = 1
+
+
+def padded(ctx: int) -> int:
+    """Cells of a context: llama.cpp rounds up to a multiple of 256."""
+    return -(-ctx // 256) * 256
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What all layers remember: few `kinds`, and the kind of every layer."""
+
+    kinds: tuple[LayerMemory, ...]
+    layers: tuple[int, ...]
+
+    def held(self, settings: Settings) -> list[int]:
+        """Bytes that each repeating layer's cache and recurrent state take.
+
+        A layer with a sliding window keeps the windows of all sequences and one ubatch (llama_kv_cache_iswa);
+        recurrent states are float32, one per sequence. Raises UsageError for a type that a cache cannot have.
+        """
+        sizes = [_bytes(memory, settings) for memory in self.kinds]
+        return [sizes[kind] for kind in self.layers]
+
+    def read(self, settings: Settings, depth: int) -> list[int]:
+        """Bytes of each layer's cache and state that one token reads with `depth` tokens behind it."""
+        sizes = [
+            min(depth, memory.window or depth) * _cell(memory, settings.kv_type) + 4 * memory.state_values
+            for memory in self.kinds
+        ]
+        return [sizes[kind] for kind in self.layers]
+
+
+def caches_of(shape: ModelShape) -> Caches:
+    """Sort the layers by what they remember."""
+    kinds = tuple(dict.fromkeys(shape.memory))
+    number = {memory: index for index, memory in enumerate(kinds)}
+    return Caches(kinds, tuple(number[memory] for memory in shape.memory))
+
+
+def kv_bytes(shape: ModelShape, settings: Settings) -> list[int]:
+    """Bytes that each repeating layer's cache and recurrent state take."""
+    return caches_of(shape).held(settings)
+
+
+def _bytes(memory: LayerMemory, settings: Settings) -> int:
+    cells = padded(settings.ctx)
+    if memory.window:
+        ubatch = min(settings.ubatch, settings.ctx)
+        cells = padded(min(cells, memory.window * settings.sequences + ubatch))
+    return cells * _cell(memory, settings.kv_type) + 4 * memory.state_values * settings.sequences
+
+
+def _cell(memory: LayerMemory, kv_type: str) -> int:
+    kind = CACHE_TYPES.get(kv_type)
+    if kind is None:
+        raise UsageError(f"{kv_type!r} is not a type of KV cache; choose one of {', '.join(CACHE_TYPES)}.")
+    return sum(width * kind.block_bytes // kind.block for width in (memory.k_width, memory.v_width))

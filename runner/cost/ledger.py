@@ -1,0 +1,133 @@
+"""Bytes per device: weights, KV cache, compute buffers, and whether they fit. Pure.
+
+Weights follow from the tensor table, to the byte; KV caches and compute buffers have their own modules (kv, compute).
+What llama.cpp itself says in a rehearsal may replace all three. Nothing here knows speed or preference.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from models.headers.shape import ModelShape
+from runner.cost.compute_buffers import compute_bytes, helper_of
+from runner.cost.kv import Settings
+from runner.cost.layout import HOST, Blocks, Layout, blocks_of, layout_of
+from runner.types.generation import ComponentBytes
+from runner.types.machine import Device, Machine
+from runner.types.plan import MemoryRow, Placement, Source
+from runner.types.units import GIB, MIB
+
+DEFAULT_MARGIN = 1024 * MIB
+_BEYOND_OVERHEAD = 256 * MIB
+_HOST_MARGIN = 1 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What llama.cpp itself said about a placement, the host as `CPU`; a STAND_IN cannot show a GPU's scratch.
+
+    `refusal`: why llama.cpp does not take it, None if it does.
+    """
+
+    memory: tuple[ComponentBytes, ...]
+    source: Source = Source.REHEARSAL
+    refusal: str | None = None
+
+
+def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
+    """What `placement` takes: a row for each of its devices, the host last."""
+    blocks = blocks_of(shape)
+    by_id = {device.id: device for device in machine.devices}
+    devices = tuple(by_id[name] for name in placement.devices)
+    layout = layout_of(blocks, devices, placement.tensor_split, placement.overrides)
+    return rows(blocks, layout, settings_of(placement), machine)
+
+
+def settings_of(placement: Placement) -> Settings:
+    """The context settings in a placement."""
+    return Settings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
+
+
+def rows(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine) -> tuple[MemoryRow, ...]:
+    """The ledger of a layout. The host's free bytes are RAM less what devices that share it take."""
+    weights = _weights(blocks, layout)
+    kv = _sum_by_device(layout, blocks.caches.held(settings))
+    compute = compute_bytes(blocks, layout, settings)
+    lines = [
+        MemoryRow(device.id, weights[index], kv[index], compute.devices[index], device.overhead, device.free)
+        for index, device in enumerate(layout.devices)
+    ]
+    output = 4 * blocks.shape.vocabulary * max(settings.outputs, settings.sequences)
+    host = MemoryRow("CPU", weights[HOST], kv[HOST], compute.host, output, machine.ram_available)
+    return (*lines, _shared(host, lines, layout))
+
+
+def _shared(host: MemoryRow, lines: Sequence[MemoryRow], layout: Layout) -> MemoryRow:
+    pairs = zip(layout.devices, lines, strict=True)
+    taken = sum(line.total for device, line in pairs if device.shares_host_memory)
+    return replace(host, free=host.free - taken)
+
+
+def _weights(blocks: Blocks, layout: Layout) -> dict[int, int]:
+    """Bytes of weights by device index; one copy on the host, for placement chooses the load mode so."""
+    totals = dict.fromkeys([HOST, *range(len(layout.devices))], 0)
+    totals[HOST] = blocks.input
+    taken_apart = {layer for layer, _stem in layout.moved}
+    for layer, (block, home) in enumerate(zip(blocks.layers, layout.layers, strict=True)):
+        if layer not in taken_apart:
+            totals[home] += block.bytes
+            continue
+        totals[home] += block.core.bytes
+        for stem, part in block.movable.items():
+            totals[layout.moved.get((layer, stem), home)] += part.bytes
+    if layout.layers[-1] == HOST:
+        totals[HOST] -= blocks.tied
+    for home in set(layout.layers[:-1]):
+        totals[home] += blocks.shared
+    return totals
+
+
+def _sum_by_device(layout: Layout, values: Sequence[int]) -> Mapping[int, int]:
+    totals = dict.fromkeys([HOST, *range(len(layout.devices))], 0)
+    for home, value in zip(layout.layers, values, strict=False):
+        totals[home] += value
+    return totals
+
+
+def measured(ours: Sequence[MemoryRow], rehearsed: Rehearsed, layout: Layout, blocks: Blocks) -> tuple[MemoryRow, ...]:
+    """Our rows with llama.cpp's own numbers in place of ours."""
+    said = {row.device: row for row in rehearsed.memory}
+    helper = helper_of(layout) if rehearsed.source is Source.STAND_IN else None
+    lines = []
+    for index, row in enumerate(ours):
+        if row.device not in said:
+            lines.append(row)
+            continue
+        real = said[row.device]
+        scratch = blocks.largest if index == helper else 0
+        lines.append(replace(row, weights=real.weights, kv=real.kv, compute=real.compute + scratch))
+    free = ours[-1].free + sum(
+        old.total - new.total
+        for device, old, new in zip(layout.devices, ours, lines, strict=False)
+        if device.shares_host_memory
+    )
+    return (*lines[:-1], replace(lines[-1], free=free))
+
+
+def reserve(device: Device, margin: int | None) -> int:
+    """Bytes of a device that stay free of weights, KV and compute: the driver's overhead is charged against them."""
+    return max(DEFAULT_MARGIN if margin is None else margin, device.overhead + _BEYOND_OVERHEAD)
+
+
+def host_reserve(machine: Machine) -> int:
+    """RAM left to everybody else."""
+    return max(machine.ram_total // 20, _HOST_MARGIN)
+
+
+def shortages(lines: Sequence[MemoryRow], layout: Layout, machine: Machine, margin: int | None) -> dict[str, int]:
+    """Devices that are overdrawn, the host as `CPU`, each with the bytes that are missing; empty if all fits."""
+    missing = {
+        row.device: row.weights + row.kv + row.compute + reserve(device, margin) - row.free
+        for device, row in zip(layout.devices, lines, strict=False)
+    }
+    missing["CPU"] = lines[-1].total + host_reserve(machine) - lines[-1].free
+    return {device: size for device, size in missing.items() if size > 0}

@@ -1,0 +1,114 @@
+"""This computer as a Machine: ggml's own device list is the truth, the driver and the system add detail."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.errors import EngineError, UsageError
+from runner.build.toolchain import cards
+from runner.client.process import Child
+from runner.hardware import host, nvml
+from runner.hardware.bandwidth import measure_bandwidth
+from runner.hardware.gpu_table import with_specs
+from runner.types.codec import unpack
+from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
+from runner.types.units import MIB
+
+# What a process takes on a device before its first buffer (measured for CUDA; HIP is built alike).
+_OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
+_RPC_PATIENCE_S = 3.0
+_CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
+
+
+def runtime(child: Child) -> Runtime:
+    """What this llama.cpp can use."""
+    return unpack(Runtime, child.ask("devices"))
+
+
+def add_rpc(child: Child, endpoints: Sequence[str]) -> None:
+    """Make the devices at `host:port` ours. A port that does not answer would abort the child, so it is tried first."""
+    for endpoint in endpoints:
+        name, _, port = endpoint.rpartition(":")
+        if not name or not port.isdigit():
+            raise UsageError(f"--rpc wants host:port, not {endpoint!r}.")
+        try:
+            socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
+        except (OSError, OverflowError):
+            raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
+        child.prepare("rpc", endpoint=endpoint)
+
+
+def probe(child: Child, cache: Path) -> Machine:
+    """This computer now; `cache` is a folder that remembers the measured memory bandwidth."""
+    found = runtime(child)
+    memory = host.memory()
+    cores = host.cores()
+    return Machine(
+        source="probe",
+        devices=devices_of(found.devices),
+        ram_total=memory.total,
+        ram_available=memory.available,
+        ram_bandwidth=_ram_bandwidth(cache / "bandwidth.json", cores),
+        cores=cores,
+        cpu_name=host.cpu_name(),
+        notes=tuple(unused_gpus(found)),
+    )
+
+
+def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
+    """All that can hold layers; of a card that two backends see, the first, as llama.cpp takes it."""
+    gpus = {gpu.uid: gpu for gpu in nvml.gpus()}
+    able = {facts.uid or facts.id: facts for facts in reversed(found) if facts.kind is not Kind.CPU}
+    return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in found if facts in able.values())
+
+
+def _device(facts: DeviceFacts, gpu: nvml.Gpu | None) -> Device:
+    device = Device(
+        id=facts.id,
+        kind=facts.kind,
+        name=gpu.name if gpu else facts.description,
+        total=facts.total,
+        free=facts.free,
+        bandwidth=gpu.bandwidth if gpu else None,
+        overhead=_OVERHEAD.get(facts.backend, 0),
+        # Metal calls itself a GPU, but its memory is the host's.
+        shares_host_memory=facts.kind is Kind.IGPU or facts.backend in ("Metal", "MTL"),
+        has_host_buffer=facts.has_host_buffer,
+        uid=facts.uid,
+    )
+    return device if facts.kind is Kind.RPC else with_specs(device)
+
+
+def unused_gpus(found: Runtime) -> list[str]:
+    """A sentence for GPUs that are here and that llama.cpp cannot use; asks only what answers at once."""
+    if any(facts.kind in (Kind.GPU, Kind.IGPU) for facts in found.devices):
+        return []
+    seen = [gpu.name for gpu in nvml.gpus()] or [_CARDS[maker] for maker in cards(integrated=False)]
+    if not seen:
+        return []
+    built = " and ".join(name for name in found.backends if name not in ("CPU", "RPC"))
+    why = f"has {built}, but cannot use" if built else "is built for the CPU alone and cannot use"
+    return [f"llama.cpp {why} the {' and the '.join(seen)}. `localrun doctor` gives the command that mends it."]
+
+
+def _ram_bandwidth(path: Path, cores: int) -> float:
+    """Measured once and remembered; what was measured on a busy machine is measured again on a quiet one."""
+    key = f"{host.cpu_name()}, {cores} cores"
+    is_quiet = host.load() < cores / 2
+    try:
+        known = json.loads(path.read_text("utf-8"))[key]
+        speed, was_quiet = float(known["bytes_per_s"]), bool(known["quiet"])
+    except (OSError, ValueError, KeyError, TypeError):
+        speed, was_quiet = 0.0, False
+    if speed > 0 and (was_quiet or not is_quiet):
+        return speed
+    measured = max(speed, measure_bandwidth(cores))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({key: {"bytes_per_s": measured, "quiet": is_quiet}}), "utf-8")
+    except OSError:
+        return measured  # it is measured again next time
+    return measured

@@ -1,0 +1,101 @@
+"""What else would run here: other quantizations, and the catalog's models by their parameter counts. Pure.
+
+An estimate, not a plan: no header is read. Q4_K_M, the usual choice, has 4.85 bits per weight; the KV cache and the
+compute buffers are taken as a quarter of a GiB and a tenth of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.files import model_of
+from models.headers.describe import quality_word
+from models.headers.quants import quality
+from models.names.catalog import Entry, entries, lookup
+from runner.cost.ledger import host_reserve, reserve
+from runner.cost.speed import Work, decode_tps
+from runner.planning.restrictions import limited
+from runner.report.summary import where
+from runner.types.machine import Machine
+from runner.types.plan import Plan, Verdict, Wish
+from runner.types.units import GIB
+
+BITS = 4.85
+WELL_TPS = 10.0  # tokens per second
+_LAYERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How a catalog entry would do at Q4_K_M: bytes of its files, where it would run, tokens per second."""
+
+    entry: Entry
+    bytes: int
+    verdict: Verdict
+    decode_tps: float
+
+    @property
+    def runs_well(self) -> bool:
+        """Whether one would enjoy it."""
+        return self.verdict is not Verdict.NO and self.decode_tps >= WELL_TPS
+
+
+def estimate(entry: Entry, machine: Machine) -> Estimate:
+    """The entry on this machine."""
+    machine = limited(machine, Wish())
+    size = int(entry.parameters * BITS / 8)
+    need = int(size * 1.1) + GIB // 4
+    room = sum(max(0, device.free - reserve(device, None)) for device in machine.devices)
+    ram = max(0, machine.ram_available - host_reserve(machine))
+    shared = any(device.shares_host_memory for device in machine.devices)
+    if need <= room:
+        share, verdict = 1.0, Verdict.GPU
+    elif need <= (max(room, ram) if shared else room + ram):
+        share, verdict = room / need, Verdict.SPLIT if room > need / 10 else Verdict.CPU
+    else:
+        return Estimate(entry, size, Verdict.NO, 0.0)
+    return Estimate(
+        entry, size, verdict, decode_tps(_work(entry, machine, share if verdict is not Verdict.CPU else 0), machine)
+    )
+
+
+def _work(entry: Entry, machine: Machine, share: float) -> list[Work]:
+    """The weights of one token, `share` of them on the devices by their free memory."""
+    read = entry.active * BITS / 8
+    free = sum(device.free for device in machine.devices) or 1
+    parts = [(device, share * device.free / free) for device in machine.devices] if share else []
+    works = [Work(device, read * part, entry.active * part, layers=_LAYERS * part) for device, part in parts]
+    if share < 1:
+        rest = 1 - share
+        works.append(Work(None, read * rest, entry.active * rest, layers=_LAYERS * rest))
+    return works
+
+
+def best_of(among: Iterable[Entry], machine: Machine) -> Estimate | None:
+    """The largest that runs well; None if none does."""
+    good = [one for entry in among if (one := estimate(entry, machine)).runs_well]
+    return max(good, key=lambda one: one.entry.parameters, default=None)
+
+
+def entry_named(name: str) -> Entry | None:
+    """The entry that a catalog name, a repository, a file or a model's own name stands for, if any does."""
+    return entry_of_repository(name) or lookup(name) or lookup(model_of(name))
+
+
+def entry_of_repository(repo: str) -> Entry | None:
+    """The entry that names this repository."""
+    wanted = repo.casefold()
+    return next((one for one in entries() if any(wanted == other.name.casefold() for other in one.repositories)), None)
+
+
+def quant_sentence(name: str, plan: Plan) -> str:
+    """The quantization that a plan of all of them chose: what it costs, and the command to type."""
+    assert plan.chosen is not None
+    taken = plan.candidates[plan.chosen]
+    loss = quality(taken.quant, taken.bits_per_weight).loss
+    speed = f" at {taken.predicted.decode_tps:.1f} tok/s" if taken.predicted else ""
+    return (
+        f"{taken.quant} would run{speed} ({where(taken)}), with {quality_word(loss)} quality (a mean KL divergence of "
+        f"{loss:.2g}): `localrun {name} --quant {taken.quant}`."
+    )

@@ -1,0 +1,1 @@
+"""Facts as words, tables and JSON, the same for every front end. Pure."""

@@ -1,0 +1,191 @@
+"""Plans, answers and measurements as the contract's JSON. Pure: fields may be added, never renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from models.errors import LocalrunError
+from runner.types.codec import pack
+from runner.types.generation import Chunk, ComponentBytes, Loaded
+from runner.types.machine import Device, Machine
+from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted
+
+Json = dict[str, Any]
+
+
+def plan_json(plan: Plan) -> Json:
+    """`plan --json`."""
+    return {
+        "model": pack(plan.model),
+        "machine": machine_json(plan.machine),
+        "candidates": [candidate_json(candidate) for candidate in plan.candidates],
+        "chosen": plan.chosen,
+        "why": plan.why,
+        "fetched_bytes": plan.fetched_bytes,
+        "seconds": round(plan.seconds, 3),
+    }
+
+
+def machine_json(machine: Machine) -> Json:
+    """The machine, its devices and, last, the CPU."""
+    cpu = {
+        "id": "CPU",
+        "kind": "cpu",
+        "name": machine.cpu_name,
+        "total": machine.ram_total,
+        "free": machine.ram_available,
+        "bandwidth": machine.ram_bandwidth,
+        "shares_host_memory": True,
+    }
+    return {
+        "source": machine.source,
+        "ram_total": machine.ram_total,
+        "ram_available": machine.ram_available,
+        "ram_bandwidth": machine.ram_bandwidth,
+        "cores": machine.cores,
+        "devices": [*(_device_json(device) for device in machine.devices), cpu],
+        "notes": list(machine.notes),
+    }
+
+
+def _device_json(device: Device) -> Json:
+    named = pack(device)
+    return {
+        key: named[key]
+        for key in ("id", "kind", "name", "total", "free", "bandwidth", "shares_host_memory", "overhead")
+    }
+
+
+def candidate_json(candidate: Candidate) -> Json:
+    """One candidate; context and KV type stand beside the placement, which holds the rest."""
+    placement = candidate.placement
+    return {
+        "quant": candidate.quant,
+        "files": list(candidate.files),
+        "file_bytes": candidate.file_bytes,
+        "bits_per_weight": round(candidate.bits_per_weight, 2),
+        "download_bytes": candidate.download_bytes,
+        "verdict": candidate.verdict.value,
+        "ctx": placement.ctx if placement else None,
+        "kv_type": placement.kv_type if placement else None,
+        "placement": placement_json(placement) if placement else None,
+        "memory": [memory_json(row) for row in candidate.memory],
+        "predicted": predicted_json(candidate.predicted),
+        "confirmed_by": candidate.confirmed_by.value,
+        "reasons": list(candidate.reasons),
+        "short_of_gpu": candidate.short_of_gpu,
+    }
+
+
+def placement_json(placement: Placement) -> Json:
+    """What llama.cpp is told."""
+    fields: Json = pack(placement)
+    return {key: value for key, value in fields.items() if key not in ("ctx", "kv_type", "sequences")}
+
+
+def memory_json(row: MemoryRow) -> Json:
+    """A ledger line with its sums."""
+    fields: Json = pack(row)
+    return {**fields, "total": row.total, "free_after": row.free_after}
+
+
+def predicted_json(predicted: Predicted | None) -> Json | None:
+    """Speeds, rounded to what they mean."""
+    if predicted is None:
+        return None
+    return {
+        "decode_tps": round(predicted.decode_tps, 2),
+        "prefill_tps": round(predicted.prefill_tps, 1),
+        "at_depth": predicted.at_depth,
+    }
+
+
+def planned_and_measured(planned: Sequence[MemoryRow], measured: Sequence[ComponentBytes]) -> list[Json]:
+    """One entry per device: what the plan said beside what llama.cpp allocated; None where one is silent."""
+    plans = {row.device: row for row in planned}
+    found = {row.device: row for row in measured}
+    names = [name for name in (*plans, *found) if name != "CPU"]
+    return [
+        {"device": name, "planned": _components(plans.get(name)), "measured": _components(found.get(name))}
+        for name in (*dict.fromkeys(names), "CPU")
+    ]
+
+
+def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:
+    return {"weights": row.weights, "kv": row.kv, "compute": row.compute} if row else None
+
+
+def answer_json(
+    text: str, reasoning: str, last: Chunk, model: ModelInfo, candidate: Candidate, placement: Placement, loaded: Loaded
+) -> Json:
+    """`-p ... --json`, and the last line of `--jsonl`."""
+    return {
+        "text": text,
+        "reasoning": reasoning or None,
+        "finish_reason": last.finish.value if last.finish else "error",
+        "model": {"name": model.name, "quant": candidate.quant},
+        "usage": {
+            "prompt_tokens": last.prompt_tokens,
+            "cached_tokens": last.cached_tokens,
+            "completion_tokens": last.completion_tokens,
+        },
+        "timings": {
+            "load_s": round(loaded.load_s, 3),
+            "ttft_s": _rounded(last.ttft_s, 3),
+            "prefill_tps": _rounded(last.prefill_tps, 1),
+            "decode_tps": _rounded(last.decode_tps, 2),
+        },
+        "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
+        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "seed": last.seed,
+        "notes": list(loaded.notes),
+    }
+
+
+class Benchmark(Protocol):
+    """What a benchmark measured (runner.service.benchmark.Measured)."""
+
+    @property
+    def decode_tps(self) -> float:
+        """Median."""
+
+    @property
+    def decode_range(self) -> tuple[float, float]:
+        """Least and most."""
+
+    @property
+    def prefill_tps(self) -> float:
+        """Median."""
+
+    @property
+    def prefill_range(self) -> tuple[float, float]:
+        """Least and most."""
+
+    @property
+    def ttft_s(self) -> float:
+        """Median."""
+
+
+def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: int) -> Json:
+    """`bench --json`."""
+    return {
+        "decode_tps": round(measured.decode_tps, 2),
+        "decode_tps_range": [round(value, 2) for value in measured.decode_range],
+        "prefill_tps": round(measured.prefill_tps, 1),
+        "prefill_tps_range": [round(value, 1) for value in measured.prefill_range],
+        "ttft_s": round(measured.ttft_s, 4),
+        "load_s": round(loaded.load_s, 3),
+        "predicted": predicted_json(candidate.predicted),
+        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "runs": runs,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def error_json(error: LocalrunError | str) -> Json:
+    """What stands where the result would, when there is none."""
+    return {"error": {"kind": type(error).__name__, "message": str(error)}}

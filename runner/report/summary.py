@@ -1,0 +1,130 @@
+"""Plans, turns and downloads in the sentences that every front end prints. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from models.weights import Progress
+from runner.planning.reasons import tokens
+from runner.report.contract import planned_and_measured
+from runner.types.generation import Chunk, Finish, Loaded
+from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict
+from runner.types.units import gb, gib
+
+LARGE_DOWNLOAD = 1_000_000_000  # bytes from which on a person is asked first
+_ENDS = {
+    Finish.STOP: "the model ended",
+    Finish.LENGTH: "cut at its length",
+    Finish.INTERRUPTED: "interrupted",
+    Finish.ERROR: "the engine failed",
+}
+
+
+class Running(Protocol):
+    """What a loaded model tells about itself (runner.client.session.Session)."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was planned."""
+
+    @property
+    def placement(self) -> Placement:
+        """What llama.cpp was told."""
+
+    @property
+    def loaded(self) -> Loaded:
+        """What it answered."""
+
+
+def before_load(plan: Plan, candidate: Candidate) -> Iterator[str]:
+    """The plan of a run: where the model goes, how fast it should be, why."""
+    yield from plan.machine.notes
+    yield f"{plan.model.name} {candidate.quant}: {where(candidate)}{_expected(candidate)}."
+    yield from (reason for reason in candidate.reasons if reason not in plan.machine.notes)
+
+
+def where(candidate: Candidate) -> str:
+    """`all 81 layers on CUDA0, context 8192`."""
+    placement = candidate.placement
+    if placement is None:
+        return "does not run here"
+    names = " and ".join(placement.devices) or "the CPU"
+    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
+        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
+    elif placement.experts_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
+    elif placement.ffn_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
+    else:
+        spread = f"all {placement.layers_total} layers on {names}"
+    return f"{spread}, context {tokens(placement.ctx)}"
+
+
+def _expected(candidate: Candidate) -> str:
+    if candidate.predicted is None:
+        return ""
+    return f", about {candidate.predicted.decode_tps:.{0 if candidate.predicted.decode_tps >= 10 else 1}f} tok/s"
+
+
+def download_question(plan: Plan, candidate: Candidate, terms: Terms) -> str:
+    """What a download brings, takes and costs; of one that was interrupted, what is left."""
+    size, left = candidate.file_bytes, candidate.download_bytes
+    bytes_ = gb(left) if left == size else f"{gb(left)} of {gb(size)} are left"
+    took = f", about {duration(terms.seconds)}" if terms.seconds and terms.seconds >= 1 else ""
+    licence = f", licence {terms.licence}" if terms.licence else ""
+    return f"Downloading {plan.model.name} {candidate.quant}: {bytes_}{took}, to {terms.place}{licence}."
+
+
+def progress_line(progress: Progress) -> str:
+    """One file under way."""
+    share = progress.done / progress.total if progress.total else 1.0
+    line = f"{progress.file}  {gb(progress.done)} of {gb(progress.total)}  {share:.0%}"
+    if progress.rate and progress.done < progress.total:
+        left = duration((progress.total - progress.done) / progress.rate)
+        line += f"  {progress.rate / 1e6:.1f} MB/s  {left} left"
+    return line
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `7 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def after_turn(last: Chunk) -> str:
+    """The numbers of a turn in one line."""
+    parts = [f"{last.completion_tokens} tokens"]
+    if last.decode_tps:
+        parts.append(f"{last.decode_tps:.1f} tok/s")
+    if last.ttft_s is not None:
+        parts.append(f"first after {last.ttft_s:.2f} s")
+    parts.append(f"{last.prompt_tokens} in the prompt, {last.cached_tokens} of them kept")
+    if last.finish:
+        parts.append(_ENDS[last.finish])
+    return ", ".join(parts)
+
+
+def stats_lines(session: Running, last: Chunk) -> Iterator[str]:
+    """`--stats`: the turn, and for every device what was planned beside what llama.cpp holds."""
+    yield after_turn(last)
+    predicted = session.candidate.predicted
+    if predicted and last.decode_tps:
+        yield f"decode {last.decode_tps:.1f} tok/s, predicted {predicted.decode_tps:.1f}"
+    if predicted and last.prefill_tps:
+        yield f"prefill {last.prefill_tps:.0f} tok/s, predicted {predicted.prefill_tps:.0f}"
+    count = session.placement.threads
+    yield f"loaded in {session.loaded.load_s:.2f} s, {count} {'thread' if count == 1 else 'threads'}"
+    for row in planned_and_measured(session.candidate.memory, session.loaded.memory):
+        yield f"{row['device']}: {_compared(row['planned'], row['measured'])}"
+
+
+def _compared(planned: dict[str, int] | None, measured: dict[str, int] | None) -> str:
+    parts = []
+    for name in ("weights", "kv", "compute"):
+        left = gib(planned[name]) if planned else "n/a"
+        right = gib(measured[name]) if measured else "n/a"
+        parts.append(f"{name} {right} (planned {left})" if left != right else f"{name} {right} as planned")
+    return ", ".join(parts)

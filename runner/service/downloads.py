@@ -1,0 +1,72 @@
+"""A download as a front end drives it: progress to iterate over, and how long the next one will take."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+from models.errors import LocalrunError
+from models.hub.fetch import fetch
+from models.weights import Progress, WeightFile
+
+_SURE_BYTES = 16_000_000  # a shorter transfer says little about a rate
+
+Bring = Callable[..., tuple[WeightFile, ...]]
+
+
+def download(
+    files: Sequence[WeightFile], rates: Path, note: Callable[[str], None], bring: Bring = fetch
+) -> Generator[Progress, None, tuple[WeightFile, ...]]:
+    """Bring what is missing; returns all files with their paths. Closing the generator stops it, and what came is kept.
+
+    The rate is remembered in the file `rates`. Raises DownloadError.
+    """
+    told: queue.SimpleQueue[Progress | LocalrunError | tuple[WeightFile, ...]] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            told.put(bring(files, told.put, note, stop))
+        except LocalrunError as error:
+            told.put(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    started = time.monotonic()
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    worker.start()
+    try:
+        while isinstance(item := told.get(), Progress):
+            first.setdefault(item.file, item.done)
+            last[item.file] = item.done
+            yield item
+    finally:
+        stop.set()
+        worker.join()
+        _remember(rates, sum(last.values()) - sum(first.values()), time.monotonic() - started)
+    if isinstance(item, LocalrunError):
+        raise item
+    return item
+
+
+def _remember(path: Path, size: int, seconds: float) -> None:
+    if size < _SURE_BYTES or seconds <= 0:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"bytes_per_s": size / seconds}), "utf-8")
+    except OSError:
+        return  # the next one comes without an estimate
+
+
+def seconds_for(size: int, rates: Path) -> float | None:
+    """How long `size` bytes would take at the rate of the last download; None if there was none."""
+    try:
+        rate = float(json.loads(rates.read_text("utf-8"))["bytes_per_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return size / rate if rate > 0 else None

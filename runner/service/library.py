@@ -1,0 +1,124 @@
+"""What the picker shows: the weights that are here, and what the catalog would run well here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from models.errors import LocalrunError
+from models.names import catalog
+from models.weights import Offer, WeightSet
+from runner.planning import alternatives
+from runner.types.machine import Machine
+from runner.types.plan import Plan, Verdict
+
+_PATIENCE_S = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A row of the picker: a model that is here, or one of the catalog that would run well.
+
+    `name` is what to type. `quant`, `verdict` and `decode_tps` are None where nobody has looked.
+    """
+
+    name: str
+    quant: str | None
+    bytes: int | None
+    is_here: bool
+    verdict: Verdict | None
+    decode_tps: float | None
+    note: str
+
+
+def on_shelf(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
+    """A row for each quantization that is here: those that run first, then the larger.
+
+    `plan_of` plans an offer of a single set. After `patience` seconds the rest comes without a plan.
+    """
+    deadline = time.monotonic() + patience
+    rows = [
+        _planned(offer, one, plan_of) if time.monotonic() < deadline else _unplanned(offer, one)
+        for offer in _by_name(offers)
+        for one in offer.sets
+    ]
+    return sorted(rows, key=lambda row: (row.verdict is Verdict.NO, -(row.bytes or 0)))
+
+
+def _by_name(offers: Iterable[Offer]) -> Sequence[Offer]:
+    """Offers by what to type for them: copies of one catalog entry are one."""
+    found: dict[str, Offer] = {}
+    for offer in offers:
+        if offer.sets:
+            entry = _entry(offer)
+            name = entry.name if entry else offer.name
+            sofar = found.get(name)
+            found[name] = replace(offer, name=name, sets=(*(sofar.sets if sofar else ()), *offer.sets))
+    return tuple(found.values())
+
+
+def _entry(offer: Offer) -> catalog.Entry | None:
+    """The catalog's entry for what is certainly the same: the same repository, or the package it names."""
+    if offer.origin == "package":
+        return catalog.lookup(offer.name)
+    return alternatives.entry_of_repository(offer.name)
+
+
+def _planned(offer: Offer, weights: WeightSet, plan_of: Callable[[Offer], Plan]) -> Choice:
+    try:
+        (one,) = plan_of(replace(offer, sets=(weights,))).candidates
+    except LocalrunError as error:
+        return replace(_unplanned(offer, weights), verdict=Verdict.NO, note=str(error))
+    speed = one.predicted.decode_tps if one.predicted and one.verdict is not Verdict.NO else None
+    return replace(
+        _unplanned(offer, weights),
+        name=_typed(offer, one.quant),
+        quant=one.quant,
+        verdict=one.verdict,
+        decode_tps=speed,
+    )
+
+
+def _unplanned(offer: Offer, weights: WeightSet) -> Choice:
+    name, quant = _typed(offer, weights.quant), weights.quant or None
+    return Choice(name, quant, weights.bytes, True, None, None, offer.origin)
+
+
+def _typed(offer: Offer, quant: str) -> str:
+    return f"{offer.name}:{quant}" if len(offer.sets) > 1 and quant else offer.name
+
+
+def from_catalog(
+    machine: Machine,
+    here: Iterable[str],
+    plan_of: Callable[[catalog.Entry], Plan | None] = lambda _entry: None,
+    patience: float = _PATIENCE_S,
+) -> list[Choice]:
+    """What would run well and is not here, largest first.
+
+    `plan_of` plans an entry whose headers are known; for the others, and after `patience` seconds, an estimate stands.
+    """
+    deadline = time.monotonic() + patience
+    known = {name.partition(":")[0] for name in here}
+    rows = []
+    for entry in sorted(catalog.entries(), key=lambda entry: -entry.parameters):
+        if entry.name not in known:
+            plan = plan_of(entry) if time.monotonic() < deadline else None
+            rows.append(_from_plan(entry, plan) if plan else _from_estimate(entry, machine))
+    return [row for row in rows if row is not None]
+
+
+def _from_plan(entry: catalog.Entry, plan: Plan) -> Choice | None:
+    """What the plan would take, if it runs well."""
+    one = plan.candidates[plan.chosen] if plan.chosen is not None else None
+    if one is None or one.predicted is None or one.predicted.decode_tps < alternatives.WELL_TPS:
+        return None
+    return Choice(entry.name, one.quant, one.file_bytes, False, one.verdict, one.predicted.decode_tps, entry.title)
+
+
+def _from_estimate(entry: catalog.Entry, machine: Machine) -> Choice | None:
+    one = alternatives.estimate(entry, machine)
+    if not one.runs_well:
+        return None
+    return Choice(entry.name, None, one.bytes, False, one.verdict, one.decode_tps, entry.title)

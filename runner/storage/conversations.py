@@ -1,0 +1,223 @@
+"""Conversations on disk: one file each, a line of JSON per event, only ever appended to.
+
+    {"event": "begin", "model": "...", "at": 1763768000.0}      first line
+    {"event": "system", "text": "..."}                          sets or (empty) removes the system prompt
+    {"event": "title", "text": "..."}                           renames
+    {"event": "message", "role": "user", "text": "..."}         begins a message
+    {"event": "delta", "text": "...", "reasoning": "..."}       the last message grows
+    {"event": "end", "note": "..."}                             how the last message ended
+    {"event": "keep", "count": 4}                               messages from the fifth on are gone (edited)
+    {"event": "skip", "count": 2}                               the first two are no longer sent to the model
+
+Nothing is rewritten: a crash costs at most the line that was being written, and reading skips such a line.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runner.types.generation import Message
+
+DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+_TITLE_LENGTH = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message as kept; `note` says how it ended (tokens, speed, reason), empty while it grows."""
+
+    role: str
+    text: str = ""
+    reasoning: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One conversation as far as it went. `begun` is seconds since 1970."""
+
+    model: str = ""
+    begun: float = 0.0
+    system: str = ""
+    name: str = ""
+    turns: tuple[Turn, ...] = ()
+    skipped: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name, or the beginning of the first question."""
+        words = self.name or next((turn.text for turn in self.turns if turn.role == "user"), "New chat")
+        line = " ".join(words.split())
+        return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the model is sent: the system prompt and every turn that is not skipped."""
+        system = (Message("system", self.system),) if self.system else ()
+        return system + tuple(
+            Message(turn.role, turn.text, turn.reasoning or None) for turn in self.turns[self.skipped :]
+        )
+
+
+def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
+    """The conversation after one event; one of another shape raises one of `DAMAGE`."""
+    turns = conversation.turns
+    changes: dict[str, Any]
+    match event["event"]:
+        case "begin":
+            changes = {"model": str(event["model"]), "begun": float(event["at"])}
+        case "system":
+            changes = {"system": str(event["text"])}
+        case "title":
+            changes = {"name": str(event["text"])}
+        case "message":
+            changes = {"turns": (*turns, Turn(str(event["role"]), str(event["text"])))}
+        case "delta" | "end" if turns:
+            changes = {"turns": (*turns[:-1], _grown(turns[-1], event))}
+        case "keep":
+            kept = turns[: max(0, int(event["count"]))]
+            changes = {"turns": kept, "skipped": min(conversation.skipped, len(kept))}
+        case "skip":
+            changes = {"skipped": min(max(0, int(event["count"])), len(turns))}
+        case other:
+            raise ValueError(f"not an event of a conversation: {other!r}")
+    return replace(conversation, **changes)
+
+
+def _grown(turn: Turn, event: dict[str, Any]) -> Turn:
+    if event["event"] == "end":
+        return replace(turn, note=str(event["note"]))
+    text, reasoning = str(event["text"]), str(event.get("reasoning", ""))
+    return replace(turn, text=turn.text + text, reasoning=turn.reasoning + reasoning)
+
+
+def read(lines: Iterable[str]) -> Conversation:
+    """Replay a file's lines; a cut, damaged or unknown line is skipped."""
+    conversation = Conversation()
+    for line in lines:
+        try:
+            conversation = after(conversation, json.loads(line))
+        except DAMAGE:
+            continue
+    return conversation
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """The conversation as a Markdown document; thinking becomes a folded section."""
+    parts = [f"# {conversation.title}", f"*{conversation.model}*"]
+    if conversation.system:
+        parts.append("**System prompt**\n\n" + _quoted(conversation.system))
+    for turn in conversation.turns:
+        parts.append("## You" if turn.role == "user" else "## Model")
+        if turn.reasoning:
+            parts.append(f"<details><summary>Thinking</summary>\n\n{turn.reasoning.strip()}\n\n</details>")
+        parts.append(turn.text.strip())
+        if turn.note:
+            parts.append(f"*{turn.note}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+
+
+@dataclass(slots=True)
+class Log:
+    """A conversation and its file, which is made with the first turn. Not thread-safe: one owner."""
+
+    path: Path
+    conversation: Conversation = field(default_factory=Conversation)
+    _waiting: list[dict[str, Any]] = field(default_factory=list)
+
+    def begin(self, model: str, system: str, at: float) -> None:
+        """The first lines of a new file."""
+        self._add({"event": "begin", "model": model, "at": at})
+        if system:
+            self.set_system(system)
+
+    def set_system(self, text: str) -> None:
+        """Set the system prompt; empty removes it."""
+        self._add({"event": "system", "text": text})
+
+    def rename(self, title: str) -> None:
+        """Give it a name of its own; empty returns to the first question."""
+        self._add({"event": "title", "text": title})
+
+    def say(self, role: str, text: str) -> None:
+        """Begin a message. What a person wrote is on the disk when this returns."""
+        self._add({"event": "message", "role": role, "text": text}, sync=True)
+
+    def grow(self, text: str, reasoning: str = "") -> None:
+        """The last message goes on."""
+        event = {"event": "delta", "text": text}
+        self._add(event | {"reasoning": reasoning} if reasoning else event)
+
+    def end(self, note: str) -> None:
+        """The last message is complete, and on the disk when this returns."""
+        self._add({"event": "end", "note": note}, sync=True)
+
+    def keep(self, count: int) -> None:
+        """Forget all turns but the first `count`."""
+        self._add({"event": "keep", "count": count})
+
+    def skip(self, count: int) -> None:
+        """The first `count` turns stay in the file but are no longer sent."""
+        self._add({"event": "skip", "count": count})
+
+    def _add(self, event: dict[str, Any], *, sync: bool = False) -> None:
+        """Apply an event, and append it; nothing touches the disk before somebody said something."""
+        self.conversation = after(self.conversation, event)
+        self._waiting.append(event)
+        if self.conversation.turns or self.path.exists():
+            _append(self.path, self._waiting, sync=sync)
+            self._waiting = []
+
+
+def _append(path: Path, events: Sequence[dict[str, Any]], *, sync: bool) -> None:
+    """Add lines to a file for its owner only; a line cut by an earlier crash is ended first."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
+    with open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        cut = size > 0 and file.read(1) != b"\n"
+        file.write(b"\n" * cut + text.encode("utf-8", "replace"))
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The folder of conversations. `clock` gives seconds since 1970."""
+
+    folder: Path
+    clock: Callable[[], float] = time.time
+
+    def new(self, model: str, system: str = "") -> Log:
+        """A conversation that nobody has said anything in; it is not on the disk yet."""
+        now = self.clock()
+        stem = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+        names = (f"{stem}{suffix}.jsonl" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
+        log = Log(next(path for name in names if not (path := self.folder / name).exists()))
+        log.begin(model, system, now)
+        return log
+
+    def open(self, path: Path) -> Log:
+        """An earlier conversation, ready to go on."""
+        return Log(path, read(path.read_bytes().decode("utf-8", "replace").split("\n")))
+
+    def all(self) -> list[Log]:
+        """Every conversation, the latest used first; unreadable files are left out."""
+        found: list[tuple[float, Log]] = []
+        for path in self.folder.glob("*.jsonl"):
+            try:
+                found.append((path.stat().st_mtime, self.open(path)))
+            except OSError:
+                continue
+        found.sort(key=lambda pair: (pair[0], pair[1].path.name), reverse=True)
+        return [log for _, log in found if log.conversation.turns]

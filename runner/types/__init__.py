@@ -1,0 +1,1 @@
+"""What every room speaks: frozen data and its JSON form. Pure."""

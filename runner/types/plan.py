@@ -1,0 +1,178 @@
+"""The words of a plan: what was wished, where everything goes, what it costs and why. Pure data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.types.machine import Machine
+
+
+class Prefer(StrEnum):
+    """What the choice among quantizations leans to."""
+
+    QUALITY = "quality"
+    BALANCED = "balanced"
+    SPEED = "speed"
+
+
+class Verdict(StrEnum):
+    """Where a candidate would run."""
+
+    GPU = "gpu"
+    SPLIT = "split"
+    CPU = "cpu"
+    NO = "no"
+
+
+class Source(StrEnum):
+    """Who vouches for the bytes of a candidate."""
+
+    REHEARSAL = "rehearsal"
+    STAND_IN = "stand-in"
+    FORMULA = "formula"
+    HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for; None: decide for me. Sizes in bytes."""
+
+    ctx: int | None = None
+    kv_type: str | None = None
+    quant: str | None = None
+    prefer: Prefer = Prefer.BALANCED
+    gpu_layers: int | None = None
+    tensor_split: tuple[float, ...] | None = None
+    devices: tuple[str, ...] | None = None
+    rpc: tuple[str, ...] = ()
+    ubatch: int | None = None
+    threads: int | None = None
+    margin: int | None = None
+    vram_limit: int | None = None
+    ram_limit: int | None = None
+    sequences: int = 1
+    outputs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Tensors whose full name matches `pattern` (ECMAScript regex) go to `device` (`CPU` or a device's id)."""
+
+    pattern: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Everything llama.cpp is told when it loads, in its own terms.
+
+    `gpu_layers` counts from the back and includes the output layer, as `layers_total` does. `tensor_split` holds
+    layer counts, one per entry of `devices` (no devices: CPU only). `kv_type` is the type of K and V.
+    `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
+    `load_mode` is `mmap` or `none`.
+    """
+
+    devices: tuple[str, ...]
+    gpu_layers: int
+    layers_total: int
+    tensor_split: tuple[int, ...]
+    ctx: int
+    kv_type: str = "f16"
+    overrides: tuple[Override, ...] = ()
+    experts_on_cpu: int = 0
+    ffn_on_cpu: int = 0
+    ubatch: int = 512
+    outputs: int = 1
+    sequences: int = 1
+    threads: int = 1
+    load_mode: str = "mmap"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """One ledger line, in bytes; `free` is what the device had before."""
+
+    device: str
+    weights: int
+    kv: int
+    compute: int
+    overhead: int
+    free: int
+
+    @property
+    def total(self) -> int:
+        """Weights, KV, compute and overhead; never the margin."""
+        return self.weights + self.kv + self.compute + self.overhead
+
+    @property
+    def free_after(self) -> int:
+        """What stays free; negative when overdrawn."""
+        return self.free - self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Tokens per second; decode with `at_depth` tokens in the KV cache."""
+
+    decode_tps: float
+    prefill_tps: float
+    at_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
+
+    `predicted` is None only for a `no` that was not forced by flags. `reasons` are plain sentences. `short_of_gpu`:
+    bytes that the devices lack to hold all of it, 0 where they do or where there are none.
+    """
+
+    quant: str
+    files: tuple[str, ...]
+    file_bytes: int
+    bits_per_weight: float
+    download_bytes: int
+    verdict: Verdict
+    placement: Placement | None
+    memory: tuple[MemoryRow, ...]
+    predicted: Predicted | None
+    confirmed_by: Source
+    reasons: tuple[str, ...] = ()
+    short_of_gpu: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model in a plan's head line."""
+
+    name: str
+    arch: str
+    parameters: int
+    layers: int
+    experts: int
+    experts_used: int
+    context_trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Candidates, best quality first; `chosen` is an index, None when nothing runs."""
+
+    model: ModelInfo
+    machine: Machine
+    candidates: tuple[Candidate, ...]
+    chosen: int | None
+    why: str
+    fetched_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a person wants to know before a download, besides its size.
+
+    `place` is the folder; `licence` as its publisher names it; `seconds` None where no rate is known.
+    """
+
+    place: str
+    licence: str | None = None
+    seconds: float | None = None

@@ -1,0 +1,114 @@
+"""What the screens ask for: the seam between them and whatever plans, downloads and runs models.
+
+Everything here may block and is called from worker threads; the screens never wait for it. Errors meant for a
+person are `LocalrunError`s, raised by the call or by the iterator it returned.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from models.weights import Progress
+from runner.types.generation import Chunk, Loaded, LoadProgress, Message, Sample, Sampling
+from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict, Wish
+
+
+class Choice(Protocol):
+    """A row of the picker: a model that is here, or that would run well here."""
+
+    @property
+    def name(self) -> str:
+        """What `Backend.plan` takes."""
+
+    @property
+    def quant(self) -> str | None:
+        """The quantization that is here or would be taken; None before anybody looked."""
+
+    @property
+    def bytes(self) -> int | None:
+        """Size of its files."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its files are on this machine."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Where it would run; None before anybody looked."""
+
+    @property
+    def decode_tps(self) -> float | None:
+        """Predicted or measured tokens per second."""
+
+    @property
+    def note(self) -> str:
+        """One plain sentence about it, or nothing."""
+
+
+class Session(Protocol):
+    """A loaded model; `placement` and `candidate` are what really runs, maybe less than `plan` chose."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was loaded."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate that runs, with what was predicted for it."""
+
+    @property
+    def placement(self) -> Placement:
+        """What llama.cpp was told."""
+
+    @property
+    def loaded(self) -> Loaded:
+        """What llama.cpp answered: real context, bytes per device."""
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False
+    ) -> Iterator[Chunk]:
+        """Answer, or go on with the last assistant message; the last chunk carries `finish`."""
+
+    def stop(self) -> None:
+        """End the running turn soon (finish `interrupted`); thread-safe, returns at once."""
+
+    def sample(self) -> Sample:
+        """Measure the machine now (some milliseconds)."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the conversation as the model's template renders it, ready for an answer."""
+
+    def close(self) -> None:
+        """End the engine and give back its memory; may be called twice."""
+
+
+class Backend(Protocol):
+    """Everything behind the screens, with at most one engine."""
+
+    @property
+    def conversations(self) -> Path:
+        """The folder where conversations are kept; made when the first one is."""
+
+    def choices(self) -> Sequence[Choice]:
+        """Rows for the picker, best first; what is here before what is not."""
+
+    def plan(self, name: str, wish: Wish) -> Plan:
+        """Plan a model by name. The same name again (another wish) must be quick."""
+
+    def instead(self, plan: Plan) -> str:
+        """Where nothing in the plan runs: what would, with the command to type; empty if nothing does."""
+
+    def terms(self, plan: Plan, index: int) -> Terms:
+        """What to say before `plan.candidates[index]` is downloaded."""
+
+    def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
+        """Download what is missing; closing the iterator pauses it, and a later call goes on from there."""
+
+    def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
+        """Load a candidate whose files are here; the last item is the session.
+
+        One engine at a time: loading first ends the one before. Closing the iterator gives up.
+        """
+
+    def close(self) -> None:
+        """End whatever is under way, at once and from any thread: no process is left behind."""

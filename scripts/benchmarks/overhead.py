@@ -1,0 +1,82 @@
+"""How much of decoding passes outside llama_decode: sampling, text, Python. llama-bench does none of it.
+
+    python -m scripts.benchmarks.overhead FILE.gguf [--threads 1] [--rounds 5]
+
+Runs the engine in this very process, so that a noisy machine disturbs both shares alike. Prints per round the share of
+the time outside llama_decode, and microseconds per token for sampling and for the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runner.engine import llama
+from runner.engine.generator import Engine
+from runner.engine.model import Chain, Context
+from runner.types.generation import Phase, Sampling, Turn
+from runner.types.plan import Placement
+
+TOKENS = 128
+
+
+class Watch:
+    """Adds up the seconds spent in a method."""
+
+    def __init__(self, owner: type, name: str, after: Callable[[Any], None] = lambda _self: None) -> None:
+        self.seconds = 0.0
+        method = getattr(owner, name)
+
+        def timed(own: Any, *arguments: Any) -> Any:
+            started = time.perf_counter()
+            result = method(own, *arguments)
+            after(own)
+            self.seconds += time.perf_counter() - started
+            return result
+
+        setattr(owner, name, timed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("file")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    wanted = parser.parse_args()
+    llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
+    engine = Engine(lambda: False)
+    placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
+    engine.load(wanted.file, placement, lambda _fraction: True)
+    decode, sample = Watch(Context, "step", Context.wait), Watch(Chain, "sample")
+    shares = []
+    for _ in range(wanted.rounds + 1):
+        decode.seconds = sample.seconds = 0.0
+        total = decoding_seconds(engine)
+        rest = total - decode.seconds - sample.seconds
+        shares.append(1 - decode.seconds / total)
+        each = 1e6 / TOKENS
+        print(
+            f"outside {shares[-1]:.2%}: sampling {sample.seconds * each:.0f} us, the rest {rest * each:.0f} us a token"
+        )
+    print(f"median {statistics.median(shares[1:]):.2%}")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def decoding_seconds(engine: Engine) -> float:
+    """Seconds from the first token of a greedy turn to its end."""
+    turn = Turn(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
+    started = 0.0
+    for chunk in engine.generate(turn):
+        if not started and chunk.phase is Phase.DECODE:
+            started = time.perf_counter()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

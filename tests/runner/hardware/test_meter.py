@@ -1,0 +1,19 @@
+"""One sample of the real computer, with a card that no driver speaks for."""
+
+from runner.client.process import Child
+from runner.hardware.meter import sample
+from runner.types.machine import Device, Kind, Machine
+from runner.types.units import GIB, MIB
+
+CARD = Device("CUDA0", Kind.GPU, "A card", 24 * GIB, 23 * GIB)
+
+
+def test_the_machine_while_it_works(child: Child) -> None:
+    child.ask("devices")  # it has started
+    machine = Machine("probe", (CARD,), 1, 1, None, 1)
+    found = sample(machine, child.pid)
+    assert found.engine_rss is not None and found.engine_rss > 10 * MIB
+    assert 0 < found.ram_available <= found.ram_total
+    (card,) = found.devices
+    assert (card.device, card.total, card.used) == ("CUDA0", 24 * GIB, None)  # no driver here: nobody says
+    assert sample(machine, None).engine_rss is None

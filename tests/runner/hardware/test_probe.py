@@ -1,0 +1,185 @@
+"""This computer as a Machine: the real one, a borrowed device on the loopback, and what drivers and files would say."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.errors import EngineError, UsageError
+from runner.build import toolchain
+from runner.client.process import Child
+from runner.hardware import host, nvml
+from runner.hardware.probe import add_rpc, devices_of, probe, runtime, unused_gpus
+from runner.types.machine import DeviceFacts, Kind, Runtime
+from runner.types.units import GIB, MIB
+
+CPU = DeviceFacts("CPU", "Some CPU", Kind.CPU, "CPU", 32 * GIB, 32 * GIB, None, False)
+CARD = DeviceFacts("CUDA0", "A card", Kind.GPU, "CUDA", 24 * GIB, 23 * GIB, "0000:01:00.0", True)
+SAME_CARD = DeviceFacts("Vulkan0", "A card", Kind.GPU, "Vulkan", 24 * GIB, 23 * GIB, "0000:01:00.0", True)
+INTEGRATED = DeviceFacts("Vulkan1", "An iGPU", Kind.IGPU, "Vulkan", 16 * GIB, 16 * GIB, "0000:00:02.0", False)
+METAL = DeviceFacts("MTL0", "Apple M3", Kind.GPU, "MTL", 32 * GIB, 24 * GIB, None, False)
+
+
+def built(*devices: DeviceFacts, backends: tuple[str, ...] = ("CPU",)) -> Runtime:
+    return Runtime((*devices, CPU), backends, "1", "")
+
+
+# ---- the real computer
+
+
+def test_this_computer(child: Child, tmp_path: Path) -> None:
+    found = probe(child, tmp_path)
+    assert found.source == "probe" and found.devices == ()
+    assert 0 < found.ram_available <= found.ram_total
+    assert found.cores >= 1 and found.ram_bandwidth is not None and found.ram_bandwidth > 1e9
+    assert {"CPU", "RPC"} <= set(runtime(child).backends)
+
+
+def test_the_bandwidth_is_measured_once(child: Child, tmp_path: Path) -> None:
+    first = probe(child, tmp_path)
+    (remembered,) = json.loads((tmp_path / "bandwidth.json").read_text()).values()
+    assert remembered["bytes_per_s"] == first.ram_bandwidth
+    key = f"{host.cpu_name()}, {host.cores()} cores"
+    (tmp_path / "bandwidth.json").write_text(json.dumps({key: {"bytes_per_s": 12e9, "quiet": True}}))
+    assert probe(child, tmp_path).ram_bandwidth == 12e9
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"x": 1}', '{"KEY": {"bytes_per_s": "fast", "quiet": true}}'])
+def test_a_damaged_memory_of_it_costs_a_measurement(child: Child, tmp_path: Path, damage: str) -> None:
+    text = damage.replace("KEY", f"{host.cpu_name()}, {host.cores()} cores")
+    (tmp_path / "bandwidth.json").write_text(text)
+    bandwidth = probe(child, tmp_path).ram_bandwidth
+    assert bandwidth is not None and bandwidth > 1e9
+
+
+# ---- devices of others
+
+
+@pytest.fixture(scope="module")
+def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A process that lends its CPU."""
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{finder.getsockname()[1]}"
+    process = Child(tmp_path_factory.mktemp("lender") / "log")
+
+    def lend() -> None:
+        with pytest.raises(EngineError):  # it serves until it is ended
+            process.ask("lend", endpoint=endpoint, devices=["CPU"], threads=1)
+
+    thread = threading.Thread(target=lend)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])), 1).close()
+            break
+        except OSError:
+            continue
+    yield endpoint
+    process.close()
+    thread.join()
+
+
+def test_a_lent_device_is_a_device(lender: str, tmp_path: Path) -> None:
+    child = Child(tmp_path / "log")
+    try:
+        add_rpc(child, [lender])
+        (device,) = probe(child, tmp_path).devices
+        assert (device.id, device.kind, device.shares_host_memory) == ("RPC0", Kind.RPC, False)
+        assert device.total > GIB and device.bandwidth is None
+        child.restart()
+        assert [one.id for one in probe(child, tmp_path).devices] == ["RPC0"]
+    finally:
+        child.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "error", "said"),
+    [
+        ("host", UsageError, "--rpc wants host:port, not 'host'"),
+        (":1", UsageError, "--rpc wants host:port"),
+        ("host:port", UsageError, "--rpc wants host:port"),
+        ("127.0.0.1:9", EngineError, "No device answers at 127.0.0.1:9"),
+        ("127.0.0.1:99999", EngineError, "No device answers"),
+        ("no.such.host.invalid:1", EngineError, "No device answers"),
+    ],
+)
+def test_an_endpoint_that_is_none(child: Child, endpoint: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        add_rpc(child, [endpoint])
+
+
+# ---- devices that are not here
+
+
+@pytest.mark.parametrize(
+    ("facts", "ids"),
+    [
+        ([CPU], []),
+        ([CARD, CPU], ["CUDA0"]),
+        ([CARD, SAME_CARD, INTEGRATED, CPU], ["CUDA0", "Vulkan1"]),
+        ([INTEGRATED, CPU], ["Vulkan1"]),
+        ([METAL, CPU], ["MTL0"]),
+    ],
+)
+def test_a_card_that_two_backends_see_is_one_device(facts: list[DeviceFacts], ids: list[str]) -> None:
+    assert [device.id for device in devices_of(facts)] == ids
+
+
+def test_what_a_device_is_to_the_planner() -> None:
+    card, integrated, metal = devices_of([CARD, INTEGRATED, METAL])
+    assert (card.overhead, card.shares_host_memory, card.has_host_buffer) == (330 * MIB, False, True)
+    assert integrated.shares_host_memory and metal.shares_host_memory
+    assert (integrated.overhead, metal.overhead) == (0, 0)
+
+
+# ---- GPUs that llama.cpp cannot use
+
+
+@pytest.fixture
+def pci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(toolchain, "SYS", tmp_path)
+    return tmp_path / "bus/pci/devices"
+
+
+def plug(pci: Path, address: str, vendor: str, kind: str = "0x030000") -> None:
+    folder = pci / address
+    folder.mkdir(parents=True)
+    (folder / "class").write_text(f"{kind}\n")
+    (folder / "vendor").write_text(f"{vendor}\n")
+
+
+def test_nothing_is_said_without_a_gpu_or_with_a_used_one(pci: Path) -> None:
+    assert unused_gpus(built()) == []
+    plug(pci, "0000:00:03.0", "0x10de", "0x020000")  # no display
+    plug(pci, "0000:00:02.0", "0x8086")  # the processor's own
+    assert unused_gpus(built()) == []
+    plug(pci, "0000:01:00.0", "0x10de")
+    assert unused_gpus(built(CARD, backends=("CUDA", "CPU"))) == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "backends", "said"),
+    [
+        ("0x10de", ("RPC", "CPU"), "is built for the CPU alone and cannot use the NVIDIA card"),
+        ("0x1002", ("Vulkan", "CPU"), "has Vulkan, but cannot use the AMD card"),
+        ("0x8086", ("CPU",), "cannot use the Intel card"),
+    ],
+)
+def test_a_card_that_is_not_used_is_said_with_the_command(
+    pci: Path, vendor: str, backends: tuple[str, ...], said: str
+) -> None:
+    plug(pci, "0000:03:00.0", vendor)
+    (sentence,) = unused_gpus(built(backends=backends))
+    assert said in sentence and "`localrun doctor`" in sentence
+
+
+def test_the_driver_names_the_card(pci: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = (nvml.Gpu("0000:01:00.0", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB),)
+    monkeypatch.setattr(nvml, "gpus", lambda: cards)
+    assert "cannot use the NVIDIA GeForce RTX 4090" in unused_gpus(built())[0]

@@ -1,0 +1,199 @@
+"""Conversations on disk: what is said is kept, whatever happens to the file."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.storage.conversations import Conversation, Log, Shelf, Turn, read, to_markdown
+from runner.types.generation import Message
+
+NOON = 1_763_726_400.0
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "conversations", lambda: NOON)
+
+
+def talked(shelf: Shelf) -> Log:
+    log = shelf.new("smollm2-135m Q4_1", "Be brief.")
+    log.say("user", "What is a\nGGUF file?")
+    log.say("assistant", "")
+    log.grow("", "They ask about a format.")
+    log.grow("A container ")
+    log.grow("for weights.")
+    log.end("7 tokens")
+    return log
+
+
+def test_an_empty_chat_leaves_no_file(shelf: Shelf) -> None:
+    shelf.new("model", "system")
+    assert not shelf.folder.exists()
+    assert shelf.all() == []
+
+
+def test_what_was_said_comes_back(shelf: Shelf) -> None:
+    log = talked(shelf)
+    [again] = shelf.all()
+    assert again.conversation == log.conversation
+    assert again.conversation == Conversation(
+        model="smollm2-135m Q4_1",
+        begun=NOON,
+        system="Be brief.",
+        turns=(
+            Turn("user", "What is a\nGGUF file?"),
+            Turn("assistant", "A container for weights.", "They ask about a format.", "7 tokens"),
+        ),
+    )
+    assert again.conversation.title == "What is a GGUF file?"
+
+
+def test_every_word_is_on_disk_before_the_next(shelf: Shelf) -> None:
+    log = shelf.new("model")
+    log.say("user", "Hi")
+    log.say("assistant", "")
+    for count, word in enumerate(["Good ", "morning ", "to you"], 1):
+        log.grow(word)
+        assert shelf.open(log.path).conversation.turns[-1].text == "".join(["Good ", "morning ", "to you"][:count])
+
+
+def test_files_are_for_their_owner_only(shelf: Shelf) -> None:
+    log = talked(shelf)
+    assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(log.path.parent.stat().st_mode) == 0o700
+
+
+def test_two_chats_in_one_second_are_two_files(shelf: Shelf) -> None:
+    assert talked(shelf).path != talked(shelf).path
+    assert len(shelf.all()) == 2
+
+
+def test_writing_goes_on_after_a_cut_line(shelf: Shelf) -> None:
+    log = talked(shelf)
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole + b'{"event": "message", "role": "us')
+    again = shelf.open(log.path)
+    again.say("user", "Still there?")
+    assert [turn.text for turn in shelf.open(log.path).conversation.turns[1:]] == [
+        "A container for weights.",
+        "Still there?",
+    ]
+
+
+def test_cut_at_every_byte_keeps_all_but_the_last_line(shelf: Shelf) -> None:
+    log = talked(shelf)
+    whole = log.path.read_bytes()
+    for size in range(len(whole) + 1):
+        log.path.write_bytes(whole[:size])
+        lines = whole[:size].decode("utf-8", "replace").split("\n")
+        complete = [line for line in lines if _is_json(line)]
+        assert shelf.open(log.path).conversation == read(complete)
+        assert len(complete) >= len(lines) - 1
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "null",
+        "[]",
+        '"delta"',
+        "{}",
+        '{"event": "delta"}',
+        '{"event": "delta", "text": "no message before"}',
+        '{"event": "keep", "count": "x"}',
+        '{"event": "keep", "count": 1e999}',
+        '{"event": "skip", "count": null}',
+        '{"event": "explode"}',
+        '{"event": ["begin"]}',
+        "[" * 100_000,
+        "\x00\xff",
+    ],
+)
+def test_a_line_of_no_meaning_is_skipped(line: str) -> None:
+    said = '{"event": "message", "role": "user", "text": "Hi"}'
+    assert read([line, said]) == read([said])
+
+
+@pytest.mark.parametrize(
+    ("change", "texts", "messages"),
+    [
+        (lambda log: log.keep(1), ["What is a\nGGUF file?"], 2),
+        (lambda log: log.keep(0), [], 1),
+        (lambda log: log.keep(-3), [], 1),
+        (lambda log: log.keep(9), ["What is a\nGGUF file?", "A container for weights."], 3),
+        (lambda log: log.skip(2), ["What is a\nGGUF file?", "A container for weights."], 1),
+        (lambda log: log.skip(99), ["What is a\nGGUF file?", "A container for weights."], 1),
+        (lambda log: log.set_system(""), ["What is a\nGGUF file?", "A container for weights."], 2),
+    ],
+)
+def test_changes_survive(shelf: Shelf, change: Callable[[Log], None], texts: list[str], messages: int) -> None:
+    log = talked(shelf)
+    change(log)
+    again = shelf.open(log.path).conversation
+    assert [turn.text for turn in again.turns] == texts
+    assert len(again.messages) == messages
+    assert again == log.conversation
+
+
+def test_messages_carry_the_system_prompt_first_and_reasoning_apart(shelf: Shelf) -> None:
+    assert talked(shelf).conversation.messages == (
+        Message("system", "Be brief."),
+        Message("user", "What is a\nGGUF file?"),
+        Message("assistant", "A container for weights.", "They ask about a format."),
+    )
+
+
+def test_a_name_of_its_own_and_back(shelf: Shelf) -> None:
+    log = talked(shelf)
+    log.rename("About files")
+    assert shelf.open(log.path).conversation.title == "About files"
+    log.rename("")
+    assert log.conversation.title == "What is a GGUF file?"
+    assert len(Conversation(name="x" * 200).title) == 48
+
+
+def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: Shelf) -> None:
+    log = talked(shelf)
+    text = log.path.read_bytes()
+    log.path.unlink()
+    log.path.mkdir()
+    with pytest.raises(OSError):
+        log.say("user", "Where does this go?")
+    log.path.rmdir()
+    log.path.write_bytes(text)
+    log.say("assistant", "Here.")
+    assert [turn.text for turn in shelf.open(log.path).conversation.turns[2:]] == ["Where does this go?", "Here."]
+
+
+def test_markdown(shelf: Shelf) -> None:
+    assert to_markdown(talked(shelf).conversation) == (
+        "# What is a GGUF file?\n\n*smollm2-135m Q4_1*\n\n**System prompt**\n\n> Be brief.\n\n"
+        "## You\n\nWhat is a\nGGUF file?\n\n"
+        "## Model\n\n<details><summary>Thinking</summary>\n\nThey ask about a format.\n\n</details>\n\n"
+        "A container for weights.\n\n*7 tokens*\n"
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(st.characters(codec="utf-8")))))
+def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]) -> None:
+    log = Shelf(tmp_path_factory.mktemp("shelf")).new("model")
+    for role, text in said:
+        log.say(role, "")
+        log.grow(text)
+    if said:
+        assert read(log.path.read_bytes().decode().split("\n")) == log.conversation

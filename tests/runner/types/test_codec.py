@@ -1,0 +1,45 @@
+"""What goes over the pipe comes back equal, and both ends may grow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.types.codec import pack, unpack
+from runner.types.generation import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Sampling, Turn
+from runner.types.plan import Override, Placement
+
+MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text(), st.none() | st.text())
+SAMPLINGS = st.builds(Sampling, stop=st.lists(st.text()).map(tuple), seed=st.none() | st.integers(0, 9))
+VALUES = [
+    st.builds(Turn, st.lists(MESSAGES).map(tuple), st.none() | st.text(), SAMPLINGS),
+    st.builds(Chunk, st.sampled_from(Phase), st.text(), finish=st.none() | st.sampled_from(Finish)),
+    st.builds(
+        Placement,
+        st.lists(st.text()).map(tuple),
+        st.integers(),
+        st.integers(),
+        st.lists(st.integers()).map(tuple),
+        st.integers(),
+        overrides=st.lists(st.builds(Override, st.text(), st.text())).map(tuple),
+    ),
+    st.builds(Loaded, st.integers(), st.floats(0, 9), st.just((ComponentBytes("CPU", 1, 2, 3),)), st.text()),
+]
+
+
+@given(st.one_of(VALUES))
+def test_a_value_survives_the_pipe(value: Turn | Chunk | Placement | Loaded) -> None:
+    assert unpack(type(value), json.loads(json.dumps(pack(value)))) == value
+
+
+def test_unknown_fields_are_ignored_and_missing_ones_default() -> None:
+    assert unpack(Message, {"role": "user", "content": "hi", "new": 1}) == Message("user", "hi")
+
+
+@pytest.mark.parametrize("data", [[], None, "x", {"role": "user"}])
+def test_what_does_not_fit_is_refused(data: object) -> None:
+    with pytest.raises(TypeError):
+        unpack(Message, data)

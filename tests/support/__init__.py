@@ -1,0 +1,1 @@
+"""What tests share: a Hub on loopback, homes, headers, machines, a scripted engine."""

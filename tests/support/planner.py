@@ -1,0 +1,57 @@
+"""What the planner's tests share: shapes of real geometries, machines of given sizes, and llama.cpp's own fit rule."""
+
+from functools import cache
+
+from models.headers.gguf import parse
+from models.headers.shape import ModelShape, shape_of
+from runner.cost.layout import blocks_of
+from runner.planning.search import Search
+from runner.types.machine import Device, Kind, Machine
+from runner.types.plan import Wish
+from runner.types.units import GIB, MIB
+from scripts.synthetic.geometries import MODELS
+from scripts.synthetic.headers import entries, header_bytes, metadata
+
+
+@cache
+def shape(model: str, quant: str = "Q4_K_M") -> ModelShape:
+    """The shape of a well-known model, from a header like the published one."""
+    geometry = MODELS[model]
+    return shape_of([parse(header_bytes(metadata(geometry, quant, "none"), entries(geometry, quant)))])
+
+
+def gpu(gib: float, gbps: float = 1000, index: int = 0, memory_type: str = "GDDR6X") -> Device:
+    """A CUDA device with all its memory free."""
+    size = int(gib * GIB)
+    return Device(
+        id=f"CUDA{index}",
+        kind=Kind.GPU,
+        name=f"card {index}",
+        total=size,
+        free=size,
+        bandwidth=gbps * 1e9,
+        overhead=330 * MIB,
+        memory_type=memory_type,
+        has_host_buffer=True,
+    )
+
+
+def machine(*devices: Device, ram: float = 128, ram_gbps: float = 60, cores: int = 16) -> Machine:
+    """A named machine; `ram` in GiB, all of it available."""
+    size = int(ram * GIB)
+    return Machine("named", devices, size, size, ram_gbps * 1e9, cores)
+
+
+def a100(index: int = 0) -> Device:
+    """An A100 SXM with 80 GB."""
+    return gpu(80, 2039, index, "HBM2e")
+
+
+def h100(index: int = 0) -> Device:
+    """An H100 SXM with 80 GB."""
+    return gpu(80, 3350, index, "HBM3")
+
+
+def search_on(model: ModelShape, there: Machine, wish: Wish | None = None) -> Search:
+    """The search that `place` would start."""
+    return Search(blocks_of(model), there, wish.margin if wish else None)

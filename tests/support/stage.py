@@ -1,0 +1,115 @@
+"""What every screen test needs: an application over the fake engine, and a way to wait without sleeping on it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Static
+
+from runner.types.generation import Sampling
+from runner.types.plan import Wish
+from scripts.draw.scripted import FakeBackend, FakeSession
+from tui.app import LocalrunApp
+from tui.widgets.composer import Composer
+
+DAY = 1_763_726_400.0
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Stage:
+    """A running application."""
+
+    pilot: Pilot[None]
+    backend: FakeBackend
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def screen(self) -> Screen[Any]:
+        return self.pilot.app.screen
+
+    @property
+    def session(self) -> FakeSession:
+        return self.backend.sessions[-1]
+
+    @property
+    def composer(self) -> Composer:
+        return self.screen.query_one(Composer)
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Wait until something is so; fail after some seconds."""
+        for _ in range(400):
+            if happened():
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError(f"never happened: {self.words()[-2000:]}")
+
+    async def until_screen(self, kind: type[Screen[Any]]) -> None:
+        await self.until(lambda: isinstance(self.screen, kind) and bool(self.screen.children))
+        await self.pilot.pause()
+
+    async def until_words(self, words: str) -> None:
+        await self.until(lambda: words in self.words())
+
+    async def until_told(self, words: str) -> None:
+        """Wait for a notification."""
+        await self.until(lambda: any(words in note.message for note in self.pilot.app._notifications))
+
+    def words(self) -> str:
+        """All that the screen shows, line by line."""
+        strips = self.screen._compositor.render_strips()
+        return "\n".join(strip.text.rstrip() for strip in strips)
+
+    def shown(self, selector: str) -> str:
+        return "\n".join(str(widget.render()) for widget in self.screen.query(selector).results(Static))
+
+    async def say(self, text: str) -> None:
+        self.composer.put(text)
+        await self.pilot.press("enter")
+
+
+@asynccontextmanager
+async def stage(
+    backend: FakeBackend,
+    model: str | None = "smollm2-135m",
+    *,
+    size: tuple[int, int] = (120, 40),
+    ask: bool = True,
+    system: str | None = None,
+    sampling: Sampling | None = None,
+    wish: Wish | None = None,
+) -> AsyncIterator[Stage]:
+    """Run the application; nothing ticks by itself, and nothing lingers."""
+    clock = Clock()
+    app = LocalrunApp(
+        backend,
+        model,
+        wish or Wish(),
+        sampling or Sampling(),
+        system,
+        ask=ask,
+        clock=clock,
+        today=lambda: DAY,
+        tick=None,
+        linger=0.0,
+    )
+    async with app.run_test(size=size) as pilot:
+        yield Stage(pilot, backend, clock)
+
+
+def backend(folder: Path) -> FakeBackend:
+    """The usual one."""
+    return FakeBackend(folder / "conversations")

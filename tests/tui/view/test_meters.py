@@ -1,0 +1,71 @@
+"""The numbers behind the bars."""
+
+from dataclasses import replace
+
+import pytest
+
+from runner.types.generation import ComponentBytes, DeviceSample, Loaded, Sample
+from runner.types.machine import Device, Kind, Machine
+from scripts.draw.scripted import GIB, FakeSession, gib, large_plan, small_plan
+from tui.view.meters import Part, live, planned
+
+SESSION = FakeSession(large_plan(), 3)
+MACHINE = SESSION.plan.machine
+
+
+def test_a_plan_promises_what_its_rows_say() -> None:
+    for meter, row in zip(planned(SESSION.candidate, MACHINE), SESSION.candidate.memory, strict=True):
+        assert meter.parts[Part.WEIGHTS] == row.weights
+        assert meter.kv == row.kv
+        assert meter.parts[Part.FREE] == row.free_after
+        assert sum(meter.parts.values()) == meter.total
+
+
+@pytest.mark.parametrize("used", [0, 100, 4096, 8192, 99_999])
+def test_live_bars_add_up_and_fill(used: int) -> None:
+    meters = live(SESSION.candidate, MACHINE, SESSION.loaded, SESSION.sample(), used)
+    assert [meter.device for meter in meters] == ["CUDA0", "CUDA1", "CPU"]
+    for meter, held in zip(meters, SESSION.loaded.memory, strict=True):
+        assert sum(meter.parts.values()) == meter.total
+        assert meter.kv == held.kv
+        assert meter.parts[Part.KV_USED] == round(held.kv * min(1.0, used / 8192))
+
+
+def test_other_processes_are_what_is_left_of_used() -> None:
+    meter = live(SESSION.candidate, MACHINE, SESSION.loaded, SESSION.sample(), 0)[0]
+    assert meter.parts[Part.OTHER] == gib(0.7) + SESSION.candidate.memory[0].overhead
+
+
+def test_a_driver_that_says_nothing_is_not_zero() -> None:
+    sample = replace(SESSION.sample(), devices=(DeviceSample("CUDA0", gib(24), None),))
+    first, second, _ = live(SESSION.candidate, MACHINE, SESSION.loaded, sample, 0)
+    assert not first.other_known
+    assert not second.other_known
+    assert second.sample is None
+    assert second.total == gib(24)
+
+
+def test_mapped_weights_are_taken_from_what_is_free() -> None:
+    session = FakeSession(small_plan(), 0)
+    sample = Sample(0.0, (), 10 * GIB, 8 * GIB, None)
+    loaded = Loaded(8192, 1.0, (ComponentBytes("CPU", GIB, GIB, 0),), "")
+    [mapped] = live(session.candidate, session.plan.machine, loaded, sample, 0)
+    assert mapped.parts[Part.OTHER] == GIB
+    assert mapped.parts[Part.FREE] == 7 * GIB
+    placement = replace(session.placement, load_mode="none")
+    candidate = replace(session.candidate, placement=placement)
+    [private] = live(candidate, session.plan.machine, loaded, sample, 0)
+    assert private.parts[Part.OTHER] == 0
+    assert private.parts[Part.FREE] == 8 * GIB
+
+
+def test_shared_memory_is_one_bar() -> None:
+    igpu = Device("MTL0", Kind.IGPU, "Apple M3", gib(24), gib(18), shares_host_memory=True)
+    machine = Machine("probe", (igpu,), gib(24), gib(18), 100e9, 8)
+    loaded = Loaded(
+        4096, 1.0, (ComponentBytes("MTL0", gib(4), gib(1), gib(0.5)), ComponentBytes("CPU", gib(0.5), 0, 0)), ""
+    )
+    [only] = live(SESSION.candidate, machine, loaded, Sample(0.0, (), gib(24), gib(12), None), 0)
+    assert only.device == "CPU"
+    assert only.parts[Part.WEIGHTS] == gib(4) + gib(0.5)
+    assert sum(only.parts.values()) == only.total

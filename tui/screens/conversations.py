@@ -1,0 +1,100 @@
+"""Earlier conversations: go on, rename, export."""
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, OptionList
+from textual.widgets.option_list import Option
+
+from models.errors import UsageError
+from runner.storage.conversations import Conversation, Log, Shelf, to_markdown
+from runner.storage.export import write_new
+from tui.screens.dialogs import Line
+from tui.view.text import one_line, plural
+from tui.workers import aside
+
+
+class Shelves(ModalScreen[Log | None]):
+    """Returns the conversation to go on with."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        Binding("r", "rename", "Rename"),
+        Binding("x", "export", "Export"),
+    ]
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self._shelf = shelf
+        self._logs: list[Log] = []
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(id="dialog", classes="-wide"):
+            yield Label("Conversations", id="title")
+            yield OptionList()
+            yield Label("Enter goes on with it · r renames · x exports as Markdown · Esc goes back", id="keys")
+
+    def on_mount(self) -> None:
+        """Read them."""
+        self._read()
+
+    @work(exclusive=True)
+    async def _read(self, chosen: Log | None = None) -> None:
+        """List them, with the cursor on `chosen`."""
+        self._logs = await aside(self._shelf.all)
+        paths = [log.path for log in self._logs]
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(
+            [Option(_row(log.conversation)) for log in self._logs] or [Option("None yet.", disabled=True)]
+        )
+        cursor = paths.index(chosen.path) if chosen and chosen.path in paths else 0
+        options.highlighted = cursor if self._logs else None
+
+    @property
+    def _chosen(self) -> Log | None:
+        place = self.query_one(OptionList).highlighted
+        return self._logs[place] if place is not None and self._logs else None
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Go on with this one."""
+        self.dismiss(self._logs[event.option_index])
+
+    @work
+    async def action_rename(self) -> None:
+        """Ask for a name."""
+        if (log := self._chosen) is None:
+            return
+        name = await self.app.push_screen_wait(Line("Name of the conversation", log.conversation.title))
+        if name is not None:
+            try:
+                log.rename(name.strip())
+            except OSError as error:
+                self.notify(f"It could not be renamed: {error.strerror}.", severity="warning", markup=False)
+            self._read(log)
+
+    def action_export(self) -> None:
+        """Write it into the working folder."""
+        if log := self._chosen:
+            try:
+                path = write_new(log.conversation.title, to_markdown(log.conversation))
+            except UsageError as error:
+                self.notify(str(error), severity="warning", markup=False)
+            else:
+                self.notify(f"Written to {path}", markup=False)
+
+    def action_back(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+def _row(conversation: Conversation) -> Content:
+    facts = f"  {plural(len(conversation.turns), 'turn')} · {one_line(conversation.model)}"
+    return Content.assemble((one_line(conversation.title), "bold"), (facts, "$quiet"))

@@ -1,0 +1,129 @@
+"""What the memory bars show: a device's bytes by what they are for, now or as planned. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.types.generation import ComponentBytes, DeviceSample, Loaded, Sample
+from runner.types.machine import Device, Machine
+from runner.types.plan import Candidate, MemoryRow
+from tui.view.layers import CPU
+
+
+class Part(StrEnum):
+    """What bytes are for, in the order of a bar."""
+
+    WEIGHTS = "weights"
+    KV_USED = "KV"
+    KV_FREE = "KV reserved"
+    COMPUTE = "compute"
+    OTHER = "other"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One device's memory. `parts` add up to `total`, or to more where a plan overdraws it.
+
+    `other_known` is False where the driver does not say what other processes hold; `sample` has the rest.
+    """
+
+    device: str
+    name: str
+    total: int
+    parts: dict[Part, int]
+    other_known: bool = True
+    sample: DeviceSample | None = None
+
+    @property
+    def used(self) -> int:
+        """Bytes that are not free."""
+        return sum(self.parts.values()) - self.parts[Part.FREE]
+
+    @property
+    def kv(self) -> int:
+        """The whole KV cache, used or not."""
+        return self.parts[Part.KV_USED] + self.parts[Part.KV_FREE]
+
+
+def planned(candidate: Candidate, machine: Machine) -> tuple[Meter, ...]:
+    """The bars a plan promises, in the plan's order; the KV cache is drawn empty."""
+    return tuple(_planned(row, machine) for row in candidate.memory)
+
+
+def _planned(row: MemoryRow, machine: Machine) -> Meter:
+    device = _device(row.device, machine)
+    total = device.total if device else machine.ram_total
+    other = max(0, total - row.free) + row.overhead
+    ours = {Part.WEIGHTS: row.weights, Part.KV_FREE: row.kv, Part.COMPUTE: row.compute}
+    return _meter(row.device, machine, total, ours, other)
+
+
+def live(
+    candidate: Candidate, machine: Machine, loaded: Loaded, sample: Sample, context_used: int
+) -> tuple[Meter, ...]:
+    """The bars now: what llama.cpp holds per device, the KV cache filled as far as the conversation is long.
+
+    Memory shared with the host is one bar, the host's. Mapped weights lie in the page cache, which the system
+    counts as available; they are taken out of what is free.
+    """
+    shared = {device.id for device in machine.devices if device.shares_host_memory}
+    held = [component for component in loaded.memory if component.device not in shared | {CPU}]
+    host = [component for component in loaded.memory if component.device in shared | {CPU}]
+    filled = min(1.0, context_used / max(1, loaded.ctx))
+    samples = {device.device: device for device in sample.devices}
+    overheads = {row.device: row.overhead for row in candidate.memory}
+    bars = [
+        _live(component, machine, filled, samples.get(component.device), overheads.get(component.device, 0))
+        for component in held
+    ]
+    mapped = candidate.placement is not None and candidate.placement.load_mode == "mmap"
+    return (*bars, _host(host, machine, filled, sample, mapped=mapped))
+
+
+def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceSample | None, overhead: int) -> Meter:
+    device = _device(held.device, machine)
+    total = sample.total if sample else device.total if device else 0
+    ours = _ours([held], filled)
+    used = sample.used if sample else None
+    other = overhead if used is None else max(0, used - sum(ours.values()))
+    return _meter(held.device, machine, total, ours, other, other_known=used is not None, sample=sample)
+
+
+def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
+    ours = _ours(held, filled)
+    in_use = sample.ram_total - sample.ram_available
+    resident = sum(ours.values()) - (ours[Part.WEIGHTS] if mapped else 0)
+    processor = DeviceSample(CPU, sample.ram_total, in_use, sample.cpu)
+    return _meter(CPU, machine, sample.ram_total, ours, max(0, in_use - resident), sample=processor)
+
+
+def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Part, int]:
+    kv = sum(component.kv for component in held)
+    return {
+        Part.WEIGHTS: sum(component.weights for component in held),
+        Part.KV_USED: round(kv * filled),
+        Part.KV_FREE: kv - round(kv * filled),
+        Part.COMPUTE: sum(component.compute for component in held),
+    }
+
+
+def _meter(
+    id: str,
+    machine: Machine,
+    total: int,
+    ours: dict[Part, int],
+    other: int,
+    *,
+    other_known: bool = True,
+    sample: DeviceSample | None = None,
+) -> Meter:
+    parts = dict.fromkeys(Part, 0) | ours | {Part.OTHER: other}
+    parts[Part.FREE] = max(0, total - sum(parts.values()))
+    device = _device(id, machine)
+    name = device.name if device else machine.cpu_name
+    return Meter(id, name, total, parts, other_known, sample)
+
+
+def _device(id: str, machine: Machine) -> Device | None:
+    return next((device for device in machine.devices if device.id == id), None)
