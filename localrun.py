@@ -195,17 +195,17 @@ def main() -> None:
 
 def _open_screen(options: Options) -> ExitCode:
     """Open the TUI: the one place where the runner and the screens meet."""
-    from runner.client.process import Child
+    from runner.client.process import EngineProcess
     from runner.storage.paths import paths
 
-    child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the screens
+    child = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
     os.environ.setdefault("ESCDELAY", "30")
     from models.errors import ExitCode
-    from runner.service.service import Backend
+    from runner.service.service import LocalService
     from tui.app import LocalrunApp
 
-    backend = Backend(child=child)
+    backend = LocalService(child=child)
     try:
         app = LocalrunApp(backend, options.model, options.wish, options.sampling, options.system, ask=not options.yes)
         app.run()

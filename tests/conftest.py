@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def smollm2() -> Path:
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     """A fresh engine process for one test module."""
-    process = Child(tmp_path_factory.mktemp("engine") / "engine.log")
+    process = EngineProcess(tmp_path_factory.mktemp("engine") / "engine.log")
     yield process
     process.close()
 

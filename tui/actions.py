@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models.errors import UsageError
-from runner.types.generation import Sampling
+from runner.types.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)

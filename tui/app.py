@@ -7,15 +7,15 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from runner.storage.conversations import Shelf
-from runner.types.generation import Sampling
+from runner.storage.conversations import ConversationStore
 from runner.types.plan import Wish
-from runner.types.service import Backend
+from runner.types.sampling import Sampling
+from runner.types.service import Service
 from tui.actions import ACTIONS
 from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start
-from tui.screens.turns import Settings
+from tui.screens.turns import ChatSettings
 from tui.theme import THEME
 
 
@@ -32,7 +32,7 @@ class LocalrunApp(App[None]):
 
     def __init__(  # noqa: PLR0913
         self,
-        backend: Backend,
+        backend: Service,
         model: str | None,
         wish: Wish,
         sampling: Sampling,
@@ -49,7 +49,7 @@ class LocalrunApp(App[None]):
         self._backend, self._model, self._wish = backend, model, wish
         self._sampling, self._system, self._ask = sampling, system or "", ask
         self._clock, self._tick, self._linger = clock, tick, linger
-        self._shelf = Shelf(backend.conversations, today)
+        self._shelf = ConversationStore(backend.conversations, today)
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -73,7 +73,9 @@ class LocalrunApp(App[None]):
                     break
                 name = ""
                 continue
-            settings = Settings(name, self._wish, self._sampling, self._system, self._clock, self._tick, self._linger)
+            settings = ChatSettings(
+                name, self._wish, self._sampling, self._system, self._clock, self._tick, self._linger
+            )
             name = await self.push_screen_wait(Chat(self._backend, self._shelf, session, settings))
         self.exit()
 

@@ -15,14 +15,14 @@ from models.headers.gguf_bytes import FIXED, STRING, UINT32
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class HeaderOnly:
     """The bytes of a header, and the size a sparse file must have for its tensors to lie within it."""
 
     header: bytes
     file_bytes: int
 
 
-def outline(headers: Sequence[Header]) -> Outline:
+def header_only(headers: Sequence[Header]) -> HeaderOnly:
     """One header for a model of any number of shards. BadFile where a long array is not the tokenizer's."""
     first = headers[0]
     kv = dict(_plain(first))
@@ -34,7 +34,7 @@ def outline(headers: Sequence[Header]) -> Outline:
     body = b"".join(_string(key) + struct.pack("<I", kind) + _value(kind, value) for key, (kind, value) in kv.items())
     data = head + body + table
     padded = data + bytes(-len(data) % _alignment(first))
-    return Outline(padded, len(padded) + size)
+    return HeaderOnly(padded, len(padded) + size)
 
 
 def _plain(header: Header) -> Iterator[tuple[str, tuple[int, Value]]]:

@@ -23,16 +23,16 @@ from runner.hardware.probe import runtime
 from runner.report import contract
 from runner.report.plan_table import plan_lines
 from runner.service import benchmark
-from runner.service.service import Backend
+from runner.service.service import LocalService
 from runner.storage.paths import paths
 from runner.types.codec import pack
 from runner.types.units import gb, gib
 
 
 @contextmanager
-def backend_for(output: Output) -> Iterator[Backend]:
+def backend_for(output: Output) -> Iterator[LocalService]:
     """A backend that ends with the command."""
-    backend = Backend(note=output.note)
+    backend = LocalService(note=output.note)
     try:
         yield backend
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.build.decision import decide
 from runner.build.routes import Lack
 from runner.build.toolchain import detect
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
 from runner.hardware.probe import runtime
 from runner.storage.paths import Paths
@@ -54,7 +54,7 @@ class Check:
     why: tuple[str, ...]
 
 
-def examine(child: Child, weights: Path) -> Check:
+def examine(child: EngineProcess, weights: Path) -> Check:
     """Look at everything; `weights` is the folder that downloads go to."""
     found = runtime(child)
     memory = host.memory()

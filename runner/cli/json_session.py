@@ -13,15 +13,16 @@ from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.options import SAMPLING, Options, sampling_from
 from runner.cli.output import Output
 from runner.cli.run import Told, open_model, speak
-from runner.client.session import Session
+from runner.client.session import EngineSession
 from runner.report import contract
-from runner.service.service import Backend
-from runner.types.generation import Message, Sampling
+from runner.service.service import LocalService
+from runner.types.generation import Message
+from runner.types.sampling import Sampling
 
 Request = dict[str, Any]
 
 
-def talk(backend: Backend, options: Options, output: Output) -> ExitCode:
+def talk(backend: LocalService, options: Options, output: Output) -> ExitCode:
     """Load, say what was loaded, then answer request after request until stdin ends."""
     session = open_model(backend, options, output)
     output.json(_loaded(session))
@@ -40,7 +41,7 @@ def talk(backend: Backend, options: Options, output: Output) -> ExitCode:
     return ExitCode.OK
 
 
-def _listen(session: Session, requests: queue.SimpleQueue[Request | None]) -> None:
+def _listen(session: EngineSession, requests: queue.SimpleQueue[Request | None]) -> None:
     """Requests go to the queue; a stop goes to the engine at once."""
     for line in sys.stdin:
         request = json.loads(line)
@@ -52,7 +53,7 @@ def _listen(session: Session, requests: queue.SimpleQueue[Request | None]) -> No
     requests.put(None)
 
 
-def _loaded(session: Session) -> contract.Json:
+def _loaded(session: EngineSession) -> contract.Json:
     told = Told().json(session)
     return {key: told[key] for key in ("model", "placement", "memory", "notes")}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.options import Options, load_config, parse
 from runner.cli.output import Output
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.storage.paths import paths
 
 Screen = Callable[[Options], ExitCode]
@@ -105,11 +105,11 @@ def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCod
 
 
 def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
-    child = Child(paths().engine_log)  # first of all: it gets ready while this process imports the rest
+    child = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
     from runner.cli import run
-    from runner.service.service import Backend
+    from runner.service.service import LocalService
 
-    backend = Backend(note=output.note, child=child)
+    backend = LocalService(note=output.note, child=child)
     try:
         if options.talk:
             from runner.cli.json_session import talk

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from models.errors import UsageError
-from runner.types.generation import Sampling
 from runner.types.plan import Prefer, Wish
+from runner.types.sampling import Sampling
 from runner.types.units import parse_size
 
 T = TypeVar("T")

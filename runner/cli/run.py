@@ -15,12 +15,13 @@ from models.errors import Declined, EngineError, ExitCode, LocalrunError, UsageE
 from models.weights import Progress
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.client.session import Session
+from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.summary import LARGE_DOWNLOAD, after_turn, before_load, download_question, progress_line, stats_lines
-from runner.service.service import Backend
-from runner.types.generation import Chunk, Finish, Message, Phase, Sampling
+from runner.service.service import LocalService
+from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.plan import Plan
+from runner.types.sampling import Sampling
 
 
 def stdin_text(options: Options) -> str | None:
@@ -49,7 +50,7 @@ def opening(options: Options, prompt: str | None = None) -> list[Message]:
     return system + ([Message("user", prompt)] if prompt is not None else [])
 
 
-def open_model(backend: Backend, options: Options, output: Output) -> Session:
+def open_model(backend: LocalService, options: Options, output: Output) -> EngineSession:
     """Plan, download what is missing, load; what happens is told on stderr."""
     assert options.model is not None
     plan = backend.plan(options.model, options.wish)
@@ -60,7 +61,7 @@ def open_model(backend: Backend, options: Options, output: Output) -> Session:
     if candidate.download_bytes:
         download(backend, options, output, plan, index)
     for step in backend.load(plan, index):
-        if isinstance(step, Session):
+        if isinstance(step, EngineSession):
             output.clear_progress()
             for sentence in step.loaded.notes:
                 output.warn(sentence)
@@ -69,7 +70,7 @@ def open_model(backend: Backend, options: Options, output: Output) -> Session:
     raise EngineError("The engine loaded nothing.")
 
 
-def download(backend: Backend, options: Options, output: Output, plan: Plan, index: int) -> None:
+def download(backend: LocalService, options: Options, output: Output, plan: Plan, index: int) -> None:
     """Bring what is missing of a candidate; a person is asked before a large one. Declined, DownloadError."""
     terms = backend.terms(plan, index)
     question = download_question(plan, plan.candidates[index], terms)
@@ -87,11 +88,11 @@ def _is_done(progress: Progress) -> bool:
     return progress.done >= progress.total
 
 
-def answer(backend: Backend, options: Options, output: Output, prompt: str) -> ExitCode:
+def answer(backend: LocalService, options: Options, output: Output, prompt: str) -> ExitCode:
     """One answer to stdout, as text, JSON or JSON lines."""
     sampling = sampling_of(backend, options)
     told = Told()
-    session: Session | None = None
+    session: EngineSession | None = None
     try:
         session = open_model(backend, options, output)
         told = speak(session, opening(options, prompt), sampling, options, output)
@@ -119,7 +120,7 @@ class Told:
             return self.error.exit_code
         return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
 
-    def json(self, session: Session | None) -> contract.Json:
+    def json(self, session: EngineSession | None) -> contract.Json:
         """The contract's object, as far as there is one."""
         if session is None:
             return {"text": self.text, "reasoning": None, "finish_reason": Finish.ERROR.value}
@@ -134,7 +135,9 @@ class Told:
         )
 
 
-def speak(session: Session, messages: list[Message], sampling: Sampling, options: Options, output: Output) -> Told:
+def speak(
+    session: EngineSession, messages: list[Message], sampling: Sampling, options: Options, output: Output
+) -> Told:
     """Stream one turn. An engine that dies leaves what was said; the error is in the result."""
     told = Told()
     with stopping(session):
@@ -162,7 +165,7 @@ def _show(chunk: Chunk, options: Options, output: Output) -> None:
         output.answer(chunk.text)
 
 
-def finish(session: Session, told: Told, options: Options, output: Output) -> None:
+def finish(session: EngineSession, told: Told, options: Options, output: Output) -> None:
     """End the answer: the closing newline or the JSON object, then the numbers that were asked for."""
     if options.json or options.jsonl:
         failed = contract.error_json(told.error) if told.error else {}
@@ -176,7 +179,7 @@ def finish(session: Session, told: Told, options: Options, output: Output) -> No
         output.error(str(told.error))
 
 
-def sampling_of(backend: Backend, options: Options) -> Sampling:
+def sampling_of(backend: LocalService, options: Options) -> Sampling:
     """Sampling with the grammar that --schema, --grammar or --choices ask for."""
     asked = [value for value in (options.schema, options.grammar, options.choices) if value]
     if len(asked) > 1:
@@ -204,7 +207,7 @@ def _read(path: os.PathLike[str]) -> str:
 
 
 @contextmanager
-def stopping(session: Session) -> Iterator[None]:
+def stopping(session: EngineSession) -> Iterator[None]:
     """The first Ctrl-C ends the turn and keeps what was said; a second one ends the program."""
 
     def interrupt(_signal: int, _frame: object) -> None:
@@ -218,7 +221,7 @@ def stopping(session: Session) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def chat(backend: Backend, options: Options, output: Output) -> ExitCode:
+def chat(backend: LocalService, options: Options, output: Output) -> ExitCode:
     """A conversation line by line (--plain); an empty line is ignored, the end of input ends it."""
     session = open_model(backend, options, output)
     messages = opening(options)
@@ -237,7 +240,7 @@ def chat(backend: Backend, options: Options, output: Output) -> ExitCode:
     return ExitCode.OK
 
 
-def batch(backend: Backend, options: Options, output: Output) -> ExitCode:
+def batch(backend: LocalService, options: Options, output: Output) -> ExitCode:
     """Many prompts over one load: a prompt per line of IN (or `{"prompt": …}`), an object per line of OUT.
 
     Lines that OUT has already are not asked again, so an interrupted batch goes on where it was.

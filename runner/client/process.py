@@ -20,7 +20,7 @@ _LOG_LIMIT = 4 << 20
 Event = dict[str, Any]
 
 
-class Child:
+class EngineProcess:
     """One engine process. One request at a time; `stop` and `kill` may be called from any thread."""
 
     def __init__(self, log: Path) -> None:

@@ -7,19 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import EngineError, OutOfMemory
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware.meter import sample
 from runner.types.codec import unpack
-from runner.types.generation import Chunk, Loaded, LoadProgress, Message, Sample, Sampling, Turn
+from runner.types.engine import Loaded, LoadProgress
+from runner.types.generation import Chunk, Message, Request
 from runner.types.plan import Candidate, Placement, Plan
+from runner.types.sample import Sample
+from runner.types.sampling import Sampling
 
 
-class Session:
+class EngineSession:
     """One model in one engine process. `ended` hears the last chunk of every turn."""
 
     def __init__(
         self,
-        child: Child,
+        child: EngineProcess,
         plan: Plan,
         candidate: Candidate,
         placement: Placement,
@@ -50,7 +53,7 @@ class Session:
         history = tuple(messages)
         if history and history[-1].role == "assistant" and not continue_last:
             history = history[:-1]
-        turn = Turn(history, raw, sampling, ignore_end, reuse)
+        turn = Request(history, raw, sampling, ignore_end, reuse)
         for event, value in self._child.stream("generate", turn=turn):
             if event == "chunk":
                 chunk = unpack(Chunk, value)
@@ -76,8 +79,8 @@ class Session:
 
 
 def load(
-    child: Child, plan: Plan, candidate: Candidate, path: Path, ladder: Iterable[Placement]
-) -> Iterator[LoadProgress | Session]:
+    child: EngineProcess, plan: Plan, candidate: Candidate, path: Path, ladder: Iterable[Placement]
+) -> Iterator[LoadProgress | EngineSession]:
     """Load the weights at `path` (the first shard) by the first placement that works; progress, then the session.
 
     A rung that fails for want of memory leads to the next one, in a fresh process if the old one died of it; what
@@ -92,7 +95,7 @@ def load(
                     yield unpack(LoadProgress, value)
                 elif event == "done":
                     loaded = unpack(Loaded, value)
-                    yield Session(child, plan, candidate, placement, replace(loaded, notes=notes + loaded.notes))
+                    yield EngineSession(child, plan, candidate, placement, replace(loaded, notes=notes + loaded.notes))
                     return
         except EngineError as error:
             if child.is_alive() and not isinstance(error, OutOfMemory):

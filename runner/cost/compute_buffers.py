@@ -7,8 +7,9 @@ the geometries of `scripts/synthetic/geometries.py`; `scripts/checks/ledger.py` 
 
 from dataclasses import dataclass, replace
 
-from runner.cost.kv import Settings, padded
-from runner.cost.layout import HOST, Blocks, Layout, Widths
+from runner.cost.blocks import Blocks, Widths
+from runner.cost.kv import ContextSettings, padded
+from runner.cost.layout import HOST, Layout
 
 _UNROTATED = ("f32", "f16", "bf16")
 _INPUT_COPIES = 4  # of every input, under pipeline parallelism (GGML_SCHED_MAX_COPIES)
@@ -22,7 +23,7 @@ class Compute:
     host: int
 
 
-def compute_bytes(blocks: Blocks, layout: Layout, settings: Settings) -> Compute:
+def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> Compute:
     """Compute buffers with flash attention; with pipeline parallelism every input exists four times."""
     pipelined = _is_pipelined(layout)
     terms = _terms(blocks, settings, pipelined)
@@ -70,7 +71,7 @@ class _Terms:
         return self.keys < self.queries
 
 
-def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
+def _terms(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Terms:
     shape, kinds = blocks.shape, blocks.caches.kinds
     ubatch = min(settings.ubatch, settings.ctx)
     row = 4 * ubatch
@@ -94,7 +95,7 @@ def _terms(blocks: Blocks, settings: Settings, pipelined: bool) -> _Terms:
     )
 
 
-def _gap(blocks: Blocks, settings: Settings, stream: int, queries: int, keys: int) -> int:
+def _gap(blocks: Blocks, settings: ContextSettings, stream: int, queries: int, keys: int) -> int:
     """Attention leaves the place of its queries; a recurrent layer leaves two streams.
 
     A quantized cache rotates queries and results: one more place each, which the stream uses again if it is as wide.

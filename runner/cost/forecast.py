@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from runner.cost.kv import Settings
-from runner.cost.layout import HOST, Blocks, Layout, Part
+from runner.cost.blocks import Blocks, Part
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import HOST, Layout
 from runner.cost.speed import Work, decode_tps, prefill_tps
 from runner.types.machine import Machine
 from runner.types.plan import Predicted
@@ -27,7 +28,7 @@ class _Load:
         self.weights += part.weights
 
 
-def predict(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine) -> Predicted:
+def predict(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> Predicted:
     """Decode at the reference depth (less where the context is shorter) and prefill, in tokens per second."""
     depth = min(REFERENCE_DEPTH, settings.ctx)
     work = work_of(blocks, layout, settings, depth)
@@ -38,7 +39,7 @@ def predict(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine
     )
 
 
-def work_of(blocks: Blocks, layout: Layout, settings: Settings, depth: int) -> tuple[Work, ...]:
+def work_of(blocks: Blocks, layout: Layout, settings: ContextSettings, depth: int) -> tuple[Work, ...]:
     """What each device, and the host if it computes at all, does for one token `depth` tokens into a context."""
     loads = {index: _Load() for index in range(HOST, len(layout.devices))}
     read = (*blocks.caches.read(settings, depth), 0)

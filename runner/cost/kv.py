@@ -8,7 +8,7 @@ from models.headers.shape import LayerMemory, ModelShape
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ContextSettings:
     """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max."""
 
     ctx: int
@@ -30,7 +30,7 @@ class Caches:
     kinds: tuple[LayerMemory, ...]
     layers: tuple[int, ...]
 
-    def held(self, settings: Settings) -> list[int]:
+    def held(self, settings: ContextSettings) -> list[int]:
         """Bytes that each repeating layer's cache and recurrent state take.
 
         A layer with a sliding window keeps the windows of all sequences and one ubatch (llama_kv_cache_iswa);
@@ -39,7 +39,7 @@ class Caches:
         sizes = [_bytes(memory, settings) for memory in self.kinds]
         return [sizes[kind] for kind in self.layers]
 
-    def read(self, settings: Settings, depth: int) -> list[int]:
+    def read(self, settings: ContextSettings, depth: int) -> list[int]:
         """Bytes of each layer's cache and state that one token reads with `depth` tokens behind it."""
         sizes = [
             min(depth, memory.window or depth) * _cell(memory, settings.kv_type) + 4 * memory.state_values
@@ -55,12 +55,12 @@ def caches_of(shape: ModelShape) -> Caches:
     return Caches(kinds, tuple(number[memory] for memory in shape.memory))
 
 
-def kv_bytes(shape: ModelShape, settings: Settings) -> list[int]:
+def kv_bytes(shape: ModelShape, settings: ContextSettings) -> list[int]:
     """Bytes that each repeating layer's cache and recurrent state take."""
     return caches_of(shape).held(settings)
 
 
-def _bytes(memory: LayerMemory, settings: Settings) -> int:
+def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
     cells = padded(settings.ctx)
     if memory.window:
         ubatch = min(settings.ubatch, settings.ctx)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models.headers.shape import ModelShape
+from runner.cost.blocks import Blocks, blocks_of
 from runner.cost.compute_buffers import compute_bytes, helper_of
-from runner.cost.kv import Settings
-from runner.cost.layout import HOST, Blocks, Layout, blocks_of, layout_of
-from runner.types.generation import ComponentBytes
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import HOST, Layout, layout_of
+from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Machine
 from runner.types.plan import MemoryRow, Placement, Source
 from runner.types.units import GIB, MIB
@@ -42,12 +43,12 @@ def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[M
     return rows(blocks, layout, settings_of(placement), machine)
 
 
-def settings_of(placement: Placement) -> Settings:
+def settings_of(placement: Placement) -> ContextSettings:
     """The context settings in a placement."""
-    return Settings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
+    return ContextSettings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
 
 
-def rows(blocks: Blocks, layout: Layout, settings: Settings, machine: Machine) -> tuple[MemoryRow, ...]:
+def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> tuple[MemoryRow, ...]:
     """The ledger of a layout. The host's free bytes are RAM less what devices that share it take."""
     weights = _weights(blocks, layout)
     kv = _sum_by_device(layout, blocks.caches.held(settings))

@@ -40,7 +40,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryKind:
     """How llama.cpp's kernels do on one kind of memory.
 
     `slowdown`: time per byte, in units of 1 / bandwidth. `layer`: seconds per layer for launches and small kernels.
@@ -54,9 +54,9 @@ class Memory:
     intensity: float
 
 
-GDDR = Memory(slowdown=1.11, layer=75e-6, compute=0.42, intensity=150)
-HBM = Memory(slowdown=1.65, layer=115e-6, compute=0.25, intensity=160)
-UNIFIED = Memory(slowdown=1.20, layer=200e-6, compute=0.65, intensity=30)
+GDDR = MemoryKind(slowdown=1.11, layer=75e-6, compute=0.42, intensity=150)
+HBM = MemoryKind(slowdown=1.65, layer=115e-6, compute=0.25, intensity=160)
+UNIFIED = MemoryKind(slowdown=1.20, layer=200e-6, compute=0.65, intensity=30)
 
 KV_WEIGHT = 2.0
 SECONDS_PER_GPU = 0.25e-3  # each GPU after the first, fitted as above
@@ -102,7 +102,7 @@ def prefill_tps(work: Sequence[Work], machine: Machine, tokens: int = 512, ubatc
     return batch / max(seconds, 1e-9)
 
 
-def memory_of(device: Device) -> Memory:
+def memory_of(device: Device) -> MemoryKind:
     """The kind of memory a device has; unknown counts as a graphics card's."""
     kind = (device.memory_type or "GDDR").upper()
     if kind.startswith("HBM"):

@@ -20,7 +20,8 @@ from models.errors import EngineError, LocalrunError
 from runner.engine import dry_run, llama
 from runner.engine.generator import Engine
 from runner.types.codec import pack, unpack
-from runner.types.generation import LoadProgress, Message, Turn
+from runner.types.engine import LoadProgress
+from runner.types.generation import Message, Request
 from runner.types.machine import Runtime
 from runner.types.plan import Placement
 
@@ -119,7 +120,7 @@ class Child:
         return self._engine.load(command["path"], unpack(Placement, command["placement"]), progress)
 
     def _generate(self, command: Command) -> None:
-        for chunk in self._engine.generate(unpack(Turn, command["turn"])):
+        for chunk in self._engine.generate(unpack(Request, command["turn"])):
             self._tell("chunk", chunk)
 
 

@@ -12,7 +12,8 @@ from runner.chat.stream import NOISE, THINKING, Piece, TextStream, opened_thinki
 from runner.chat.template import CHATML, FALLBACK, OWN, build_prompt, common_prefix
 from runner.engine.llama import BufferBytes
 from runner.engine.model import Chain, Context, Model
-from runner.types.generation import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Turn
+from runner.types.engine import ComponentBytes, Loaded
+from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.plan import Placement
 
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
@@ -53,9 +54,9 @@ class Engine:
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of the conversation as a prompt."""
-        return len(self._prompt(Turn(messages=tuple(messages)))[0])
+        return len(self._prompt(Request(messages=tuple(messages)))[0])
 
-    def generate(self, turn: Turn) -> Iterator[Chunk]:
+    def generate(self, turn: Request) -> Iterator[Chunk]:
         """Prefill what is new, then one chunk per token; the last has a finish. PromptTooLong before any work."""
         model, context = self._ready()
         tokens, text = self._prompt(turn)
@@ -85,7 +86,7 @@ class Engine:
             raise EngineError("No model is loaded.")
         return self._model, self._context
 
-    def _prompt(self, turn: Turn) -> tuple[list[int], str]:
+    def _prompt(self, turn: Request) -> tuple[list[int], str]:
         model, _ = self._ready()
         if turn.raw is not None:
             return model.tokenize(turn.raw, special=False, begin=model.adds_begin), ""
@@ -143,7 +144,7 @@ class Engine:
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
 
-    def _decode(self, turn: Turn, chain: Chain, stream: TextStream, state: Chunk, asked: float) -> Iterator[Chunk]:
+    def _decode(self, turn: Request, chain: Chain, stream: TextStream, state: Chunk, asked: float) -> Iterator[Chunk]:
         """Token by token, with as little Python between two as can be: after each, its data is out of the caches.
 
         So text is made and sent in batches; the first token goes at once.

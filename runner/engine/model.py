@@ -20,8 +20,9 @@ from runner.engine.llama import (
     forget_complaints,
     render,
 )
-from runner.types.generation import Message, Sampling
+from runner.types.generation import Message
 from runner.types.plan import Placement
+from runner.types.sampling import Sampling
 
 KV_TYPES = {
     "f32": 0,

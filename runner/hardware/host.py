@@ -14,7 +14,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class HostMemory:
     """Host memory in bytes; `limit` is the cgroup's, None without one. `available` honours it."""
 
     total: int
@@ -22,15 +22,15 @@ class Memory:
     limit: int | None = None
 
 
-def memory(cgroup: Path | None = None) -> Memory:
+def memory(cgroup: Path | None = None) -> HostMemory:
     """What this process may use now. `cgroup` is the folder of our control group, found if not given."""
     system = psutil.virtual_memory()
     limits = [pair for folder in _ancestors(cgroup or _own_cgroup()) if (pair := _limit(folder)) is not None]
     if not limits:
-        return Memory(system.total, system.available)
+        return HostMemory(system.total, system.available)
     limit = min(limit for limit, _ in limits)
     room = min(limit - used for limit, used in limits)
-    return Memory(
+    return HostMemory(
         min(system.total, limit), max(0, min(system.available, room)), limit if limit < system.total else None
     )
 

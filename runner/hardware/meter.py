@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from runner.hardware import host, nvml
-from runner.types.generation import DeviceSample, Sample
 from runner.types.machine import Device, Machine
+from runner.types.sample import DeviceSample, Sample
 
 
 def sample(machine: Machine, engine_pid: int | None) -> Sample:
@@ -23,7 +23,7 @@ def sample(machine: Machine, engine_pid: int | None) -> Sample:
     )
 
 
-def _device(device: Device, gpu: nvml.Gpu | None) -> DeviceSample:
+def _device(device: Device, gpu: nvml.DriverGpu | None) -> DeviceSample:
     if gpu is None:
         return DeviceSample(device.id, device.total, None)
     return DeviceSample(

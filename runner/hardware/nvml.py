@@ -14,7 +14,7 @@ _DEVICE_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")  # driver, WS
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class DriverGpu:
     """What the driver knows about one GPU; bytes, bytes per second, 0..1, degrees Celsius, watts.
 
     `uid` is the PCI id in llama.cpp's form: lower case, four digits of domain.
@@ -49,7 +49,7 @@ def driver() -> Driver | None:
     return Driver(_text(version), (cuda // 1000, cuda % 1000 // 10) if cuda else None)
 
 
-def gpus() -> tuple[Gpu, ...]:
+def gpus() -> tuple[DriverGpu, ...]:
     """All NVIDIA GPUs now; empty without a driver."""
     nvml = _nvml()
     if nvml is None:
@@ -59,13 +59,13 @@ def gpus() -> tuple[Gpu, ...]:
     return tuple(gpu for handle in handles if handle is not None and (gpu := _gpu(nvml, handle)) is not None)
 
 
-def _gpu(nvml: Any, handle: Any) -> Gpu | None:
+def _gpu(nvml: Any, handle: Any) -> DriverGpu | None:
     pci, memory = _ask(nvml.nvmlDeviceGetPciInfo, handle), _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
     if pci is None or memory is None:
         return None
     rates = _ask(nvml.nvmlDeviceGetUtilizationRates, handle)
     milliwatts = _ask(nvml.nvmlDeviceGetPowerUsage, handle)
-    return Gpu(
+    return DriverGpu(
         uid=short_pci(_text(pci.busId)),
         name=_text(_ask(nvml.nvmlDeviceGetName, handle)),
         total=int(memory.total),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.errors import EngineError, UsageError
 from runner.build.toolchain import cards
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
 from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.gpu_table import with_specs
@@ -23,12 +23,12 @@ _RPC_PATIENCE_S = 3.0
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
-def runtime(child: Child) -> Runtime:
+def runtime(child: EngineProcess) -> Runtime:
     """What this llama.cpp can use."""
     return unpack(Runtime, child.ask("devices"))
 
 
-def add_rpc(child: Child, endpoints: Sequence[str]) -> None:
+def add_rpc(child: EngineProcess, endpoints: Sequence[str]) -> None:
     """Make the devices at `host:port` ours. A port that does not answer would abort the child, so it is tried first."""
     for endpoint in endpoints:
         name, _, port = endpoint.rpartition(":")
@@ -41,7 +41,7 @@ def add_rpc(child: Child, endpoints: Sequence[str]) -> None:
         child.prepare("rpc", endpoint=endpoint)
 
 
-def probe(child: Child, cache: Path) -> Machine:
+def probe(child: EngineProcess, cache: Path) -> Machine:
     """This computer now; `cache` is a folder that remembers the measured memory bandwidth."""
     found = runtime(child)
     memory = host.memory()
@@ -65,7 +65,7 @@ def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
     return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in found if facts in able.values())
 
 
-def _device(facts: DeviceFacts, gpu: nvml.Gpu | None) -> Device:
+def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:
     device = Device(
         id=facts.id,
         kind=facts.kind,

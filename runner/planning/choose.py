@@ -32,7 +32,7 @@ LINES = {Prefer.BALANCED: Line(10, 3), Prefer.QUALITY: Line(3, 1), Prefer.SPEED:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class Contender:
     """One set of weights on offer, with its shape and who rehearses it (None: nobody)."""
 
     weights: WeightSet
@@ -40,7 +40,7 @@ class Option:
     rehearse: Rehearse | None = None
 
 
-def choose(name: str, options: Sequence[Option], machine: Machine, wish: Wish) -> Plan:
+def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
     """A plan of every option that `wish.quant` leaves (UsageError if none), and the one to take.
 
     `fetched_bytes` and `seconds` are left to the caller.
@@ -59,7 +59,7 @@ def choose(name: str, options: Sequence[Option], machine: Machine, wish: Wish) -
     )
 
 
-def _wished(options: Sequence[Option], quant: str | None) -> Sequence[Option]:
+def _wished(options: Sequence[Contender], quant: str | None) -> Sequence[Contender]:
     kept = [option for option in options if quant is None or option.weights.quant.casefold() == quant.casefold()]
     if not kept:
         offered = ", ".join(option.weights.quant for option in options) or "nothing"
@@ -67,12 +67,12 @@ def _wished(options: Sequence[Option], quant: str | None) -> Sequence[Option]:
     return kept
 
 
-def _loss(option: Option) -> tuple[float, float]:
+def _loss(option: Contender) -> tuple[float, float]:
     bits = option.shape.bits_per_weight
     return quality(option.weights.quant, bits).loss, -bits
 
 
-def _candidate(option: Option, placed: Placed) -> Candidate:
+def _candidate(option: Contender, placed: Placed) -> Candidate:
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
@@ -149,7 +149,7 @@ def _equal(one: Candidate, other: Candidate) -> bool:
 # ---- why
 
 
-def _why(placed: Sequence[tuple[Option, Placed]], candidates: Sequence[Candidate], chosen: int, wish: Wish) -> str:
+def _why(placed: Sequence[tuple[Contender, Placed]], candidates: Sequence[Candidate], chosen: int, wish: Wish) -> str:
     """What is taken, what made it the one, and the next better and the next faster one."""
     taken = candidates[chosen]
     assert taken.placement is not None
@@ -199,7 +199,7 @@ def _faster(smaller: Sequence[Candidate], taken: Candidate) -> Iterator[str]:
                 yield f"{item.quant} fits the GPU whole and would run at {_speed(item)}."
 
 
-def _why_none(placed: Sequence[tuple[Option, Placed]]) -> str:
+def _why_none(placed: Sequence[tuple[Contender, Placed]]) -> str:
     option, result = min(placed, key=lambda pair: pair[0].weights.bytes)
     subject = "It does not run" if len(placed) == 1 else f"None of {len(placed)} quantizations runs"
     label = option.weights.quant if len(placed) == 1 else f"{option.weights.quant}, the smallest"

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 
+from runner.cost.blocks import Block, Blocks
 from runner.cost.compute_buffers import compute_bytes
-from runner.cost.kv import Settings
-from runner.cost.layout import HOST, Block, Blocks, Layout, contiguous
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import HOST, Layout, contiguous
 from runner.cost.ledger import host_reserve, reserve
 from runner.planning.packing import apportion, fill, fill_evenly, fill_front, fill_partly
 from runner.types.machine import Device, Machine
@@ -26,7 +27,7 @@ FEW_DEVICES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Layouts:
     """One model and one machine.
 
     `shares`: proportions over all devices that must be kept. `extra`: bytes that a rehearsal found beyond
@@ -39,7 +40,7 @@ class Ways:
     shares: tuple[float, ...] | None = None
     extra: Mapping[str, int] = field(default_factory=dict)
 
-    def layouts(self, settings: Settings) -> Iterator[Layout]:
+    def layouts(self, settings: ContextSettings) -> Iterator[Layout]:
         """All layouts worth weighing."""
         for devices in self.device_sets():
             whole = [*self.whole(settings, devices), *self._sequential(settings, devices)]
@@ -53,14 +54,16 @@ class Ways:
 
     # ---- the kinds of layout
 
-    def whole(self, settings: Settings, devices: tuple[Device, ...], count: int | None = None) -> Iterator[Layout]:
+    def whole(
+        self, settings: ContextSettings, devices: tuple[Device, ...], count: int | None = None
+    ) -> Iterator[Layout]:
         """All layers (or the last `count`) on the devices, if there is room."""
         total = len(self.blocks.layers)
         if count is None or count == total:
             return self._all(settings, _even(devices, total), total)
         return self._all(settings, _with_a_layer_on_host(devices, total), count)
 
-    def _sequential(self, settings: Settings, devices: tuple[Device, ...]) -> Iterator[Layout]:
+    def _sequential(self, settings: ContextSettings, devices: tuple[Device, ...]) -> Iterator[Layout]:
         """All layers on several devices that do not pipeline."""
         if len(devices) == 1:
             return
@@ -68,7 +71,7 @@ class Ways:
         for layout in self._all(settings, replace(_even(devices, total), sequential=True), total):
             yield replace(layout, sequential=True)
 
-    def _all(self, settings: Settings, template: Layout, count: int) -> Iterator[Layout]:
+    def _all(self, settings: ContextSettings, template: Layout, count: int) -> Iterator[Layout]:
         """Equal devices filled alike, and as much as possible on the last ones."""
         devices, total = template.devices, len(template.layers)
         sizes, room = self._sizes(settings)[total - count :], self._room(settings, template)
@@ -85,12 +88,12 @@ class Ways:
         counts = apportion(count, shares) if devices else ()
         return contiguous(devices, counts, len(self.blocks.layers))
 
-    def _by_layers(self, settings: Settings, devices: tuple[Device, ...]) -> Layout:
+    def _by_layers(self, settings: ContextSettings, devices: tuple[Device, ...]) -> Layout:
         total = len(self.blocks.layers)
         room = self._room(settings, _with_a_layer_on_host(devices, total))
         return contiguous(devices, fill(self._sizes(settings), room, self.shares), total)
 
-    def _apart(self, settings: Settings, devices: tuple[Device, ...]) -> Iterator[Layout]:
+    def _apart(self, settings: ContextSettings, devices: tuple[Device, ...]) -> Iterator[Layout]:
         total = len(self.blocks.layers)
         movable = [block.movable_bytes for block in self.blocks.layers]
         cores = [size - more for size, more in zip(self._sizes(settings), movable, strict=True)]
@@ -102,7 +105,9 @@ class Ways:
         if sum(fill(cores, room)) == total:
             yield from self.arranged(settings, devices, fill_evenly(cores, room, _ranks(devices)))
 
-    def arranged(self, settings: Settings, devices: tuple[Device, ...], counts: Sequence[int]) -> Iterator[Layout]:
+    def arranged(
+        self, settings: ContextSettings, devices: tuple[Device, ...], counts: Sequence[int]
+    ) -> Iterator[Layout]:
         """Layouts with these layer counts: as they are, and with the parts moved that have no room."""
         blocks = self.blocks.layers
         plain = contiguous(devices, counts, len(blocks))
@@ -118,7 +123,7 @@ class Ways:
 
     # ---- what there is
 
-    def short_of_whole(self, settings: Settings) -> int:
+    def short_of_whole(self, settings: ContextSettings) -> int:
         """Bytes that all devices together lack to hold every layer; with several devices a little more is needed."""
         template = _even(self.machine.devices, len(self.blocks.layers))
         return int(sum(self._sizes(settings)) - sum(self._room(settings, template)))
@@ -143,16 +148,16 @@ class Ways:
         devices = sum(max(0, device.free - reserve(device, self.margin)) for device in own)
         return devices, max(0, self.machine.ram_available - host_reserve(self.machine))
 
-    def may_fit(self, settings: Settings) -> bool:
+    def may_fit(self, settings: ContextSettings) -> bool:
         """Whether weights and KV caches are less than all memory there is: a quick way to say no."""
         return sum(self._sizes(settings)) - self.blocks.tied <= sum(self.budget())
 
-    def _sizes(self, settings: Settings) -> list[int]:
+    def _sizes(self, settings: ContextSettings) -> list[int]:
         """Bytes of every layer with its KV cache on a device."""
         caches = (*self.blocks.caches.held(settings), 0)
         return [block.bytes + cache for block, cache in zip(self.blocks.layers, caches, strict=True)]
 
-    def _room(self, settings: Settings, template: Layout) -> list[float]:
+    def _room(self, settings: ContextSettings, template: Layout) -> list[float]:
         """Bytes for weights and KV on each device of a layout of the template's kind."""
         compute = compute_bytes(self.blocks, template, settings)
         ram = self.machine.ram_available - host_reserve(self.machine) - self.blocks.input - compute.host

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from models.headers.shape import ModelShape
-from runner.cost.kv import Settings, padded
-from runner.cost.layout import Blocks, Layout, blocks_of, overrides_of
+from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.kv import ContextSettings, padded
+from runner.cost.layout import Layout, overrides_of
 from runner.cost.ledger import Rehearsed, measured, shortages
 from runner.planning import reasons
 from runner.planning.restrictions import limited, shares_of
@@ -75,7 +76,7 @@ def _propose(search: Search, wish: Wish) -> Proposal | None:
     return next((proposal for proposal in found if proposal is not None), None)
 
 
-def _ladder(search: Search, wish: Wish) -> Iterator[Settings]:
+def _ladder(search: Search, wish: Wish) -> Iterator[ContextSettings]:
     """Settings to try, best first: what was wished or fits the GPUs, then less ubatch, less KV, less context."""
     base = _base(wish)
     trained = search.blocks.shape.context_trained
@@ -90,8 +91,8 @@ def _ladder(search: Search, wish: Wish) -> Iterator[Settings]:
         yield replace(base, ctx=padded(ctx), kv_type=kv_type, ubatch=ubatch)
 
 
-def _base(wish: Wish) -> Settings:
-    return Settings(
+def _base(wish: Wish) -> ContextSettings:
+    return ContextSettings(
         ctx=wish.ctx or 0,
         kv_type=wish.kv_type or _KV_TYPES[0],
         ubatch=wish.ubatch or _UBATCHES[0],

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from runner.cost.kv import Settings
+from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout
 from runner.planning.search import Proposal, Search
 from runner.types.plan import Wish
@@ -21,7 +21,7 @@ def explain(search: Search, wish: Wish, proposal: Proposal, refusal: str | None 
     )
 
 
-def nothing_fits(search: Search, settings: Settings) -> tuple[str, ...]:
+def nothing_fits(search: Search, settings: ContextSettings) -> tuple[str, ...]:
     """What is needed and what there is, for a model that no placement can hold."""
     short = short_of_all(search, settings)
     needs = f"Needs {gib(needed(search, settings))} for weights, {tokens(settings.ctx)} of context and buffers"
@@ -29,12 +29,12 @@ def nothing_fits(search: Search, settings: Settings) -> tuple[str, ...]:
     return f"{needs}; {have(search)}{verdict}.", *search.machine.notes
 
 
-def needed(search: Search, settings: Settings) -> int:
+def needed(search: Search, settings: ContextSettings) -> int:
     """Bytes of the whole model with its KV cache and buffers, wherever they are."""
     return search.weigh(settings, search.overdrawn((), 0)).memory[-1].total
 
 
-def short_of_all(search: Search, settings: Settings) -> int:
+def short_of_all(search: Search, settings: ContextSettings) -> int:
     """Bytes that GPUs and RAM together lack; negative if they have more."""
     return needed(search, settings) - sum(search.budget())
 
@@ -129,8 +129,8 @@ def _price(search: Search, proposal: Proposal, other: Proposal) -> str:
     return f"would move {where(search, other.layout)} to the CPU and cost {cost:.0%}"
 
 
-def _lowered(wish: Wish, settings: Settings) -> Iterator[str]:
-    usual = Settings(settings.ctx)
+def _lowered(wish: Wish, settings: ContextSettings) -> Iterator[str]:
+    usual = ContextSettings(settings.ctx)
     if wish.kv_type is None and settings.kv_type != usual.kv_type:
         yield f"The KV cache is {settings.kv_type}: {usual.kv_type} would not fit."
     if wish.ubatch is None and settings.ubatch < usual.ubatch:

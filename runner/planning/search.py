@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 
+from runner.cost.blocks import Block
 from runner.cost.forecast import predict
-from runner.cost.kv import Settings
-from runner.cost.layout import HOST, Block, Layout
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import rows, shortages
-from runner.planning.layouts import FEW_DEVICES, Ways
+from runner.planning.layouts import FEW_DEVICES, Layouts
 from runner.types.plan import MemoryRow, Predicted
 
 _POLISHED = 3
@@ -26,7 +27,7 @@ _STEPS = (-4, -2, -1, 1, 2, 4)
 class Proposal:
     """A layout with its consequences; `missing` are the bytes by which devices are overdrawn."""
 
-    settings: Settings
+    settings: ContextSettings
     layout: Layout
     memory: tuple[MemoryRow, ...]
     predicted: Predicted
@@ -39,10 +40,10 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Search(Ways):
+class Search(Layouts):
     """Weighs the ways to lay out one model on one machine."""
 
-    def best(self, settings: Settings) -> Proposal | None:
+    def best(self, settings: ContextSettings) -> Proposal | None:
         """The fastest layout that fits; None if none does."""
         if not self.may_fit(settings):
             return None
@@ -62,7 +63,7 @@ class Search(Ways):
         fitting = self._fitting(best.settings, _trades(best.layout, self.blocks.layers))
         return max([best, *fitting], key=_score)
 
-    def _fitting(self, settings: Settings, layouts: Iterable[Layout]) -> Iterator[Proposal]:
+    def _fitting(self, settings: ContextSettings, layouts: Iterable[Layout]) -> Iterator[Proposal]:
         weighed = (self.weigh(settings, layout) for layout in layouts)
         return (item for item in weighed if not item.missing)
 
@@ -92,7 +93,7 @@ class Search(Ways):
                 if min(moved) > 0 and sum(moved) <= len(layout.layers):
                     yield tuple(moved)
 
-    def weigh(self, settings: Settings, layout: Layout) -> Proposal:
+    def weigh(self, settings: ContextSettings, layout: Layout) -> Proposal:
         """The ledger and the speed of a layout."""
         memory = rows(self.blocks, layout, settings, self.machine)
         missing = shortages(self._with_extra(memory), layout, self.machine, self.margin)
@@ -101,12 +102,12 @@ class Search(Ways):
     def _with_extra(self, memory: Sequence[MemoryRow]) -> list[MemoryRow]:
         return [replace(row, compute=row.compute + self.extra.get(row.device, 0)) for row in memory]
 
-    def is_whole(self, settings: Settings) -> bool:
+    def is_whole(self, settings: ContextSettings) -> bool:
         """Whether all layers and their KV caches fit on devices."""
         found = chain.from_iterable(self.whole(settings, devices) for devices in self.device_sets())
         return any(not self.weigh(settings, layout).missing for layout in found)
 
-    def largest_whole(self, settings: Settings) -> int:
+    def largest_whole(self, settings: ContextSettings) -> int:
         """The largest context, a multiple of 256 up to the trained length, with everything on devices; 0 if none."""
         low, high = 0, max(1, self.blocks.shape.context_trained // 256)
         if self.is_whole(replace(settings, ctx=256 * high)):
@@ -119,7 +120,7 @@ class Search(Ways):
                 high = middle
         return 256 * low
 
-    def with_layers(self, settings: Settings, count: int) -> Proposal:
+    def with_layers(self, settings: ContextSettings, count: int) -> Proposal:
         """The fastest way to have exactly the last `count` layers on devices, in proportion to memory if none fits."""
         sets = self.device_sets() if count else []
         found = chain.from_iterable(self.whole(settings, devices, count) for devices in sets)

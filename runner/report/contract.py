@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from models.errors import LocalrunError
 from runner.types.codec import pack
-from runner.types.generation import Chunk, ComponentBytes, Loaded
+from runner.types.engine import ComponentBytes, Loaded
+from runner.types.generation import Chunk
 from runner.types.machine import Device, Machine
 from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted
 

@@ -8,7 +8,8 @@ from typing import Protocol
 from models.weights import Progress
 from runner.planning.reasons import tokens
 from runner.report.contract import planned_and_measured
-from runner.types.generation import Chunk, Finish, Loaded
+from runner.types.engine import Loaded
+from runner.types.generation import Chunk, Finish
 from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict
 from runner.types.units import gb, gib
 

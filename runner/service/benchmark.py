@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.errors import EngineError
-from runner.client.session import Session
-from runner.types.generation import Chunk, Sampling
+from runner.client.session import EngineSession
+from runner.types.generation import Chunk
+from runner.types.sampling import Sampling
 
 RUNS = 5
 DECODE_TOKENS = 128
@@ -31,7 +32,7 @@ class Measured:
     last: Chunk
 
 
-def measure(session: Session, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Measured:
+def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Measured:
     """Run the benchmark."""
     prompt, tokens = prompt_for(session)
     _decode(session)
@@ -55,18 +56,18 @@ def measure(session: Session, runs: int = RUNS, told: Callable[[str], None] = la
     )
 
 
-def _turn(session: Session, prompt: str, tokens: int) -> Chunk:
+def _turn(session: EngineSession, prompt: str, tokens: int) -> Chunk:
     sampling = Sampling(temperature=0, max_tokens=tokens)
     turn = session.generate((), sampling, raw=prompt, ignore_end=True, reuse=False)
     return list(turn)[-1]
 
 
-def _decode(session: Session) -> Chunk:
+def _decode(session: EngineSession) -> Chunk:
     """One token of prompt, then 128 and one: the first comes with the prompt, the others are timed."""
     return _turn(session, "The", min(DECODE_TOKENS + 1, session.loaded.ctx - 2))
 
 
-def prompt_for(session: Session) -> tuple[str, int]:
+def prompt_for(session: EngineSession) -> tuple[str, int]:
     """A text of 512 tokens, or of what the context holds."""
     wanted = min(PREFILL_TOKENS, session.loaded.ctx - 2)
     words = " a" * (wanted - 1)

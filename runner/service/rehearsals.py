@@ -16,18 +16,18 @@ from typing import Any
 from models.errors import BadFile, EngineError
 from models.headers.candidates import ReadSet
 from models.headers.gguf import Header
-from models.headers.header_only import outline
+from models.headers.header_only import header_only
 from models.weights import WeightSet
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.cost.ledger import Rehearsed
 from runner.planning.placement import Rehearse
-from runner.types.generation import ComponentBytes
+from runner.types.engine import ComponentBytes
 from runner.types.machine import Machine
 from runner.types.plan import Placement, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RehearsalDevices:
     """Where rehearsals happen: the machine's device names with those that act for them, in order."""
 
     actors: tuple[tuple[str, str], ...]
@@ -42,26 +42,26 @@ class Stage:
         return {name: device for device, name in self.actors}.get(actor, actor)
 
 
-def stage_for(child: Child, machine: Machine) -> Stage:
+def devices_for(child: EngineProcess, machine: Machine) -> RehearsalDevices:
     """The real devices of a probed machine; for a named one as many stand-ins as it has devices."""
     names = [device.id for device in machine.devices]
     if machine.source == "probe":
-        return Stage(tuple((name, name) for name in names), Source.REHEARSAL)
+        return RehearsalDevices(tuple((name, name) for name in names), Source.REHEARSAL)
     actors = child.prepare("standins", count=len(names))
-    return Stage(tuple(zip(names, actors, strict=True)), Source.STAND_IN)
+    return RehearsalDevices(tuple(zip(names, actors, strict=True)), Source.STAND_IN)
 
 
 class Rehearsals:
     """Rehearsals of any number of models. Files and answers are kept, so that planning again is quick."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: EngineProcess) -> None:
         self._child = child
         self._lock = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._outlines: dict[WeightSet, Path | None] = {}
-        self._answers: dict[tuple[WeightSet, Stage, Placement], Rehearsed] = {}
+        self._answers: dict[tuple[WeightSet, RehearsalDevices, Placement], Rehearsed] = {}
 
-    def of(self, read: ReadSet, stage: Stage) -> Rehearse | None:
+    def of(self, read: ReadSet, stage: RehearsalDevices) -> Rehearse | None:
         """Who answers for this set of weights; None where its header cannot be copied or no file can be written."""
         with self._lock:
             if read.weights not in self._outlines:
@@ -91,7 +91,7 @@ class Rehearsals:
     def _outline(self, headers: Sequence[Header]) -> Path | None:
         """A sparse file of the model's full size: llama.cpp checks that every tensor lies within it."""
         try:
-            drawn = outline(headers)
+            drawn = header_only(headers)
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="localrun-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / f"{len(self._outlines)}.gguf"
@@ -103,7 +103,7 @@ class Rehearsals:
         return path
 
 
-def _rehearse(child: Child, stage: Stage, path: Path, placement: Placement) -> Rehearsed | None:
+def _rehearse(child: EngineProcess, stage: RehearsalDevices, path: Path, placement: Placement) -> Rehearsed | None:
     acted = replace(
         placement,
         devices=tuple(map(stage.actor, placement.devices)),
@@ -122,7 +122,7 @@ def _rehearse(child: Child, stage: Stage, path: Path, placement: Placement) -> R
     return Rehearsed(_by_device(said["buffers"], stage), stage.source)
 
 
-def _by_device(buffers: Sequence[dict[str, Any]], stage: Stage) -> tuple[ComponentBytes, ...]:
+def _by_device(buffers: Sequence[dict[str, Any]], stage: RehearsalDevices) -> tuple[ComponentBytes, ...]:
     """Sums over a device's buffers, under the device's own name."""
     totals: dict[str, ComponentBytes] = {}
     for row in buffers:

@@ -22,19 +22,20 @@ from models.stores import local
 from models.stores.cache import with_parts
 from models.stores.header_cache import HeaderCache
 from models.weights import Offer, Progress, WeightFile
-from runner.client.process import Child
-from runner.client.session import Session, load
+from runner.client.process import EngineProcess
+from runner.client.session import EngineSession, load
 from runner.hardware.described import parse_hardware
 from runner.hardware.probe import add_rpc, probe
 from runner.planning import alternatives
-from runner.planning.choose import Option, choose
+from runner.planning.choose import Contender, choose
 from runner.planning.fallback import lower_placements
 from runner.service import downloads
 from runner.service.library import Choice, from_catalog, on_shelf
-from runner.service.rehearsals import Rehearsals, stage_for
+from runner.service.rehearsals import Rehearsals, devices_for
 from runner.storage import history, listings
 from runner.storage.paths import paths
-from runner.types.generation import Chunk, LoadProgress
+from runner.types.engine import LoadProgress
+from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.plan import Plan, Terms, Wish
 
@@ -59,17 +60,17 @@ class Asked:
     wish: Wish
 
 
-class Backend:
+class LocalService:
     """Plans, downloads and loads models on this machine. `note` gets sentences about waiting and fallbacks."""
 
-    def __init__(self, note: Note = lambda _sentence: None, child: Child | None = None) -> None:
+    def __init__(self, note: Note = lambda _sentence: None, child: EngineProcess | None = None) -> None:
         self._paths = paths()
         self._note = note
         self._studies: dict[tuple[str, str | None, bool], Study] = {}
         self._asked: dict[str, Asked] = {}
         self._machine: Machine | None = None
         self._endpoints: tuple[str, ...] = ()
-        self.child = child or Child(self._paths.engine_log)
+        self.child = child or EngineProcess(self._paths.engine_log)
         self._rehearsals = Rehearsals(self.child)
 
     @property
@@ -110,9 +111,9 @@ class Backend:
         return replace(plan, fetched_bytes=study.fetched_bytes, seconds=time.perf_counter() - started)
 
     def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
-        stage = stage_for(self.child, machine)
+        stage = devices_for(self.child, machine)
         options = [
-            Option(with_parts(read.weights), shape, self._rehearsals.of(read, stage))
+            Contender(with_parts(read.weights), shape, self._rehearsals.of(read, stage))
             for read, shape in study.sets.values()
         ]
         plan = choose(study.offer.name, options, machine, wish)
@@ -210,7 +211,7 @@ class Backend:
 
     # ---- load
 
-    def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
+    def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | EngineSession]:
         """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
         candidate = plan.candidates[index]
         read, shape = self._weights(plan, index)
@@ -221,11 +222,11 @@ class Backend:
             self.child.restart()
         ladder = lower_placements(shape, plan.machine, self._asked[plan.model.name].wish, candidate.placement)
         for step in load(self.child, plan, candidate, path, ladder):
-            if isinstance(step, Session):
+            if isinstance(step, EngineSession):
                 self._remember(step)
             yield step
 
-    def _remember(self, session: Session) -> None:
+    def _remember(self, session: EngineSession) -> None:
         """Keep what the load held, and what every turn measures, for the next plan."""
 
         def keep(last: Chunk | None) -> None:
@@ -247,7 +248,7 @@ class Backend:
         def plan_of(offer: Offer) -> Plan:
             """Without rehearsals: quick, and exact enough for a list."""
             study, _ = self._read(offer)
-            options = [Option(read.weights, shape) for read, shape in study.sets.values()]
+            options = [Contender(read.weights, shape) for read, shape in study.sets.values()]
             return history.applied(choose(offer.name, options, machine, Wish()), measured, Wish())
 
         headers, offers = HeaderCache(self._paths.headers), listings.recall(self._paths.listings)

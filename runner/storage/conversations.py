@@ -192,7 +192,7 @@ def _append(path: Path, events: Sequence[dict[str, Any]], *, sync: bool) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ConversationStore:
     """The folder of conversations. `clock` gives seconds since 1970."""
 
     folder: Path

@@ -21,7 +21,8 @@ from typing import Any
 from runner.planning.choose import pick
 from runner.planning.reasons import tokens
 from runner.types.codec import pack, unpack
-from runner.types.generation import Chunk, ComponentBytes
+from runner.types.engine import ComponentBytes
+from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted, Source, Verdict, Wish
 

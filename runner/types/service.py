@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from models.weights import Progress
-from runner.types.generation import Chunk, Loaded, LoadProgress, Message, Sample, Sampling
+from runner.types.engine import Loaded, LoadProgress
+from runner.types.generation import Chunk, Message
 from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict, Wish
+from runner.types.sample import Sample
+from runner.types.sampling import Sampling
 
 
 class Choice(Protocol):
@@ -18,7 +21,7 @@ class Choice(Protocol):
 
     @property
     def name(self) -> str:
-        """What `Backend.plan` takes."""
+        """What `Service.plan` takes."""
 
     @property
     def quant(self) -> str | None:
@@ -82,7 +85,7 @@ class Session(Protocol):
         """End the engine and give back its memory; may be called twice."""
 
 
-class Backend(Protocol):
+class Service(Protocol):
     """Everything behind the screens, with at most one engine."""
 
     @property

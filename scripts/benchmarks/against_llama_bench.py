@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError
-from runner.client.session import Session
+from runner.client.session import EngineSession
 from runner.service import benchmark
-from runner.service.service import Backend
+from runner.service.service import LocalService
 from runner.types.codec import pack
 from runner.types.plan import Placement, Wish
 
@@ -123,7 +123,7 @@ def theirs(binary: Path, model: Path, placement: Placement, rpc: Iterable[str] =
     return speeds_of(done.stdout)
 
 
-def ours(session: Session) -> Speeds:
+def ours(session: EngineSession) -> Speeds:
     """One round of our engine."""
     measured = benchmark.measure(session, runs=1)
     return Speeds(measured.decode_tps, measured.prefill_tps)
@@ -133,10 +133,10 @@ def compare(binary: Path, model: Path, wish: Wish, rounds: int) -> Comparison:
     """Load once, then measure in turns. The first round of ours is thrown away: it reads the file."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_DATA_HOME"] = folder  # measurements here are nobody's history
-        backend = Backend(note=_say)
+        backend = LocalService(note=_say)
         try:
             plan = backend.plan(str(model), wish)
-            session = next(item for item in backend.load(plan, backend.chosen(plan)) if isinstance(item, Session))
+            session = next(item for item in backend.load(plan, backend.chosen(plan)) if isinstance(item, EngineSession))
             ours(session)
             pairs = []
             for number in range(rounds):

@@ -17,11 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from runner.client.session import Session
-from runner.service.service import Backend
+from runner.client.session import EngineSession
+from runner.service.service import LocalService
 from runner.types.codec import pack, unpack
-from runner.types.generation import Chunk, Message, Phase, Sampling
+from runner.types.generation import Chunk, Message, Phase
 from runner.types.plan import Plan, Wish
+from runner.types.sampling import Sampling
 
 LONG = "Write about the sea. " * 200
 
@@ -79,7 +80,7 @@ def stages(model: str, runs: int) -> dict[str, float]:
 def one_start(model: str) -> dict[str, float]:
     clock = time.perf_counter
     times = [clock()]
-    backend = Backend()
+    backend = LocalService()
     backend.child.ask("devices")
     times.append(clock())
     plan = backend.plan(model, Wish())
@@ -93,13 +94,13 @@ def one_start(model: str) -> dict[str, float]:
     return {name: later - earlier for name, earlier, later in zip(names, times, times[1:], strict=False)}
 
 
-def loaded(backend: Backend, plan: Plan) -> Session:
+def loaded(backend: LocalService, plan: Plan) -> EngineSession:
     *_, session = backend.load(plan, backend.chosen(plan))
-    assert isinstance(session, Session)
+    assert isinstance(session, EngineSession)
     return session
 
 
-def first_token(session: Session) -> None:
+def first_token(session: EngineSession) -> None:
     for chunk in session.generate([Message("user", "Name three primary colours.")], Sampling(max_tokens=8)):
         if chunk.text:
             return
@@ -107,14 +108,14 @@ def first_token(session: Session) -> None:
 
 def stops(model: str, runs: int) -> dict[str, float]:
     """Seconds from asking to stop to the last chunk, worst of the runs, while prefilling and while decoding."""
-    backend = Backend()
+    backend = LocalService()
     session = loaded(backend, backend.plan(model, Wish()))
     worst = {phase.value: max(stop_in(session, phase) for _ in range(runs)) for phase in (Phase.PREFILL, Phase.DECODE)}
     backend.close()
     return worst
 
 
-def stop_in(session: Session, phase: Phase) -> float:
+def stop_in(session: EngineSession, phase: Phase) -> float:
     asked = 0.0
     turn = session.generate([Message("user", LONG)], Sampling(temperature=0), ignore_end=True, reuse=False)
     for chunk in turn:

@@ -19,8 +19,9 @@ from typing import Any
 from runner.engine import llama
 from runner.engine.generator import Engine
 from runner.engine.model import Chain, Context
-from runner.types.generation import Phase, Sampling, Turn
+from runner.types.generation import Phase, Request
 from runner.types.plan import Placement
+from runner.types.sampling import Sampling
 
 TOKENS = 128
 
@@ -70,7 +71,7 @@ def main() -> int:
 
 def decoding_seconds(engine: Engine) -> float:
     """Seconds from the first token of a greedy turn to its end."""
-    turn = Turn(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
+    turn = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
     started = 0.0
     for chunk in engine.generate(turn):
         if not started and chunk.phase is Phase.DECODE:

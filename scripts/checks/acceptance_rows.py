@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runner.report import contract
 from runner.report.contract import Json
-from runner.types.generation import ComponentBytes
+from runner.types.engine import ComponentBytes
 from runner.types.plan import MemoryRow, Placement, Predicted
 from runner.types.units import gib
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.headers.shape import ModelShape
-from runner.cost.kv import Settings
-from runner.cost.layout import Layout, blocks_of, layout_of
+from runner.cost.blocks import blocks_of
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import Layout, layout_of
 from runner.planning.placement import Placed, place
 from runner.planning.search import Proposal, Search
 from runner.types.machine import Device, Kind, Machine
@@ -64,9 +65,9 @@ class Answer:
         return Machine("named", tuple(devices), _RAM, _RAM, 60e9, 16)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ContextSettings:
         """The context the tool settled on."""
-        return Settings(self._number("-c"), ubatch=UBATCH, outputs=UBATCH)
+        return ContextSettings(self._number("-c"), ubatch=UBATCH, outputs=UBATCH)
 
     @property
     def layout(self) -> Layout:

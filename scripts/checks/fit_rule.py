@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from runner.cost.kv import Settings
+from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.planning.search import Proposal, Search
 
 
-def fitted(search: Search, settings: Settings) -> Proposal:
+def fitted(search: Search, settings: ContextSettings) -> Proposal:
     """What `--fit` would do at this context.
 
     Dense: whole layers from the back, last device first. Experts: first the rest of all layers the same way, then from
@@ -22,7 +22,7 @@ def fitted(search: Search, settings: Settings) -> Proposal:
     return search.weigh(settings, layout)
 
 
-def _with_full_layers(search: Search, settings: Settings, layout: Layout) -> Layout:
+def _with_full_layers(search: Search, settings: ContextSettings, layout: Layout) -> Layout:
     full: tuple[int, ...] = ()
     for _ in search.machine.devices:
         for count in range(len(layout.layers) - sum(full)):
@@ -35,7 +35,7 @@ def _with_full_layers(search: Search, settings: Settings, layout: Layout) -> Lay
     return layout
 
 
-def _with_partial_layer(search: Search, settings: Settings, layout: Layout, layer: int) -> Iterator[Layout]:
+def _with_partial_layer(search: Search, settings: ContextSettings, layout: Layout, layer: int) -> Iterator[Layout]:
     for stay in (("ffn_up_exps", "ffn_gate_exps"), ("ffn_up_exps",)):
         moved = {key: to for key, to in layout.moved.items() if key[0] != layer or key[1] not in stay}
         trial = replace(layout, moved=moved)
@@ -43,11 +43,11 @@ def _with_partial_layer(search: Search, settings: Settings, layout: Layout, laye
             yield trial
 
 
-def _is_complete(search: Search, settings: Settings, layout: Layout) -> bool:
+def _is_complete(search: Search, settings: ContextSettings, layout: Layout) -> bool:
     return layout.gpu_layers == len(layout.layers) and not search.weigh(settings, layout).missing.keys() - {"CPU"}
 
 
-def _filled(search: Search, settings: Settings, full: Sequence[int], *, with_experts: bool = False) -> Layout:
+def _filled(search: Search, settings: ContextSettings, full: Sequence[int], *, with_experts: bool = False) -> Layout:
     """`full` layers on the first devices, then from the back what fits, without experts unless told."""
     total = len(search.blocks.layers)
     counts = [*full, *[0] * (len(search.machine.devices) - len(full))]

@@ -123,7 +123,7 @@ def summary(values: Sequence[float]) -> str:
     )
 
 
-def fit(memory: speed.Memory) -> tuple[float, float]:
+def fit(memory: speed.MemoryKind) -> tuple[float, float]:
     """Slowdown and seconds per layer of one kind of memory with the least absolute relative errors.
 
     Iteratively reweighted least squares of  slowdown x reading + per layer x layers = seconds - the rest.

@@ -26,20 +26,21 @@ from pathlib import Path
 from models.errors import EngineError, LocalrunError
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
-from runner.client.process import Child
-from runner.client.session import Session, load
+from runner.client.process import EngineProcess
+from runner.client.session import EngineSession, load
+from runner.cost.blocks import blocks_of
 from runner.cost.forecast import predict
-from runner.cost.layout import blocks_of, layout_of
+from runner.cost.layout import layout_of
 from runner.cost.ledger import ledger, reserve, settings_of
 from runner.hardware import host, nvml
 from runner.hardware.probe import add_rpc, runtime
 from runner.report import contract
 from runner.report.contract import Json
 from runner.service import benchmark
-from runner.service.service import Backend
-from runner.types.generation import Sampling
+from runner.service.service import LocalService
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Placement, Plan, Wish
+from runner.types.sampling import Sampling
 from scripts.checks import yardstick
 from scripts.checks.acceptance_rows import Expected, Measured, Row, Run, row_json, sentence, summary
 from scripts.environment import llama_build
@@ -97,7 +98,7 @@ def examine(there: Setup, model: Model, limit: int) -> Row:
 
 def planned(model: Model, wish: Wish) -> tuple[Plan, Candidate]:
     """The plan, with the machine as it is without the wish's limits, and the candidate that it takes."""
-    backend = Backend(note=say)
+    backend = LocalService(note=say)
     try:
         plan = backend.plan(str(model.path), wish)
         return replace(plan, machine=backend.machine(wish)), plan.candidates[backend.chosen(plan)]
@@ -118,11 +119,11 @@ def expected(shape: ModelShape, machine: Machine, placement: Placement) -> Expec
 def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: Expected) -> Run:
     """Load a placement in a fresh process and time it; a failure is kept as a sentence."""
     before = used(plan.machine)
-    child = Child(there.folder / "engine.log")
+    child = EngineProcess(there.folder / "engine.log")
     try:
         add_rpc(child, there.wish.rpc)
         steps = load(child, plan, candidate, model.path, [expected.placement])
-        (session,) = (step for step in steps if isinstance(step, Session))
+        (session,) = (step for step in steps if isinstance(step, EngineSession))
         speeds = benchmark.measure(session, there.runs)
         at_depth = decode_at(session, expected.speed.at_depth)
         taken = {device: size - before[device] for device, size in used(plan.machine).items()}
@@ -135,7 +136,7 @@ def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: 
     return Run(expected, Measured(loaded.memory, taken, *numbers))
 
 
-def decode_at(session: Session, depth: int) -> float:
+def decode_at(session: EngineSession, depth: int) -> float:
     """Tokens per second of decode around `depth`, or at the end of a shorter context."""
     prompt = min(depth, session.loaded.ctx) - _TOKENS_AT_DEPTH
     sampling = Sampling(temperature=0, max_tokens=_TOKENS_AT_DEPTH)
@@ -191,7 +192,7 @@ def loopback(folder: Path) -> Iterator[tuple[str, ...]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
-    lender = Child(folder / "lender.log")
+    lender = EngineProcess(folder / "lender.log")
 
     def lend() -> None:
         with suppress(LocalrunError):  # it ends when the process does
@@ -217,7 +218,7 @@ def _wait_for(endpoint: str) -> None:
 
 def devices_of(backend: str, folder: Path, rpc: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
     """The engine's version, and its devices of one of ggml's backends (cuda, vulkan, rpc...)."""
-    child = Child(folder / "engine.log")
+    child = EngineProcess(folder / "engine.log")
     try:
         add_rpc(child, rpc)
         found = runtime(child)

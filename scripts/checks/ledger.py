@@ -30,8 +30,9 @@ from typing import Any
 from models.errors import EngineError
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
-from runner.client.process import Child
-from runner.cost.layout import HOST, Blocks, Layout, blocks_of, contiguous, overrides_of
+from runner.client.process import EngineProcess
+from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.layout import HOST, Layout, contiguous, overrides_of
 from runner.cost.ledger import ledger
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Placement
@@ -157,7 +158,7 @@ def computed(case: Case) -> Mapping[str, Bytes]:
 class Stage:
     """Rehearses cases on loopback devices."""
 
-    def __init__(self, child: Child, folder: Path) -> None:
+    def __init__(self, child: EngineProcess, folder: Path) -> None:
         self._child, self._folder = child, folder
         names = [device.id for device in DEVICES]
         self._actors = dict(zip(names, child.ask("standins", count=len(names)), strict=True))
@@ -280,7 +281,7 @@ def lent(log: Path, count: int) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
-    with closing(Child(log)) as lender:
+    with closing(EngineProcess(log)) as lender:
 
         def lend() -> None:
             with suppress(EngineError):  # it serves until it is ended
@@ -351,7 +352,7 @@ def _rehearsed(
     models: Sequence[str], quants: Sequence[str], contexts: Sequence[int], choose: Callable[[list[Case]], list[Case]]
 ) -> list[Row]:
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as name, closing(Child(Path(name) / "engine.log")) as child:
+    with tempfile.TemporaryDirectory() as name, closing(EngineProcess(Path(name) / "engine.log")) as child:
         stage = Stage(child, Path(name))
         for model, quant in product(models, quants):
             rows += stage.rows(choose(list(cases([model], [quant], contexts))))

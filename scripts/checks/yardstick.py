@@ -8,7 +8,8 @@ from pathlib import Path
 
 from models.errors import EngineError
 from models.headers.shape import ModelShape
-from runner.cost.layout import Layout, blocks_of, overrides_of
+from runner.cost.blocks import blocks_of
+from runner.cost.layout import Layout, overrides_of
 from runner.cost.ledger import reserve, settings_of
 from runner.planning.packing import apportion
 from runner.planning.restrictions import limited

@@ -17,9 +17,10 @@ from textual.pilot import Pilot
 
 from models.errors import EngineError
 from models.weights import Progress
-from runner.types.generation import LoadProgress, Sampling
+from runner.types.engine import LoadProgress
 from runner.types.plan import Wish
-from scripts.draw.scripted import FakeBackend, turn
+from runner.types.sampling import Sampling
+from scripts.draw.scripted import ScriptedService, turn
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
 from tui.screens.plan import PlanScreen
@@ -59,10 +60,10 @@ class Scene:
 
     name: str
     model: str | None
-    act: Callable[[Pilot[None], FakeBackend, Clock], Awaitable[None]]
+    act: Callable[[Pilot[None], ScriptedService, Clock], Awaitable[None]]
     size: tuple[int, int] = (120, 40)
     ask: bool = False
-    backend: Callable[[Path], FakeBackend] = field(default=FakeBackend)
+    backend: Callable[[Path], ScriptedService] = field(default=ScriptedService)
 
 
 def words(text: str) -> list[str]:
@@ -93,7 +94,7 @@ def noted(chat: Chat, words: str) -> bool:
     return any(str(line.render()).startswith(words) for line in chat.query(".note"))
 
 
-async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share: float = 1.0) -> None:
+async def talk(pilot: Pilot[None], backend: ScriptedService, clock: Clock, *, share: float = 1.0) -> None:
     """Ask, and let the answer come as far as `share`, with a tick for every few tokens."""
     chat = await chatting(pilot)
     session, gate = backend.sessions[-1], threading.Semaphore(0)
@@ -114,29 +115,29 @@ async def talk(pilot: Pilot[None], backend: FakeBackend, clock: Clock, *, share:
     await pilot.pause(0.1)
 
 
-async def nothing(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def nothing(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """Only wait until all is drawn."""
     await pilot.pause(0.3)
 
 
-async def answered(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def answered(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """One whole answer."""
     await talk(pilot, backend, clock)
     await pilot.pause(0.2)
 
 
-async def streaming(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def streaming(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """An answer that is still coming."""
     await talk(pilot, backend, clock, share=0.8)
 
 
-async def welcome(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def welcome(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """A chat before the first question."""
     await chatting(pilot)
     await pilot.pause(0.2)
 
 
-async def planning(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def planning(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """The plan, with a longer context to look at."""
     await talk(pilot, backend, clock)
     chat = await chatting(pilot)
@@ -147,7 +148,7 @@ async def planning(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> No
     await pilot.pause(0.5)
 
 
-async def shelved(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def shelved(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """The conversations that are kept."""
     await talk(pilot, backend, clock)
     chat = await chatting(pilot)
@@ -157,14 +158,14 @@ async def shelved(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> Non
     await pilot.pause(0.5)
 
 
-async def helping(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def helping(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """The help."""
     await chatting(pilot)
     await pilot.press("f1")
     await pilot.pause(0.2)
 
 
-async def full(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def full(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """A message that would not fit the context."""
     await talk(pilot, backend, clock)
     chat = await chatting(pilot)
@@ -173,7 +174,7 @@ async def full(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
     await pilot.pause(0.3)
 
 
-async def failed(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def failed(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """An engine that died."""
     await chatting(pilot)
     backend.sessions[-1].script = [EngineError("The engine ended unexpectedly (signal 9, out of memory?).")]
@@ -181,26 +182,26 @@ async def failed(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None
     await pilot.pause(0.3)
 
 
-async def panel(pilot: Pilot[None], backend: FakeBackend, clock: Clock) -> None:
+async def panel(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
     """The panel in the conversation's place."""
     await talk(pilot, backend, clock)
     await pilot.press("f4")
     await pilot.pause(0.2)
 
 
-def coming(folder: Path) -> FakeBackend:
+def coming(folder: Path) -> ScriptedService:
     """A download that is half done."""
     rows = [(16_000_000_000, 16_000_000_000, None), (9_300_000_000, 16_000_000_000, 58e6), (0, 10_520_000_000, None)]
     shards = [
         Progress(f"Llama-3.3-70B-Instruct-Q4_K_M-0000{n}-of-00003.gguf", done, total, rate)
         for n, (done, total, rate) in enumerate(rows, 1)
     ]
-    return FakeBackend(folder, downloads=[*shards], hold_download=threading.Event())
+    return ScriptedService(folder, downloads=[*shards], hold_download=threading.Event())
 
 
-def loading(folder: Path) -> FakeBackend:
+def loading(folder: Path) -> ScriptedService:
     """A load that is half done."""
-    return FakeBackend(folder, loads=[LoadProgress(0.62)], hold_load=threading.Event())
+    return ScriptedService(folder, loads=[LoadProgress(0.62)], hold_load=threading.Event())
 
 
 SCENES = (

@@ -8,18 +8,8 @@ from typing import TypeVar
 
 from models.errors import LocalrunError, ModelNotFound
 from models.weights import Progress
-from runner.types.generation import (
-    Chunk,
-    ComponentBytes,
-    DeviceSample,
-    Finish,
-    Loaded,
-    LoadProgress,
-    Message,
-    Phase,
-    Sample,
-    Sampling,
-)
+from runner.types.engine import ComponentBytes, Loaded, LoadProgress
+from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import (
     Candidate,
@@ -34,6 +24,8 @@ from runner.types.plan import (
     Verdict,
     Wish,
 )
+from runner.types.sample import DeviceSample, Sample
+from runner.types.sampling import Sampling
 from runner.types.service import Session
 
 GIB = 1 << 30
@@ -184,7 +176,7 @@ def turn(words: Sequence[str], *, prompt: int = 40, tps: float = 40.0, reasoning
 
 
 @dataclass
-class FakeSession:
+class ScriptedSession:
     """A loaded model whose answers come from `script`, a list of turns or errors.
 
     With `gate`, a chunk comes for each release of it. A token is four characters of a message.
@@ -256,7 +248,7 @@ class FakeSession:
 
 
 @dataclass(frozen=True)
-class FakeChoice:
+class ScriptedChoice:
     name: str
     quant: str | None = None
     bytes: int | None = None
@@ -267,14 +259,16 @@ class FakeChoice:
 
 
 CHOICES = (
-    FakeChoice("smollm2-135m", "Q4_1", 98_362_432, True, Verdict.CPU, 165.0),
-    FakeChoice("llama-3.3-70b", "Q4_K_M", 42_520_000_000, False, Verdict.GPU, 17.3, "the best that stays on the GPUs"),
-    FakeChoice("mixtral-8x22b", "Q4_K_M", 85_580_000_000, False, Verdict.SPLIT, 8.4, "half its experts in RAM"),
+    ScriptedChoice("smollm2-135m", "Q4_1", 98_362_432, True, Verdict.CPU, 165.0),
+    ScriptedChoice(
+        "llama-3.3-70b", "Q4_K_M", 42_520_000_000, False, Verdict.GPU, 17.3, "the best that stays on the GPUs"
+    ),
+    ScriptedChoice("mixtral-8x22b", "Q4_K_M", 85_580_000_000, False, Verdict.SPLIT, 8.4, "half its experts in RAM"),
 )
 
 
 @dataclass
-class FakeBackend:
+class ScriptedService:
     """Plans by name, and a session per load; `downloads` and `loads` are what those iterators yield or raise."""
 
     folder: Path
@@ -293,7 +287,7 @@ class FakeBackend:
     hold_download: threading.Event | None = None
     hold_load: threading.Event | None = None
     wishes: list[Wish] = field(default_factory=list)
-    sessions: list[FakeSession] = field(default_factory=list)
+    sessions: list[ScriptedSession] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     closed: bool = False
 
@@ -301,7 +295,7 @@ class FakeBackend:
     def conversations(self) -> Path:
         return self.folder
 
-    def choices(self) -> Sequence[FakeChoice]:
+    def choices(self) -> Sequence[ScriptedChoice]:
         if self.choices_error:
             raise self.choices_error
         return CHOICES
@@ -324,7 +318,7 @@ class FakeBackend:
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
         yield from _told(self.loads, self.hold_load)
-        session = FakeSession(plan, index, self.script, self.gate)
+        session = ScriptedSession(plan, index, self.script, self.gate)
         self.sessions.append(session)
         yield session
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.types.generation import ComponentBytes
+from runner.types.engine import ComponentBytes
 from runner.types.plan import MemoryRow, Placement, Predicted, Wish
 from scripts.checks.acceptance_rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary
 from scripts.checks.gpu_acceptance import Model, Setup, all_rows, expected, loopback, made, parsed, planned, run

@@ -4,7 +4,7 @@ from functools import cache
 
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
-from runner.cost.layout import blocks_of
+from runner.cost.blocks import blocks_of
 from runner.planning.search import Search
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Wish

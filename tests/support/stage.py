@@ -10,9 +10,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
-from runner.types.generation import Sampling
 from runner.types.plan import Wish
-from scripts.draw.scripted import FakeBackend, FakeSession
+from runner.types.sampling import Sampling
+from scripts.draw.scripted import ScriptedService, ScriptedSession
 from tui.app import LocalrunApp
 from tui.widgets.composer import Composer
 
@@ -34,7 +34,7 @@ class Stage:
     """A running application."""
 
     pilot: Pilot[None]
-    backend: FakeBackend
+    backend: ScriptedService
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -42,7 +42,7 @@ class Stage:
         return self.pilot.app.screen
 
     @property
-    def session(self) -> FakeSession:
+    def session(self) -> ScriptedSession:
         return self.backend.sessions[-1]
 
     @property
@@ -83,7 +83,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    backend: FakeBackend,
+    backend: ScriptedService,
     model: str | None = "smollm2-135m",
     *,
     size: tuple[int, int] = (120, 40),
@@ -110,6 +110,6 @@ async def stage(
         yield Stage(pilot, backend, clock)
 
 
-def backend(folder: Path) -> FakeBackend:
+def backend(folder: Path) -> ScriptedService:
     """The usual one."""
-    return FakeBackend(folder / "conversations")
+    return ScriptedService(folder / "conversations")

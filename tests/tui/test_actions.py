@@ -3,7 +3,7 @@
 import pytest
 
 from models.errors import UsageError
-from runner.types.generation import Sampling
+from runner.types.sampling import Sampling
 from tui.actions import ACTIONS, command, completions, settings, with_setting
 from tui.screens.chat import Chat
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError, PromptTooLong
-from runner.storage.conversations import Shelf
-from runner.types.generation import Chunk, Finish, Message, Phase, Sampling
-from scripts.draw.scripted import FakeBackend, turn
+from runner.storage.conversations import ConversationStore
+from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.sampling import Sampling
+from scripts.draw.scripted import ScriptedService, turn
 from tests.support.stage import Stage, backend, stage
 from tui.screens.chat import Chat
-from tui.screens.conversations import Shelves
+from tui.screens.conversations import ConversationList
 from tui.screens.dialogs import Ask, Line, Reading
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
@@ -19,9 +20,9 @@ from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import Answer
 
 
-def kept(fake: FakeBackend) -> list[tuple[str, str]]:
+def kept(fake: ScriptedService) -> list[tuple[str, str]]:
     """What the newest file says."""
-    logs = Shelf(fake.folder).all()
+    logs = ConversationStore(fake.folder).all()
     return [(turn.role, turn.text) for turn in logs[0].conversation.turns] if logs else []
 
 
@@ -203,7 +204,7 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         await play.until_words("is ready after")
         await answered(play, "Another", ["Two."])
         await play.pilot.press("f3")
-        await play.until_screen(Shelves)
+        await play.until_screen(ConversationList)
         await play.until_words("GGUF basics")
         await play.pilot.press("down", "r")
         await play.until_screen(Line)
@@ -213,7 +214,7 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         exported = tmp_path / "gguf-basics.md"
         await play.until(exported.exists)
         assert "A file." in exported.read_text()
-        await play.until(lambda: isinstance(play.screen, Shelves))
+        await play.until(lambda: isinstance(play.screen, ConversationList))
         await play.pilot.press("enter")
         await play.until_screen(Chat)
         await play.until_words("A file.")
@@ -298,7 +299,7 @@ async def test_what_would_not_fit_can_go_into_a_new_chat(tmp_path: Path) -> None
         await play.pilot.press("end", "enter")
         await play.until(lambda: len(play.session.asked) == 2)
         assert len(play.session.asked[-1][0]) == 1
-        await play.until(lambda: len(Shelf(play.backend.folder).all()) == 2)
+        await play.until(lambda: len(ConversationStore(play.backend.folder).all()) == 2)
 
 
 async def test_the_oldest_turns_can_be_dropped(tmp_path: Path) -> None:

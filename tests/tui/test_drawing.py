@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from runner.types.generation import Chunk, Phase
 from runner.types.plan import Predicted
 from tui.markdown.drawn import drawn
-from tui.view.speed_history import Pace
+from tui.view.speed_history import SpeedHistory
 from tui.widgets.drawing import flow, gauge, shares, spread, styled
 from tui.widgets.speed import curve
 
@@ -47,7 +47,7 @@ def test_the_curve_shows_the_newest() -> None:
 
 
 def test_pace_counts_between_ticks() -> None:
-    pace = Pace()
+    pace = SpeedHistory()
 
     def at(now: float, tokens: int) -> None:
         pace.count(now, Chunk(Phase.DECODE, completion_tokens=tokens))

@@ -10,9 +10,9 @@ from textual.pilot import Pilot
 
 from models.errors import EngineError
 from models.weights import Progress
-from runner.types.generation import Sampling
 from runner.types.plan import Wish
-from scripts.draw.scripted import FakeBackend, turn
+from runner.types.sampling import Sampling
+from scripts.draw.scripted import ScriptedService, turn
 from tests.support.stage import DAY, Clock, Stage
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
@@ -106,7 +106,7 @@ def test_picture(
 ) -> None:
     if how.get("no_colour"):
         monkeypatch.setenv("NO_COLOR", "1")
-    backend, clock = FakeBackend(tmp_path / "conversations"), Clock()
+    backend, clock = ScriptedService(tmp_path / "conversations"), Clock()
     if how.get("hold"):
         backend.downloads = [Progress("model-00001-of-00002.gguf", 9_300_000_000, 16_000_000_000, 58e6)]
         backend.hold_download = threading.Event()

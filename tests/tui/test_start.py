@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import DownloadError, EngineError, ModelNotFound
 from models.weights import Progress
-from runner.types.generation import LoadProgress
+from runner.types.engine import LoadProgress
 from runner.types.plan import Wish
 from scripts.draw.scripted import large_plan
 from tests.support.stage import backend, stage

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.storage.conversations import Shelf
+from runner.storage.conversations import ConversationStore
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
 _LEAVE_ALTERNATE = b"\x1b[?1049l"
@@ -125,7 +125,7 @@ def test_from_the_first_key_to_the_clean_exit(terminal: Terminal, tmp_path: Path
     assert terminal.leave() == 0
     assert _LEAVE_ALTERNATE in terminal.raw
     assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
-    [log] = Shelf(tmp_path / "data" / "localrun" / "conversations").all()
+    [log] = ConversationStore(tmp_path / "data" / "localrun" / "conversations").all()
     turns = log.conversation.turns
     assert [turn.role for turn in turns] == ["user", "assistant"] * 2
     assert all(turn.text for turn in turns)

@@ -11,18 +11,18 @@ from textual.content import Content
 from textual.widgets import Footer, Static, TextArea
 
 from models.errors import LocalrunError, UsageError
-from runner.storage.conversations import Log, Shelf, to_markdown
+from runner.storage.conversations import ConversationStore, Log, to_markdown
 from runner.storage.export import write_new
-from runner.types.service import Backend, Session
+from runner.types.service import Service, Session
 from tui import actions
-from tui.screens.conversations import Shelves
+from tui.screens.conversations import ConversationList
 from tui.screens.dialogs import Line, Reading
 from tui.screens.help import help_text
-from tui.screens.turns import Settings, Talk
+from tui.screens.turns import ChatSettings, ConversationScreen
 from tui.view import text
 from tui.view.compare import memory_table, speed_table, welcome
 from tui.view.meters import Meter, live
-from tui.view.speed_history import Pace
+from tui.view.speed_history import SpeedHistory
 from tui.widgets.candidates import WHERE
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
@@ -50,15 +50,15 @@ def _bindings() -> list[BindingType]:
     ]
 
 
-class Chat(Talk):
+class Chat(ConversationScreen):
     """Returns the name of another model to run (empty: let me pick), or None to end."""
 
     CSS_PATH = "chat.tcss"
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
 
-    def __init__(self, backend: Backend, shelf: Shelf, session: Session, settings: Settings) -> None:
+    def __init__(self, backend: Service, shelf: ConversationStore, session: Session, settings: ChatSettings) -> None:
         super().__init__(backend, shelf, session, settings)
-        self._pace = Pace()
+        self._pace = SpeedHistory()
         self._meters: tuple[Meter, ...] = ()
 
     # What is on the screen
@@ -87,7 +87,7 @@ class Chat(Talk):
         """The panel is another's."""
         if (session := self._session) is None:
             return
-        self._pace = Pace()
+        self._pace = SpeedHistory()
         self.query_one(Panel).show_model(session.candidate, session.placement, session.plan.model, session.loaded)
         self.tick()
 
@@ -251,7 +251,7 @@ class Chat(Talk):
                 self._open(log)
 
         if self.is_idle():
-            self.app.push_screen(Shelves(self._shelf), go_on)
+            self.app.push_screen(ConversationList(self._shelf), go_on)
 
     def action_system(self, argument: str = "") -> None:
         """Set the system prompt, remove it with `-`, or ask for it."""

@@ -12,14 +12,14 @@ from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from models.errors import UsageError
-from runner.storage.conversations import Conversation, Log, Shelf, to_markdown
+from runner.storage.conversations import Conversation, ConversationStore, Log, to_markdown
 from runner.storage.export import write_new
 from tui.screens.dialogs import Line
 from tui.view.text import one_line, plural
 from tui.workers import aside
 
 
-class Shelves(ModalScreen[Log | None]):
+class ConversationList(ModalScreen[Log | None]):
     """Returns the conversation to go on with."""
 
     CSS_PATH = "dialogs.tcss"
@@ -29,7 +29,7 @@ class Shelves(ModalScreen[Log | None]):
         Binding("x", "export", "Export"),
     ]
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: ConversationStore) -> None:
         super().__init__()
         self._shelf = shelf
         self._logs: list[Log] = []

@@ -16,7 +16,7 @@ _BACK = Binding("escape", "back", "Back")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Suggestion:
     """One of the ways out: what is returned, its title and what it means."""
 
     value: str
@@ -31,7 +31,7 @@ class Ask(ModalScreen[str | None]):
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [_BACK]
 
-    def __init__(self, title: str, text: str, ways: Sequence[Way]) -> None:
+    def __init__(self, title: str, text: str, ways: Sequence[Suggestion]) -> None:
         super().__init__()
         self._title, self._text, self._ways = title, text, ways
 
@@ -52,7 +52,7 @@ class Ask(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-def _prompt(way: Way) -> Content:
+def _prompt(way: Suggestion) -> Content:
     help = ("\n  " + way.help, "$quiet") if way.help else ""
     return Content.assemble((way.title, "bold"), help)
 

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, LoadingIndicator, Static
 
 from models.errors import LocalrunError
-from runner.types.service import Backend, Choice
+from runner.types.service import Choice, Service
 from tui.view import text
 from tui.widgets.candidates import WHERE
 from tui.workers import aside
@@ -27,7 +27,7 @@ class Picker(Screen[str | None]):
         Binding("slash,tab", "name", "Another name"),
     ]
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Service) -> None:
         super().__init__()
         self._backend = backend
         self._choices: Sequence[Choice] = ()

@@ -13,7 +13,7 @@ from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
 from runner.types.plan import Candidate, Plan, Verdict, Wish
-from runner.types.service import Backend
+from runner.types.service import Service
 from tui.view import text
 from tui.widgets.candidates import WHERE, CandidateTable
 from tui.widgets.details import Details
@@ -45,7 +45,7 @@ class PlanScreen(Screen[Change | None]):
         Binding("escape", "back", "Back"),
     ]
 
-    def __init__(self, backend: Backend, name: str, plan: Plan, wish: Wish, running: Candidate | None) -> None:
+    def __init__(self, backend: Service, name: str, plan: Plan, wish: Wish, running: Candidate | None) -> None:
         super().__init__()
         self._backend, self._model = backend, name
         self._plan, self._wish, self._now = plan, wish, running

@@ -13,10 +13,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
-from runner.types.generation import LoadProgress
+from runner.types.engine import LoadProgress
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
-from runner.types.service import Backend, Session
+from runner.types.service import Service, Session
 from tui.view import text
 from tui.view.compare import memory_table
 from tui.widgets.candidates import CandidateTable
@@ -38,7 +38,7 @@ class Start(Screen[Session | None]):
 
     def __init__(
         self,
-        backend: Backend,
+        backend: Service,
         name: str,
         wish: Wish,
         *,

@@ -8,11 +8,12 @@ from textual import work
 from textual.screen import Screen
 
 from models.errors import EngineError, LocalrunError
-from runner.storage.conversations import Log, Shelf, Turn
-from runner.types.generation import Chunk, Phase, Sampling
+from runner.storage.conversations import ConversationStore, Log, Turn
+from runner.types.generation import Chunk, Phase
 from runner.types.plan import Plan, Wish
-from runner.types.service import Backend, Session
-from tui.screens.dialogs import Ask, Way
+from runner.types.sampling import Sampling
+from runner.types.service import Service, Session
+from tui.screens.dialogs import Ask, Suggestion
 from tui.screens.plan import Change, PlanScreen
 from tui.screens.start import Start
 from tui.view import text
@@ -24,7 +25,7 @@ from tui.workers import aside, batches
 
 
 @dataclass(slots=True)
-class Settings:
+class ChatSettings:
     """What a chat is held with; `name` is what was planned. `clock`, `tick` and `linger` are the application's."""
 
     name: str
@@ -36,10 +37,10 @@ class Settings:
     linger: float
 
 
-class Talk(Screen[str | None]):
+class ConversationScreen(Screen[str | None]):
     """A conversation with a session that may be replaced while it lasts."""
 
-    def __init__(self, backend: Backend, shelf: Shelf, session: Session, settings: Settings) -> None:
+    def __init__(self, backend: Service, shelf: ConversationStore, session: Session, settings: ChatSettings) -> None:
         super().__init__()
         self._backend, self._shelf, self._settings = backend, shelf, settings
         self._session: Session | None = session
@@ -281,7 +282,7 @@ class Talk(Screen[str | None]):
         await self._change(wish)
 
 
-def _ways(longer: int | None, trained: int, drop: int, *, fresh: bool) -> list[Way]:
+def _ways(longer: int | None, trained: int, drop: int, *, fresh: bool) -> list[Suggestion]:
     """What can be done about a turn that would not fit; what cannot is shown with its reason."""
     more, why_more = "More context", f"The model was trained for {trained:,} tokens; that is not enough."
     if longer:
@@ -293,7 +294,7 @@ def _ways(longer: int | None, trained: int, drop: int, *, fresh: bool) -> list[W
         why_oldest = "The system prompt stays, and the file keeps the turns."
     why_new = "This one is kept; the message goes into the new one." if fresh else "It would not help here."
     return [
-        Way("more", more, why_more, disabled=not longer),
-        Way("drop", oldest, why_oldest, disabled=not drop),
-        Way("new", "A new chat", why_new, disabled=not fresh),
+        Suggestion("more", more, why_more, disabled=not longer),
+        Suggestion("drop", oldest, why_oldest, disabled=not drop),
+        Suggestion("new", "A new chat", why_new, disabled=not fresh),
     ]

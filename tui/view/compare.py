@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from runner.types.generation import Chunk, Loaded
+from runner.types.engine import Loaded
+from runner.types.generation import Chunk
 from runner.types.plan import Candidate, Plan
 from tui.view.text import gib, one_line, rate, seconds, visible
 

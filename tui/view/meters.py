@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.types.generation import ComponentBytes, DeviceSample, Loaded, Sample
+from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Device, Machine
 from runner.types.plan import Candidate, MemoryRow
+from runner.types.sample import DeviceSample, Sample
 from tui.view.layers import CPU
 
 

@@ -7,7 +7,7 @@ from tui.widgets.speed import Speed
 _KEPT = 240
 
 
-class Pace:
+class SpeedHistory:
     """Speeds of the turn under way and of those before it."""
 
     def __init__(self) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from runner.storage.conversations import Turn
-from runner.types.generation import Chunk, Finish, Message, Phase, Sampling
+from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.plan import Candidate, Verdict
+from runner.types.sampling import Sampling
 from tui.view.text import plural, rate, seconds
 
 _RESERVE = 256

@@ -5,7 +5,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Label, Static
 
-from runner.types.generation import Loaded
+from runner.types.engine import Loaded
 from runner.types.plan import Candidate, ModelInfo, Placement
 from tui.view import text
 from tui.view.meters import Meter

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile
 from models.headers.gguf import Array, parse, read_header
-from models.headers.header_only import outline
+from models.headers.header_only import header_only
 from scripts.synthetic import headers
 from scripts.synthetic.headers import STRING, U32, Entry, Typed
 from scripts.synthetic.mixes import NUMBERS
@@ -23,7 +23,7 @@ def tensors(header_bytes: bytes, size: int) -> list[tuple[str, int, tuple[int, .
 
 def test_the_real_model_without_its_tokenizer(smollm2: Path) -> None:
     before = read_header(smollm2)
-    drawn = outline([before])
+    drawn = header_only([before])
     after = parse(drawn.header)
     assert len(drawn.header) < 30_000 < before.data_start
     assert [(t.name, t.type, t.dims) for t in after.tensors] == [(t.name, t.type, t.dims) for t in before.tensors]
@@ -37,21 +37,21 @@ def test_the_real_model_without_its_tokenizer(smollm2: Path) -> None:
 def test_shards_become_one(model: str, tmp_path: Path) -> None:
     whole = [read_header(path) for path in headers.make(model, "Q4_K_M", tmp_path / "1", tokenizer="none")]
     parts = [read_header(path) for path in headers.make(model, "Q4_K_M", tmp_path / "3", tokenizer="none", shards=3)]
-    drawn, joined = outline(whole), outline(parts)
+    drawn, joined = header_only(whole), header_only(parts)
     assert not [key for key in parse(joined.header).kv if key.startswith("split.")]
     assert sorted(tensors(joined.header, joined.file_bytes)) == sorted(tensors(drawn.header, drawn.file_bytes))
     assert joined.file_bytes - len(joined.header) == drawn.file_bytes - len(drawn.header)
 
 
 def test_the_vocabulary_of_a_file_without_tokens_is_its_embedding() -> None:
-    assert parse(outline([header_of("llama")]).header).kv["llama.vocab_size"] == 1000
+    assert parse(header_only([header_of("llama")]).header).kv["llama.vocab_size"] == 1000
 
 
 def test_a_long_array_that_is_no_tokenizer_cannot_be_copied() -> None:
     header = header_of("llama", extra={"llama.long": Typed(U32, list(range(5000)))})
     assert isinstance(header.kv["llama.long"], Array)
     with pytest.raises(BadFile, match="cannot be copied"):
-        outline([header])
+        header_only([header])
 
 
 @given(
@@ -62,7 +62,7 @@ def test_every_value_and_tensor_survives(extra: dict[str, str | int], kinds: lis
     typed = {f"x.{key}": Typed(STRING if isinstance(value, str) else U32, value) for key, value in extra.items()}
     table = [Entry(f"t{n}.weight", (256, rows), NUMBERS[kind]) for n, (kind, rows) in enumerate(kinds)]
     before = header_of("llama", tensors=table, extra=typed)
-    drawn = outline([before])
+    drawn = header_only([before])
     after = parse(drawn.header)
     assert {key: after.kv[key] for key in typed} == {key: before.kv[key] for key in typed}
     assert [(t.name, t.bytes) for t in after.tensors] == [(t.name, t.bytes) for t in before.tensors]

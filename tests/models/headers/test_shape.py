@@ -16,8 +16,8 @@ from models.headers.architectures import FURTHER_CACHES, KNOWN, SLIDING_WINDOWS
 from models.headers.gguf import Header, parse, read_header
 from models.headers.roles import place
 from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
-from runner.client.process import Child
-from runner.cost.kv import Settings, kv_bytes
+from runner.client.process import EngineProcess
+from runner.cost.kv import ContextSettings, kv_bytes
 from runner.types.plan import Placement
 from scripts.synthetic.geometries import MODELS, Setting
 from scripts.synthetic.headers import STRING, U16, Entry, Typed, entries, header_bytes, make, metadata, padded, split
@@ -114,7 +114,7 @@ def expected(shape: ModelShape, placement: Placement) -> dict[str, tuple[int, in
             homes = {"CPU", devices[-1]} if tensor.layer is None else set(devices[:-1])
         for device in () if tensor.unused else homes:
             weights[device] += padded(tensor.bytes)
-    settings = Settings(placement.ctx, placement.kv_type, placement.ubatch)
+    settings = ContextSettings(placement.ctx, placement.kv_type, placement.ubatch)
     for device, size in zip(devices, kv_bytes(shape, settings), strict=False):
         kv[device] += size
     return {device: (weights[device], kv[device]) for device in weights if weights[device] or kv[device]}
@@ -131,7 +131,7 @@ def told(buffers: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_and_kv_are_llama_cpps_to_the_byte(
-    child: Child, tmp_path: Path, shapes: Mapping[str, ModelShape], model: str
+    child: EngineProcess, tmp_path: Path, shapes: Mapping[str, ModelShape], model: str
 ) -> None:
     (path,) = make(model, quant_of(model), tmp_path, tokenizer="none")
     shape = shapes[model]
@@ -140,7 +140,7 @@ def test_weights_and_kv_are_llama_cpps_to_the_byte(
     assert [told(rehearsal["buffers"]) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
 
 
-def test_a_real_file(child: Child, smollm2: Path) -> None:
+def test_a_real_file(child: EngineProcess, smollm2: Path) -> None:
     shape = shape_of([read_header(smollm2)])
     assert (shape.arch, shape.layers, shape.parameters, shape.context_trained) == ("llama", 30, 134_515_008, 8192)
     assert (shape.vocabulary, shape.embedding, shape.feed_forward, shape.attention_width) == (49152, 576, 1536, 576)
@@ -151,7 +151,7 @@ def test_a_real_file(child: Child, smollm2: Path) -> None:
     assert [told(rehearsal["buffers"]) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
 
 
-def test_llama_cpp_accepts_made_tokenizers_and_shards(child: Child, tmp_path: Path) -> None:
+def test_llama_cpp_accepts_made_tokenizers_and_shards(child: EngineProcess, tmp_path: Path) -> None:
     paths = make("phi-3-mini", "Q8_0", tmp_path, shards=3)
     shape = shape_of([read_header(path) for path in paths])
     (wanted, *_) = placements(shape, ())

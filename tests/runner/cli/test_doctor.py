@@ -9,7 +9,7 @@ import pytest
 
 from runner.build.routes import Lack
 from runner.cli.doctor import Check, SeenGpu, examine, lines
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware import nvml
 from runner.storage.paths import Paths
 from runner.types.codec import pack, unpack
@@ -41,7 +41,7 @@ HEALTHY = Check(
 
 
 @pytest.fixture(scope="module")
-def check(child: Child, tmp_path_factory: pytest.TempPathFactory) -> Check:
+def check(child: EngineProcess, tmp_path_factory: pytest.TempPathFactory) -> Check:
     return examine(child, tmp_path_factory.mktemp("weights"))
 
 
@@ -58,7 +58,7 @@ def test_it_travels_as_json(check: Check) -> None:
     assert unpack(Check, json.loads(json.dumps(pack(check)))) == check
 
 
-def test_a_folder_that_is_not_there_yet_has_free_space_too(child: Child, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_yet_has_free_space_too(child: EngineProcess, tmp_path: Path) -> None:
     assert examine(child, tmp_path / "not" / "yet").disk_free > 0
 
 
@@ -90,8 +90,10 @@ def test_the_limit_of_a_control_group_is_shown() -> None:
     assert "RAM        30.0 GiB available of 32.0 GiB, limited to 1.0 GiB by the control group" in told
 
 
-def test_a_card_that_only_the_driver_sees(child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml, "gpus", lambda: (nvml.Gpu("0000:01:00.0", "RTX 4090", 24 * GIB, 23 * GIB),))
+def test_a_card_that_only_the_driver_sees(
+    child: EngineProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvml, "gpus", lambda: (nvml.DriverGpu("0000:01:00.0", "RTX 4090", 24 * GIB, 23 * GIB),))
     monkeypatch.setattr(nvml, "driver", lambda: nvml.Driver("550.1", (12, 4)))
     found = examine(child, tmp_path)
     assert found.gpus == (SeenGpu("RTX 4090", 24 * GIB, None),)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from models.errors import UsageError
 from runner.cli.options import COMMANDS, PLACEMENT, RESERVED, SAMPLING, Options, load_config, parse, sampling_from
-from runner.types.generation import Sampling
 from runner.types.plan import Prefer, Wish
+from runner.types.sampling import Sampling
 
 
 def options(*words: str, environ: dict[str, str] | None = None, config: dict[str, object] | None = None) -> Options:

@@ -12,12 +12,14 @@ import pytest
 from models.errors import BadFile, EngineError, OutOfMemory
 from models.headers.gguf import read_header
 from models.headers.shape import ModelShape, shape_of
-from runner.client.process import Child
-from runner.client.session import Session, load
+from runner.client.process import EngineProcess
+from runner.client.session import EngineSession, load
 from runner.planning.fallback import lower_placements
-from runner.types.generation import Chunk, Finish, LoadProgress, Message, Sampling
+from runner.types.engine import LoadProgress
+from runner.types.generation import Chunk, Finish, Message
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, ModelInfo, Placement, Plan, Source, Verdict, Wish
+from runner.types.sampling import Sampling
 from tests.support.planner import gpu, machine
 
 SMALL = Placement((), 0, 31, (), 512, threads=1, load_mode="none")
@@ -27,33 +29,33 @@ HERE = Machine("probe", (), 8 << 30, 8 << 30, 40e9, 2)
 INFO = ModelInfo("smollm2", "llama", 135_000_000, 30, 0, 0, 8192)
 
 
-def loaded(child: Child, path: Path, ladder: Sequence[Placement] | Iterator[Placement]) -> Session:
+def loaded(child: EngineProcess, path: Path, ladder: Sequence[Placement] | Iterator[Placement]) -> EngineSession:
     resource.prlimit(child.pid, resource.RLIMIT_AS, (ROOM, ROOM))
     one = Candidate("Q4_1", (path.name,), 1, 5.0, 0, Verdict.CPU, SMALL, (), None, Source.FORMULA)
     *steps, session = load(child, Plan(INFO, HERE, (one,), 0, ""), one, path, ladder)
     assert all(isinstance(step, LoadProgress) for step in steps)
-    assert isinstance(session, Session)
+    assert isinstance(session, EngineSession)
     return session
 
 
-def rehearsed(child: Child, path: Path, placement: Placement) -> list[tuple[str, int, int, int]]:
+def rehearsed(child: EngineProcess, path: Path, placement: Placement) -> list[tuple[str, int, int, int]]:
     (said,) = child.ask("rehearse", path=str(path), placements=[placement])
     return [(row["device"], row["weights"], row["kv"], row["compute"]) for row in said["buffers"]]
 
 
-def test_what_cannot_be_allocated_leads_to_the_next_rung_and_is_told(child: Child, smollm2: Path) -> None:
+def test_what_cannot_be_allocated_leads_to_the_next_rung_and_is_told(child: EngineProcess, smollm2: Path) -> None:
     session = loaded(child, smollm2, [HUGE, replace(HUGE, kv_type="q8_0"), SMALL])
     assert (session.placement, session.loaded.ctx) == (SMALL, 512)
     assert len(session.loaded.notes) == 2
     assert all(note.endswith("The next smaller placement is tried.") for note in session.loaded.notes)
 
 
-def test_a_ladder_without_a_rung_that_holds_ends_in_its_last_failure(child: Child, smollm2: Path) -> None:
+def test_a_ladder_without_a_rung_that_holds_ends_in_its_last_failure(child: EngineProcess, smollm2: Path) -> None:
     with pytest.raises(OutOfMemory):
         loaded(child, smollm2, [HUGE])
 
 
-def test_an_engine_that_is_killed_is_replaced_by_a_fresh_one(child: Child, smollm2: Path) -> None:
+def test_an_engine_that_is_killed_is_replaced_by_a_fresh_one(child: EngineProcess, smollm2: Path) -> None:
     killed = []
 
     def ladder() -> Iterator[Placement]:
@@ -69,7 +71,7 @@ def test_an_engine_that_is_killed_is_replaced_by_a_fresh_one(child: Child, smoll
     assert last.completion_tokens > 0
 
 
-def test_an_engine_that_dies_on_every_rung_is_an_error(child: Child, smollm2: Path) -> None:
+def test_an_engine_that_dies_on_every_rung_is_an_error(child: EngineProcess, smollm2: Path) -> None:
     def ladder() -> Iterator[Placement]:
         for placement in (HUGE, SMALL):
             os.kill(child.pid, signal.SIGKILL)
@@ -80,7 +82,7 @@ def test_an_engine_that_dies_on_every_rung_is_an_error(child: Child, smollm2: Pa
     assert child.is_alive()
 
 
-def test_a_file_that_is_none_needs_no_second_try(child: Child, tmp_path: Path) -> None:
+def test_a_file_that_is_none_needs_no_second_try(child: EngineProcess, tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"GGUF, but not really")
     tried = []
@@ -96,7 +98,7 @@ def test_a_file_that_is_none_needs_no_second_try(child: Child, tmp_path: Path) -
 
 
 def test_a_fresh_engine_is_prepared_like_the_one_before(tmp_path: Path, smollm2: Path) -> None:
-    child = Child(tmp_path / "log")
+    child = EngineProcess(tmp_path / "log")
     try:
         one, two = child.prepare("standins", count=2)
         assert child.prepare("standins", count=2) == [one, two]
@@ -111,7 +113,7 @@ def test_a_fresh_engine_is_prepared_like_the_one_before(tmp_path: Path, smollm2:
         child.close()
 
 
-def test_the_end_of_every_turn_is_heard(child: Child, smollm2: Path) -> None:
+def test_the_end_of_every_turn_is_heard(child: EngineProcess, smollm2: Path) -> None:
     session = loaded(child, smollm2, [SMALL])
     heard: list[Chunk] = []
     session.ended = heard.append

@@ -7,12 +7,13 @@ import pytest
 
 from models.errors import UsageError
 from models.headers.shape import LayerMemory, ModelShape, Role, Tensor
-from runner.client.process import Child
+from runner.client.process import EngineProcess
+from runner.cost.blocks import blocks_of
 from runner.cost.compute_buffers import compute_bytes
-from runner.cost.kv import Settings, caches_of, kv_bytes
-from runner.cost.layout import HOST, Layout, blocks_of, contiguous, layout_of, number_patterns, overrides_of
+from runner.cost.kv import ContextSettings, caches_of, kv_bytes
+from runner.cost.layout import HOST, Layout, contiguous, layout_of, number_patterns, overrides_of
 from runner.cost.ledger import Rehearsed, host_reserve, ledger, measured, reserve, rows, shortages
-from runner.types.generation import ComponentBytes
+from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind
 from runner.types.plan import Override, Placement, Source
 from runner.types.units import GIB, MIB
@@ -70,14 +71,14 @@ def tiny(**changes: object) -> ModelShape:
 )
 def test_weights_are_where_their_layers_are(layers: tuple[int, ...], expected: dict[str, int]) -> None:
     devices = (gpu(1), gpu(1, index=1))[: max(layers) + 1]
-    lines = rows(blocks_of(tiny()), Layout(devices, layers), Settings(512), machine(*devices))
+    lines = rows(blocks_of(tiny()), Layout(devices, layers), ContextSettings(512), machine(*devices))
     assert {line.device: line.weights for line in lines} == expected
 
 
 def test_moved_parts_take_their_biases_along_but_not_the_cache() -> None:
     device = gpu(1)
     layout = Layout((device,), (0, 0, 0), {(1, "ffn_up"): HOST})
-    on_device, host = rows(blocks_of(tiny()), layout, Settings(512), machine(device))
+    on_device, host = rows(blocks_of(tiny()), layout, ContextSettings(512), machine(device))
     assert host.weights == 1000 + 304
     assert host.kv == 0
     assert on_device.weights == 404 + 100 + 8 + 1020
@@ -86,33 +87,33 @@ def test_moved_parts_take_their_biases_along_but_not_the_cache() -> None:
 @pytest.mark.parametrize(
     ("settings", "full", "windowed"),
     [
-        (Settings(512), 512 * 128, 512 * 128),
-        (Settings(1000), 1024 * 128, 1024 * 128),  # padded; 512 + ubatch is no less
-        (Settings(4096), 4096 * 128, 1024 * 128),
-        (Settings(4096, ubatch=256), 4096 * 128, 768 * 128),
-        (Settings(4096, sequences=4), 4096 * 128, 2560 * 128),
-        (Settings(4096, kv_type="q8_0"), 4096 * 68, 1024 * 68),
-        (Settings(4096, kv_type="q4_0"), 4096 * 36, 1024 * 36),
-        (Settings(4096, kv_type="f32"), 4096 * 256, 1024 * 256),
+        (ContextSettings(512), 512 * 128, 512 * 128),
+        (ContextSettings(1000), 1024 * 128, 1024 * 128),  # padded; 512 + ubatch is no less
+        (ContextSettings(4096), 4096 * 128, 1024 * 128),
+        (ContextSettings(4096, ubatch=256), 4096 * 128, 768 * 128),
+        (ContextSettings(4096, sequences=4), 4096 * 128, 2560 * 128),
+        (ContextSettings(4096, kv_type="q8_0"), 4096 * 68, 1024 * 68),
+        (ContextSettings(4096, kv_type="q4_0"), 4096 * 36, 1024 * 36),
+        (ContextSettings(4096, kv_type="f32"), 4096 * 256, 1024 * 256),
     ],
 )
-def test_kv_cache(settings: Settings, full: int, windowed: int) -> None:
+def test_kv_cache(settings: ContextSettings, full: int, windowed: int) -> None:
     assert kv_bytes(tiny(), settings) == [full, windowed]
 
 
 def test_recurrent_state_grows_with_sequences_only() -> None:
     caches = caches_of(tiny(memory=(LayerMemory(0, 0, state_values=10), LayerMemory(32, 32))))
-    assert caches.held(Settings(256)) == [40, 256 * 128]
-    assert caches.held(Settings(8192, kv_type="q8_0", sequences=3)) == [120, 8192 * 68]
+    assert caches.held(ContextSettings(256)) == [40, 256 * 128]
+    assert caches.held(ContextSettings(8192, kv_type="q8_0", sequences=3)) == [120, 8192 * 68]
 
 
 def test_reading_stops_at_the_window() -> None:
-    assert caches_of(tiny()).read(Settings(4096), 2048) == [2048 * 128, 512 * 128]
+    assert caches_of(tiny()).read(ContextSettings(4096), 2048) == [2048 * 128, 512 * 128]
 
 
 def test_a_cache_of_unknown_type_is_refused() -> None:
     with pytest.raises(UsageError, match=r"q6_K.*choose one of f32, f16"):
-        caches_of(tiny()).held(Settings(512, kv_type="q6_K"))
+        caches_of(tiny()).held(ContextSettings(512, kv_type="q6_K"))
 
 
 # MiB on the device, all outputs or one, and on the host: llama.cpp's own numbers at 8192 tokens, ubatch 512
@@ -131,7 +132,7 @@ def test_a_cache_of_unknown_type_is_refused() -> None:
 def test_compute_buffers(model: str, outputs: int, device: float, host: float) -> None:
     blocks = blocks_of(shape(model))
     layout = contiguous((gpu(999),), (len(blocks.layers),), len(blocks.layers))
-    compute = compute_bytes(blocks, layout, Settings(8192, outputs=outputs))
+    compute = compute_bytes(blocks, layout, ContextSettings(8192, outputs=outputs))
     assert compute.devices[0] / MIB == pytest.approx(device, rel=0.016)  # gemma-3: one window more than it needs
     assert compute.host / MIB == pytest.approx(host, abs=0.6)
 
@@ -139,15 +140,18 @@ def test_compute_buffers(model: str, outputs: int, device: float, host: float) -
 def test_pipelining_takes_four_copies_of_the_inputs_unless_an_override_forbids_it() -> None:
     blocks = blocks_of(shape("llama-3.3-70b"))
     both = contiguous((gpu(99), gpu(99, index=1)), (41, 40), 81)
-    pipelined = compute_bytes(blocks, both, Settings(8192)).devices
+    pipelined = compute_bytes(blocks, both, ContextSettings(8192)).devices
     assert [round(size / MIB) for size in pipelined] == [312, 376]
-    assert compute_bytes(blocks, replace(both, sequential=True), Settings(8192)).devices == (224 * MIB, 208 * MIB)
+    assert compute_bytes(blocks, replace(both, sequential=True), ContextSettings(8192)).devices == (
+        224 * MIB,
+        208 * MIB,
+    )
 
 
 def test_a_gpu_needs_scratch_for_the_hosts_weights() -> None:
     blocks = blocks_of(shape("llama-3.3-70b"))
     split = contiguous((gpu(24), gpu(24, index=1)), (20, 20), 81)
-    with_scratch = compute_bytes(blocks, split, Settings(8192)).devices
+    with_scratch = compute_bytes(blocks, split, ContextSettings(8192)).devices
     assert with_scratch == (208 * MIB + blocks.largest, 208 * MIB)
 
 
@@ -209,7 +213,7 @@ def test_shortages_name_who_is_overdrawn_and_by_how_much() -> None:
     blocks = blocks_of(tiny())
     there = machine(replace(gpu(1), free=1 * GIB + 1000, overhead=0), ram=1)
     layout = Layout(there.devices, (0, 0, 0))
-    lines = rows(blocks, layout, Settings(512), there)
+    lines = rows(blocks, layout, ContextSettings(512), there)
     used = lines[0].weights + lines[0].kv + lines[0].compute
     assert shortages(lines, layout, there, None) == {"CUDA0": used - 1000, "CPU": lines[-1].total}
 
@@ -217,7 +221,7 @@ def test_shortages_name_who_is_overdrawn_and_by_how_much() -> None:
 def test_memory_that_is_shared_counts_once() -> None:
     metal = Device("MTL0", Kind.GPU, "M", 12 * GIB, 12 * GIB, 100e9, shares_host_memory=True)
     there = machine(metal, ram=16)
-    on_metal, host = rows(blocks_of(tiny()), Layout((metal,), (0, 0, 0)), Settings(512), there)
+    on_metal, host = rows(blocks_of(tiny()), Layout((metal,), (0, 0, 0)), ContextSettings(512), there)
     assert host.free == 16 * GIB - on_metal.total
 
 
@@ -228,7 +232,7 @@ def test_a_rehearsal_replaces_our_numbers_and_a_stand_in_lacks_the_scratch() -> 
     there = machine(gpu(24))
     blocks = blocks_of(tiny())
     layout = Layout(there.devices, (HOST, 0, 0))
-    ours = rows(blocks, layout, Settings(512), there)
+    ours = rows(blocks, layout, ContextSettings(512), there)
     memory = (ComponentBytes("CUDA0", 1, 2, 3), ComponentBytes("CPU", 4, 5, 6))
     for source, scratch in ((Source.REHEARSAL, 0), (Source.STAND_IN, blocks.largest)):
         device, host = measured(ours, Rehearsed(memory, source), layout, blocks)
@@ -250,7 +254,7 @@ EXPERTS = (Override(r"^blk\.([0-9]|1[0-2])\.(ffn_down_exps|ffn_up_exps)\.", "CPU
     ],
 )
 def test_agrees_with_llama_cpp(
-    child: Child,
+    child: EngineProcess,
     tmp_path: Path,
     model: str,
     counts: tuple[int, ...],

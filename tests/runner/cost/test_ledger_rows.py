@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from scripts.checks.ledger import DEVICES, Row, Stage, cases, read_rows, sample
 from scripts.synthetic.geometries import MODELS
 
@@ -38,6 +38,6 @@ def test_nearly_all_totals_are_within_a_percent_and_most_are_exact() -> None:
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "gemma-2-9b", "qwen3-30b-a3b", "deepseek-v2-lite"])
-def test_the_recorded_rows_are_what_llama_cpp_says_today(model: str, child: Child, tmp_path: Path) -> None:
+def test_the_recorded_rows_are_what_llama_cpp_says_today(model: str, child: EngineProcess, tmp_path: Path) -> None:
     fresh = Stage(child, tmp_path).rows(sample(list(cases([model], ["Q4_K_M"]))))
     assert list(fresh) == recorded()[model]

@@ -14,23 +14,25 @@ from typing import Any
 import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.types.codec import unpack
-from runner.types.generation import Chunk, Finish, Loaded, Message, Phase, Sampling, Turn
+from runner.types.engine import Loaded
+from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.plan import Placement
+from runner.types.sampling import Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=48)
 CPU_ONLY = Placement(devices=(), gpu_layers=0, layers_total=31, tensor_split=(), ctx=1024, threads=1)
 
 
-def generate(child: Child, turn: Turn) -> Generator[Chunk, None, None]:
+def generate(child: EngineProcess, turn: Request) -> Generator[Chunk, None, None]:
     for event, value in child.stream("generate", turn=turn):
         if event == "chunk":
             yield unpack(Chunk, value)
 
 
-def answer(child: Child, *messages: Message, sampling: Sampling = GREEDY) -> tuple[str, Chunk]:
-    chunks = list(generate(child, Turn(messages, sampling=sampling)))
+def answer(child: EngineProcess, *messages: Message, sampling: Sampling = GREEDY) -> tuple[str, Chunk]:
+    chunks = list(generate(child, Request(messages, sampling=sampling)))
     return "".join(chunk.text for chunk in chunks), chunks[-1]
 
 
@@ -39,19 +41,19 @@ def ask(text: str) -> Message:
 
 
 @pytest.fixture(scope="module")
-def engine(child: Child, smollm2: Path) -> Child:
+def engine(child: EngineProcess, smollm2: Path) -> EngineProcess:
     child.ask("load", path=str(smollm2), placement=CPU_ONLY)
     return child
 
 
-def test_it_answers_in_the_models_own_words(engine: Child) -> None:
+def test_it_answers_in_the_models_own_words(engine: EngineProcess) -> None:
     text, last = answer(engine, ask("Name three primary colours."))
     assert "red" in text.lower() and "blue" in text.lower()
     assert last.phase is Phase.DONE
     assert last.completion_tokens > 0 and last.ttft_s is not None and last.decode_tps is not None
 
 
-def test_greedy_answers_and_seeds_repeat(engine: Child) -> None:
+def test_greedy_answers_and_seeds_repeat(engine: EngineProcess) -> None:
     question = ask("Tell me about the sea.")
     assert answer(engine, question)[0] == answer(engine, question)[0]
     warm = Sampling(temperature=1.0, seed=7, max_tokens=24)
@@ -61,7 +63,7 @@ def test_greedy_answers_and_seeds_repeat(engine: Child) -> None:
     assert first != answer(engine, question, sampling=Sampling(temperature=1.0, seed=8, max_tokens=24))[0]
 
 
-def test_the_next_turn_prefills_only_what_is_new(engine: Child) -> None:
+def test_the_next_turn_prefills_only_what_is_new(engine: EngineProcess) -> None:
     question = ask("What is the capital of France?")
     reply, first = answer(engine, question)
     _, second = answer(engine, question, Message("assistant", reply), ask("And of Italy?"))
@@ -69,16 +71,16 @@ def test_the_next_turn_prefills_only_what_is_new(engine: Child) -> None:
     assert second.prompt_tokens > second.cached_tokens > 0
 
 
-def test_reuse_changes_no_word(engine: Child) -> None:
+def test_reuse_changes_no_word(engine: EngineProcess) -> None:
     history = [ask("Count to five."), Message("assistant", "1 2 3 4 5"), ask("And on to ten?")]
     first, _ = answer(engine, *history)
     again, last = answer(engine, *history)
-    fresh = "".join(chunk.text for chunk in generate(engine, Turn(tuple(history), sampling=GREEDY, reuse=False)))
+    fresh = "".join(chunk.text for chunk in generate(engine, Request(tuple(history), sampling=GREEDY, reuse=False)))
     assert first == again == fresh
     assert last.cached_tokens == last.prompt_tokens - 1
 
 
-def test_max_tokens_and_stop_strings_end_a_turn(engine: Child) -> None:
+def test_max_tokens_and_stop_strings_end_a_turn(engine: EngineProcess) -> None:
     _, cut = answer(engine, ask("Write a story."), sampling=Sampling(temperature=0, max_tokens=5))
     assert (cut.finish, cut.completion_tokens) == (Finish.LENGTH, 5)
     whole, _ = answer(engine, ask("Name three primary colours."))
@@ -87,26 +89,26 @@ def test_max_tokens_and_stop_strings_end_a_turn(engine: Child) -> None:
     assert (text, stopped.finish) == (whole[: whole.index(word)], Finish.STOP)
 
 
-def test_a_full_context_ends_a_turn(child: Child, smollm2: Path) -> None:
+def test_a_full_context_ends_a_turn(child: EngineProcess, smollm2: Path) -> None:
     child.ask("load", path=str(smollm2), placement=replace(CPU_ONLY, ctx=256))
-    turn = Turn(raw="one two three four " * 58, sampling=Sampling(temperature=0), ignore_end=True)
+    turn = Request(raw="one two three four " * 58, sampling=Sampling(temperature=0), ignore_end=True)
     last = list(generate(child, turn))[-1]
     assert last.finish is Finish.LENGTH
     assert last.prompt_tokens + last.completion_tokens == 256
     child.ask("load", path=str(smollm2), placement=CPU_ONLY)
 
 
-def test_a_prompt_longer_than_the_context_names_both_numbers(engine: Child) -> None:
+def test_a_prompt_longer_than_the_context_names_both_numbers(engine: EngineProcess) -> None:
     with pytest.raises(PromptTooLong, match=r"\d{4} tokens; the context holds 1024"):
         answer(engine, ask("word " * 3000))
 
 
-def test_the_last_words_of_the_assistant_are_continued(engine: Child) -> None:
+def test_the_last_words_of_the_assistant_are_continued(engine: EngineProcess) -> None:
     text, _ = answer(engine, ask("What is the capital of France?"), Message("assistant", "The capital of France is"))
     assert text.strip().startswith("Paris")
 
 
-def test_a_grammar_binds_the_answer(engine: Child) -> None:
+def test_a_grammar_binds_the_answer(engine: EngineProcess) -> None:
     yes_no = Sampling(temperature=0, grammar='root ::= "yes" | "no"')
     assert answer(engine, ask("Is water wet?"), sampling=yes_no)[0] in ("yes", "no")
     with pytest.raises(UsageError, match="grammar"):
@@ -115,7 +117,7 @@ def test_a_grammar_binds_the_answer(engine: Child) -> None:
     assert int(answer(engine, ask("How many legs has a dog?"), sampling=Sampling(temperature=0, grammar=gbnf))[0]) >= 0
 
 
-def interrupted(engine: Child, turn: Turn, when: Phase) -> tuple[Chunk, float]:
+def interrupted(engine: EngineProcess, turn: Request, when: Phase) -> tuple[Chunk, float]:
     """Stop at the first sign of `when`; the last chunk, and the seconds until it came."""
     asked = 0.0
     for chunk in generate(engine, turn):
@@ -127,8 +129,8 @@ def interrupted(engine: Child, turn: Turn, when: Phase) -> tuple[Chunk, float]:
 
 
 @pytest.mark.parametrize("when", [Phase.PREFILL, Phase.DECODE])
-def test_stop_ends_a_turn_and_the_next_one_is_right(engine: Child, when: Phase) -> None:
-    story = Turn((ask("Write about the sea. " * 120),), sampling=Sampling(temperature=0), ignore_end=True)
+def test_stop_ends_a_turn_and_the_next_one_is_right(engine: EngineProcess, when: Phase) -> None:
+    story = Request((ask("Write about the sea. " * 120),), sampling=Sampling(temperature=0), ignore_end=True)
     expected = answer(engine, ask("What is the capital of France?"))[0]
     last, seconds = interrupted(engine, story, when)
     assert last.finish is Finish.INTERRUPTED
@@ -137,8 +139,10 @@ def test_stop_ends_a_turn_and_the_next_one_is_right(engine: Child, when: Phase) 
     assert answer(engine, ask("What is the capital of France?"))[0] == expected
 
 
-def test_leaving_a_turn_early_stops_it(engine: Child) -> None:
-    turn = generate(engine, Turn((ask("Write a very long story."),), sampling=Sampling(temperature=0), ignore_end=True))
+def test_leaving_a_turn_early_stops_it(engine: EngineProcess) -> None:
+    turn = generate(
+        engine, Request((ask("Write a very long story."),), sampling=Sampling(temperature=0), ignore_end=True)
+    )
     next(turn)
     turn.close()
     assert answer(engine, ask("Hi"))[1].finish in (Finish.STOP, Finish.LENGTH)
@@ -155,7 +159,7 @@ def bad_files(folder: Path, model: Path) -> dict[str, Path]:
 
 
 def test_files_that_are_no_models_are_refused_and_the_child_lives_on(
-    child: Child, smollm2: Path, tmp_path: Path
+    child: EngineProcess, smollm2: Path, tmp_path: Path
 ) -> None:
     for name, path in bad_files(tmp_path, smollm2).items():
         with pytest.raises(BadFile, match="could not load"):
@@ -165,7 +169,9 @@ def test_files_that_are_no_models_are_refused_and_the_child_lives_on(
     assert (loaded.ctx, loaded.memory[-1].device) == (1024, "CPU")
 
 
-def test_a_file_of_the_right_size_without_weights_is_refused(child: Child, smollm2: Path, tmp_path: Path) -> None:
+def test_a_file_of_the_right_size_without_weights_is_refused(
+    child: EngineProcess, smollm2: Path, tmp_path: Path
+) -> None:
     hollow = tmp_path / "hollow.gguf"
     with smollm2.open("rb") as source, hollow.open("wb") as target:
         target.write(source.read(1_785_664))
@@ -176,7 +182,7 @@ def test_a_file_of_the_right_size_without_weights_is_refused(child: Child, smoll
     child.ask("load", path=str(smollm2), placement=CPU_ONLY)
 
 
-def test_what_does_not_fit_is_refused_without_dying(child: Child, smollm2: Path) -> None:
+def test_what_does_not_fit_is_refused_without_dying(child: EngineProcess, smollm2: Path) -> None:
     huge = Placement(devices=(), gpu_layers=0, layers_total=31, tensor_split=(), ctx=20_000_000, threads=1)
     with pytest.raises(EngineError):
         child.ask("load", path=str(smollm2), placement=huge)
@@ -184,8 +190,8 @@ def test_what_does_not_fit_is_refused_without_dying(child: Child, smollm2: Path)
     child.ask("load", path=str(smollm2), placement=CPU_ONLY)
 
 
-def fresh_child(folder: Path, smollm2: Path) -> Child:
-    process = Child(folder / "engine.log")
+def fresh_child(folder: Path, smollm2: Path) -> EngineProcess:
+    process = EngineProcess(folder / "engine.log")
     process.ask("load", path=str(smollm2), placement=CPU_ONLY)
     return process
 
@@ -195,7 +201,7 @@ def test_an_engine_that_dies_is_one_sentence(tmp_path: Path, smollm2: Path, numb
     process = fresh_child(tmp_path, smollm2)
     text = ""
     with pytest.raises(EngineError, match=said) as caught:
-        for chunk in generate(process, Turn((ask("Tell a long story."),), sampling=Sampling(temperature=0))):
+        for chunk in generate(process, Request((ask("Tell a long story."),), sampling=Sampling(temperature=0))):
             text += chunk.text
             if text:
                 os.kill(process.pid, number)
@@ -208,7 +214,7 @@ def test_an_engine_that_dies_is_one_sentence(tmp_path: Path, smollm2: Path, numb
 
 def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
     process = fresh_child(tmp_path, smollm2)
-    turn = generate(process, Turn((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
+    turn = generate(process, Request((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
     next(turn)
     started = time.monotonic()
     process.close(grace_s=5)
@@ -217,8 +223,8 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
         os.kill(process.pid, 0)
 
 
-def test_stop_from_another_thread(engine: Child) -> None:
-    turn = generate(engine, Turn((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
+def test_stop_from_another_thread(engine: EngineProcess) -> None:
+    turn = generate(engine, Request((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
     next(turn)
     thread = threading.Thread(target=engine.stop)
     thread.start()
@@ -226,10 +232,10 @@ def test_stop_from_another_thread(engine: Child) -> None:
     thread.join()
 
 
-def test_errors_keep_their_kind(engine: Child) -> None:
+def test_errors_keep_their_kind(engine: EngineProcess) -> None:
     cases: list[tuple[dict[str, Any], type[LocalrunError]]] = [
-        ({"turn": Turn((), raw="")}, UsageError),
-        ({"turn": Turn((ask("x" * 20000),))}, PromptTooLong),
+        ({"turn": Request((), raw="")}, UsageError),
+        ({"turn": Request((ask("x" * 20000),))}, PromptTooLong),
     ]
     for arguments, kind in cases:
         with pytest.raises(kind):
@@ -240,12 +246,12 @@ def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, mon
     for name in ("runner.py", "models.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit('not ours')\n")
     monkeypatch.chdir(tmp_path)
-    process = Child(tmp_path / "engine.log")
+    process = EngineProcess(tmp_path / "engine.log")
     assert process.ask("devices")["devices"][-1]["id"] == "CPU"
     process.close()
 
 
-def test_stand_ins_take_layers_in_a_rehearsal(child: Child, smollm2: Path) -> None:
+def test_stand_ins_take_layers_in_a_rehearsal(child: EngineProcess, smollm2: Path) -> None:
     first, second = child.ask("standins", count=2)
     split = Placement(
         devices=(first, second), gpu_layers=31, layers_total=31, tensor_split=(20, 11), ctx=1024, threads=1
@@ -256,8 +262,8 @@ def test_stand_ins_take_layers_in_a_rehearsal(child: Child, smollm2: Path) -> No
     assert kv["CPU"] == 0
 
 
-def test_tokens_travel_together_and_the_first_at_once(engine: Child) -> None:
-    whole = list(generate(engine, Turn((ask("Tell me about the sea."),), sampling=GREEDY)))
+def test_tokens_travel_together_and_the_first_at_once(engine: EngineProcess) -> None:
+    whole = list(generate(engine, Request((ask("Tell me about the sea."),), sampling=GREEDY)))
     decode = [chunk for chunk in whole if chunk.phase is Phase.DECODE]
     assert decode[0].completion_tokens == 1
     counts = [chunk.completion_tokens for chunk in whole]

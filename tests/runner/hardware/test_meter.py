@@ -1,6 +1,6 @@
 """One sample of the real computer, with a card that no driver speaks for."""
 
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware.meter import sample
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, MIB
@@ -8,7 +8,7 @@ from runner.types.units import GIB, MIB
 CARD = Device("CUDA0", Kind.GPU, "A card", 24 * GIB, 23 * GIB)
 
 
-def test_the_machine_while_it_works(child: Child) -> None:
+def test_the_machine_while_it_works(child: EngineProcess) -> None:
     child.ask("devices")  # it has started
     machine = Machine("probe", (CARD,), 1, 1, None, 1)
     found = sample(machine, child.pid)

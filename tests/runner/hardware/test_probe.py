@@ -11,7 +11,7 @@ import pytest
 
 from models.errors import EngineError, UsageError
 from runner.build import toolchain
-from runner.client.process import Child
+from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
 from runner.hardware.probe import add_rpc, devices_of, probe, runtime, unused_gpus
 from runner.types.machine import DeviceFacts, Kind, Runtime
@@ -31,7 +31,7 @@ def built(*devices: DeviceFacts, backends: tuple[str, ...] = ("CPU",)) -> Runtim
 # ---- the real computer
 
 
-def test_this_computer(child: Child, tmp_path: Path) -> None:
+def test_this_computer(child: EngineProcess, tmp_path: Path) -> None:
     found = probe(child, tmp_path)
     assert found.source == "probe" and found.devices == ()
     assert 0 < found.ram_available <= found.ram_total
@@ -39,7 +39,7 @@ def test_this_computer(child: Child, tmp_path: Path) -> None:
     assert {"CPU", "RPC"} <= set(runtime(child).backends)
 
 
-def test_the_bandwidth_is_measured_once(child: Child, tmp_path: Path) -> None:
+def test_the_bandwidth_is_measured_once(child: EngineProcess, tmp_path: Path) -> None:
     first = probe(child, tmp_path)
     (remembered,) = json.loads((tmp_path / "bandwidth.json").read_text()).values()
     assert remembered["bytes_per_s"] == first.ram_bandwidth
@@ -49,7 +49,7 @@ def test_the_bandwidth_is_measured_once(child: Child, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"x": 1}', '{"KEY": {"bytes_per_s": "fast", "quiet": true}}'])
-def test_a_damaged_memory_of_it_costs_a_measurement(child: Child, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_memory_of_it_costs_a_measurement(child: EngineProcess, tmp_path: Path, damage: str) -> None:
     text = damage.replace("KEY", f"{host.cpu_name()}, {host.cores()} cores")
     (tmp_path / "bandwidth.json").write_text(text)
     bandwidth = probe(child, tmp_path).ram_bandwidth
@@ -65,7 +65,7 @@ def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as finder:
         finder.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{finder.getsockname()[1]}"
-    process = Child(tmp_path_factory.mktemp("lender") / "log")
+    process = EngineProcess(tmp_path_factory.mktemp("lender") / "log")
 
     def lend() -> None:
         with pytest.raises(EngineError):  # it serves until it is ended
@@ -86,7 +86,7 @@ def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_a_lent_device_is_a_device(lender: str, tmp_path: Path) -> None:
-    child = Child(tmp_path / "log")
+    child = EngineProcess(tmp_path / "log")
     try:
         add_rpc(child, [lender])
         (device,) = probe(child, tmp_path).devices
@@ -109,7 +109,7 @@ def test_a_lent_device_is_a_device(lender: str, tmp_path: Path) -> None:
         ("no.such.host.invalid:1", EngineError, "No device answers"),
     ],
 )
-def test_an_endpoint_that_is_none(child: Child, endpoint: str, error: type[Exception], said: str) -> None:
+def test_an_endpoint_that_is_none(child: EngineProcess, endpoint: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         add_rpc(child, [endpoint])
 
@@ -180,6 +180,6 @@ def test_a_card_that_is_not_used_is_said_with_the_command(
 
 
 def test_the_driver_names_the_card(pci: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cards = (nvml.Gpu("0000:01:00.0", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB),)
+    cards = (nvml.DriverGpu("0000:01:00.0", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB),)
     monkeypatch.setattr(nvml, "gpus", lambda: cards)
     assert "cannot use the NVIDIA GeForce RTX 4090" in unused_gpus(built())[0]

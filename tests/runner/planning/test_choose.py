@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import UsageError
 from models.weights import WeightFile, WeightSet
-from runner.planning.choose import Option, choose, pick
+from runner.planning.choose import Contender, choose, pick
 from runner.planning.placement import place
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Plan, Predicted, Prefer, Source, Verdict, Wish
@@ -53,9 +53,11 @@ def test_a_wide_file_is_taken_on_request() -> None:
     assert pick([candidate("F16", 1), candidate("Q4_K_M", None)], asked=True) == 0
 
 
-def options(model: str, quants: tuple[str, ...] = USUAL) -> list[Option]:
+def options(model: str, quants: tuple[str, ...] = USUAL) -> list[Contender]:
     return [
-        Option(WeightSet(quant, (WeightFile(f"{model}-{quant}.gguf", shape(model, quant).bytes),)), shape(model, quant))
+        Contender(
+            WeightSet(quant, (WeightFile(f"{model}-{quant}.gguf", shape(model, quant).bytes),)), shape(model, quant)
+        )
         for quant in quants
     ]
 
@@ -141,7 +143,7 @@ def test_layers_by_command_that_overdraw_leave_nothing_chosen() -> None:
 def test_each_option_is_rehearsed_by_its_own() -> None:
     asked: list[str] = []
 
-    def listening(option: Option) -> Option:
+    def listening(option: Contender) -> Contender:
         return replace(option, rehearse=lambda _: asked.append(option.weights.quant))
 
     choose("m", [listening(option) for option in options("llama-3.1-8b")], machine(gpu(24)), Wish())

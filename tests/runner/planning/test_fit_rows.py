@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cost.layout import blocks_of
+from runner.cost.blocks import blocks_of
 from runner.planning.search import Search
 from scripts.checks.fit import ASKED, Answer, judge, read
 from scripts.checks.fit_rule import fitted

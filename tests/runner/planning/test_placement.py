@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from models.errors import UsageError
 from models.headers.shape import ModelShape
-from runner.cost.kv import Settings
-from runner.cost.layout import blocks_of, layout_of
+from runner.cost.blocks import blocks_of
+from runner.cost.kv import ContextSettings
+from runner.cost.layout import layout_of
 from runner.cost.ledger import Rehearsed, ledger, shortages
 from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearse, place
 from runner.planning.restrictions import limited
-from runner.types.generation import ComponentBytes
+from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Placement, Source, Verdict, Wish
 from runner.types.units import GIB, MIB
@@ -145,7 +146,7 @@ def test_more_memory_is_never_slower_and_never_worse_than_fit(
     for step in range(9):
         there = build(most * step / 8)
         placed = check(weights, there, Wish(ctx=ctx))
-        rival = fitted(search_on(weights, there), Settings(ctx))
+        rival = fitted(search_on(weights, there), ContextSettings(ctx))
         assert tps(placed) >= 0.999999 * last
         assert tps(placed) >= 0.997 * rival.predicted.decode_tps or rival.missing
         last = tps(placed)

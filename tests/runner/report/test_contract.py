@@ -4,9 +4,10 @@ import json
 
 from models.errors import DoesNotFit
 from models.weights import WeightFile, WeightSet
-from runner.planning.choose import Option, choose
+from runner.planning.choose import Contender, choose
 from runner.report.contract import answer_json, bench_json, error_json, plan_json, planned_and_measured
-from runner.types.generation import Chunk, ComponentBytes, Finish, Loaded, Phase
+from runner.types.engine import ComponentBytes, Loaded
+from runner.types.generation import Chunk, Finish, Phase
 from runner.types.plan import ModelInfo, Placement, Plan, Verdict, Wish
 from tests.support.planner import a100, gpu, machine, shape
 
@@ -24,7 +25,7 @@ MODEL = {"name", "arch", "parameters", "layers", "experts", "experts_used", "con
 
 def planned(*gpus: object, ram: float = 128) -> Plan:
     options = [
-        Option(
+        Contender(
             WeightSet(quant, (WeightFile(f"m-{quant}.gguf", shape("mixtral-8x22b", quant).bytes),)),
             shape("mixtral-8x22b", quant),
         )

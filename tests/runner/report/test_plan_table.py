@@ -6,7 +6,7 @@ import pytest
 
 from models.weights import WeightFile, WeightSet
 from runner.hardware.described import parse_hardware
-from runner.planning.choose import Option, choose
+from runner.planning.choose import Contender, choose
 from runner.report.plan_table import WIDTH, parameters, plan_lines
 from runner.types.plan import Plan, Wish
 from tests.support.planner import shape
@@ -17,7 +17,7 @@ MACHINES = ("cpu,ram=32g", "a100-sxm-80gb,ram=128g", "2xrtx-3090,ram=64g", "8xrt
 
 def planned(model: str, on: str, wish: Wish | None = None) -> Plan:
     shapes = {quant: shape(model, quant) for quant in QUANTS}
-    options = [Option(WeightSet(q, (WeightFile(f"{q}.gguf", s.bytes),)), s) for q, s in shapes.items()]
+    options = [Contender(WeightSet(q, (WeightFile(f"{q}.gguf", s.bytes),)), s) for q, s in shapes.items()]
     return choose("the-model", options, parse_hardware(on), wish or Wish())
 
 

@@ -15,7 +15,8 @@ from runner.report.summary import (
     stats_lines,
     where,
 )
-from runner.types.generation import Chunk, ComponentBytes, Finish, Loaded, Phase
+from runner.types.engine import ComponentBytes, Loaded
+from runner.types.generation import Chunk, Finish, Phase
 from runner.types.machine import Machine
 from runner.types.plan import (
     Candidate,

@@ -7,28 +7,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.client.session import Session
+from runner.client.session import EngineSession
 from runner.report.contract import bench_json
 from runner.service import benchmark
-from runner.service.service import Backend
-from runner.types.generation import Sampling
+from runner.service.service import LocalService
 from runner.types.plan import Wish
+from runner.types.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
-def session(environment: dict[str, str]) -> Iterator[Session]:
+def session(environment: dict[str, str]) -> Iterator[EngineSession]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        backend = Backend()
+        backend = LocalService()
         plan = backend.plan("smollm2-135m", Wish(ctx=768, threads=1))
         *_, loaded = backend.load(plan, backend.chosen(plan))
-        assert isinstance(loaded, Session)
+        assert isinstance(loaded, EngineSession)
         yield loaded
         backend.close()
 
 
-def test_it_measures_what_llama_bench_measures(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "DECODE_TOKENS", 24)
     told: list[str] = []
     measured = benchmark.measure(session, runs=2, told=told.append)
@@ -43,7 +43,7 @@ def test_it_measures_what_llama_bench_measures(session: Session, monkeypatch: py
     )
 
 
-def test_the_prompt_has_512_tokens(session: Session) -> None:
+def test_the_prompt_has_512_tokens(session: EngineSession) -> None:
     prompt, wanted = benchmark.prompt_for(session)
     last = list(session.generate((), Sampling(max_tokens=1), raw=prompt, reuse=False))[-1]
     assert wanted == 512 and last.prompt_tokens == 512

@@ -7,7 +7,7 @@ import pytest
 from models.errors import BadFile
 from models.names.catalog import Entry
 from models.weights import Offer, WeightFile, WeightSet
-from runner.planning.choose import Option, choose
+from runner.planning.choose import Contender, choose
 from runner.service.library import from_catalog, on_shelf
 from runner.storage.listings import recall, remember
 from runner.types.machine import Machine
@@ -25,7 +25,8 @@ def plan_of(offer: Offer) -> Plan:
     if offer.name == "org/broken":
         raise BadFile("It is cut.")
     options = [
-        Option(WeightSet(one.quant or "Q4_0", one.files), shape("qwen3-8b", one.quant or "Q4_0")) for one in offer.sets
+        Contender(WeightSet(one.quant or "Q4_0", one.files), shape("qwen3-8b", one.quant or "Q4_0"))
+        for one in offer.sets
     ]
     return choose(offer.name, options, HERE, Wish())
 

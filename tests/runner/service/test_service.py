@@ -13,10 +13,11 @@ import pytest
 
 from models.errors import DoesNotFit, ModelNotFound
 from models.weights import Progress
-from runner.client.session import Session
-from runner.service.service import Backend
-from runner.types.generation import Message, Sampling
+from runner.client.session import EngineSession
+from runner.service.service import LocalService
+from runner.types.generation import Message
 from runner.types.plan import Plan, Source, Verdict, Wish
+from runner.types.sampling import Sampling
 from runner.types.units import GIB
 from scripts.synthetic import headers
 from tests.support.homes import cached, own_home, put
@@ -51,22 +52,22 @@ def home(tmp_path: Path, hub: Hub) -> Iterator[Path]:
 
 
 @pytest.fixture
-def backend(home: Path) -> Iterator[Backend]:
-    backend = Backend()
+def backend(home: Path) -> Iterator[LocalService]:
+    backend = LocalService()
     yield backend
     backend.close()
 
 
-def opened(backend: Backend, plan: Plan) -> Session:
+def opened(backend: LocalService, plan: Plan) -> EngineSession:
     *_, session = backend.load(plan, backend.chosen(plan))
-    assert isinstance(session, Session)
+    assert isinstance(session, EngineSession)
     return session
 
 
 # ---- plan, download, load, remember
 
 
-def test_plan_download_load_answer_and_the_next_plan_knows(backend: Backend, home: Path) -> None:
+def test_plan_download_load_answer_and_the_next_plan_knows(backend: LocalService, home: Path) -> None:
     plan = backend.plan(REPO, Wish(ctx=1024))
     (one,) = plan.candidates
     assert (one.quant, one.download_bytes, one.verdict) == ("Q4_1", SIZE, Verdict.CPU)
@@ -88,7 +89,7 @@ def test_plan_download_load_answer_and_the_next_plan_knows(backend: Backend, hom
     assert backend.terms(again, 0).seconds is not None  # the rate of the download is remembered
 
 
-def test_an_interrupted_download_goes_on_and_counts(backend: Backend, hub: Hub) -> None:
+def test_an_interrupted_download_goes_on_and_counts(backend: LocalService, hub: Hub) -> None:
     plan = backend.plan(REPO, Wish())
     hub.order(Fault("slow", path="*.gguf", rate=16e6))
     download = backend.fetch(plan, 0)
@@ -105,13 +106,13 @@ def test_an_interrupted_download_goes_on_and_counts(backend: Backend, hub: Hub) 
     assert backend.plan(REPO, Wish()).candidates[0].download_bytes == 0
 
 
-def test_what_is_loaded_must_be_here(backend: Backend) -> None:
+def test_what_is_loaded_must_be_here(backend: LocalService) -> None:
     plan = backend.plan(REPO, Wish())
     with pytest.raises(Exception, match="its files are not here"):
         list(backend.load(plan, 0))
 
 
-def test_a_second_plan_asks_nobody(backend: Backend, hub: Hub) -> None:
+def test_a_second_plan_asks_nobody(backend: LocalService, hub: Hub) -> None:
     first = backend.plan(LARGE, Wish(), LAPTOP)
     asked = len(hub.requests)
     second = backend.plan(LARGE, Wish(ctx=2048), LAPTOP)
@@ -122,7 +123,7 @@ def test_a_second_plan_asks_nobody(backend: Backend, hub: Hub) -> None:
     assert [one.quant for one in third.candidates] == ["IQ2_M"]
 
 
-def test_planning_goes_on_after_the_engine_died(backend: Backend) -> None:
+def test_planning_goes_on_after_the_engine_died(backend: LocalService) -> None:
     plan = backend.plan(LARGE, Wish(), LAPTOP)
     os.kill(backend.child.pid, 9)
     backend.child.restart()
@@ -132,7 +133,7 @@ def test_planning_goes_on_after_the_engine_died(backend: Backend) -> None:
 # ---- what is here, and what is not
 
 
-def test_where_nothing_here_runs_the_hub_is_asked(backend: Backend, hub: Hub, home: Path) -> None:
+def test_where_nothing_here_runs_the_hub_is_asked(backend: LocalService, hub: Hub, home: Path) -> None:
     q4 = hub.store.root / LARGE / "Llama-3.3-70B-Instruct-Q4_K_M.gguf"
     folder = cached(home, LARGE, {})
     link = folder / "snapshots" / ("a" * 40) / q4.name
@@ -146,7 +147,7 @@ def test_where_nothing_here_runs_the_hub_is_asked(backend: Backend, hub: Hub, ho
     ]
 
 
-def test_the_verdict_no_comes_with_commands_to_type(backend: Backend) -> None:
+def test_the_verdict_no_comes_with_commands_to_type(backend: LocalService) -> None:
     plan = backend.plan("llama-3.3-70b", Wish(quant="Q4_K_M"), LAPTOP)
     with pytest.raises(DoesNotFit) as raised:
         backend.chosen(plan)
@@ -155,24 +156,24 @@ def test_the_verdict_no_comes_with_commands_to_type(backend: Backend) -> None:
     assert "would run well: `localrun llama-3." in said
 
 
-def test_the_family_of_a_file_is_known_by_its_name(backend: Backend, hub: Hub) -> None:
+def test_the_family_of_a_file_is_known_by_its_name(backend: LocalService, hub: Hub) -> None:
     path = hub.store.root / LARGE / "Llama-3.3-70B-Instruct-Q4_K_M.gguf"
     plan = backend.plan(str(path), Wish(), "cpu,ram=16g@50gbps")
     assert plan.chosen is None
     assert backend.instead(plan).startswith("Llama 3.2 ")
 
 
-def test_no_more_is_said_than_is_true(backend: Backend) -> None:
+def test_no_more_is_said_than_is_true(backend: LocalService) -> None:
     plan = backend.plan(REPO, Wish(ctx=8192), "cpu,ram=1g")
     assert plan.chosen is None and backend.instead(plan) == ""
 
 
-def test_descriptions(backend: Backend) -> None:
+def test_descriptions(backend: LocalService) -> None:
     (one,) = backend.describe("smollm2-135m", Wish(quant="q4_1"))
     assert (one.quant, one.layers, one.is_here, one.context_trained) == ("Q4_1", 30, True, 8192)
 
 
-def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(backend: Backend, home: Path) -> None:
+def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(backend: LocalService, home: Path) -> None:
     cached(home, "org/broken-GGUF", {"broken-Q4_0.gguf": b"not a model"})
     rows = backend.choices()
     here = [row for row in rows if row.is_here]
@@ -268,6 +269,6 @@ def test_an_unknown_name_without_a_network(localrun: Run) -> None:
     assert localrun("plan", "no-such-model", HF_HUB_OFFLINE="1").returncode == 3
 
 
-def test_model_not_found_is_what_scripts_see(backend: Backend) -> None:
+def test_model_not_found_is_what_scripts_see(backend: LocalService) -> None:
     with pytest.raises(ModelNotFound):
         backend.plan("org/tiny-GGUF:Q8_0", Wish())

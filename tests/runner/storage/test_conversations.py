@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.storage.conversations import Conversation, Log, Shelf, Turn, read, to_markdown
+from runner.storage.conversations import Conversation, ConversationStore, Log, Turn, read, to_markdown
 from runner.types.generation import Message
 
 NOON = 1_763_726_400.0
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "conversations", lambda: NOON)
+def shelf(tmp_path: Path) -> ConversationStore:
+    return ConversationStore(tmp_path / "conversations", lambda: NOON)
 
 
-def talked(shelf: Shelf) -> Log:
+def talked(shelf: ConversationStore) -> Log:
     log = shelf.new("smollm2-135m Q4_1", "Be brief.")
     log.say("user", "What is a\nGGUF file?")
     log.say("assistant", "")
@@ -31,13 +31,13 @@ def talked(shelf: Shelf) -> Log:
     return log
 
 
-def test_an_empty_chat_leaves_no_file(shelf: Shelf) -> None:
+def test_an_empty_chat_leaves_no_file(shelf: ConversationStore) -> None:
     shelf.new("model", "system")
     assert not shelf.folder.exists()
     assert shelf.all() == []
 
 
-def test_what_was_said_comes_back(shelf: Shelf) -> None:
+def test_what_was_said_comes_back(shelf: ConversationStore) -> None:
     log = talked(shelf)
     [again] = shelf.all()
     assert again.conversation == log.conversation
@@ -53,7 +53,7 @@ def test_what_was_said_comes_back(shelf: Shelf) -> None:
     assert again.conversation.title == "What is a GGUF file?"
 
 
-def test_every_word_is_on_disk_before_the_next(shelf: Shelf) -> None:
+def test_every_word_is_on_disk_before_the_next(shelf: ConversationStore) -> None:
     log = shelf.new("model")
     log.say("user", "Hi")
     log.say("assistant", "")
@@ -62,18 +62,18 @@ def test_every_word_is_on_disk_before_the_next(shelf: Shelf) -> None:
         assert shelf.open(log.path).conversation.turns[-1].text == "".join(["Good ", "morning ", "to you"][:count])
 
 
-def test_files_are_for_their_owner_only(shelf: Shelf) -> None:
+def test_files_are_for_their_owner_only(shelf: ConversationStore) -> None:
     log = talked(shelf)
     assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.path.parent.stat().st_mode) == 0o700
 
 
-def test_two_chats_in_one_second_are_two_files(shelf: Shelf) -> None:
+def test_two_chats_in_one_second_are_two_files(shelf: ConversationStore) -> None:
     assert talked(shelf).path != talked(shelf).path
     assert len(shelf.all()) == 2
 
 
-def test_writing_goes_on_after_a_cut_line(shelf: Shelf) -> None:
+def test_writing_goes_on_after_a_cut_line(shelf: ConversationStore) -> None:
     log = talked(shelf)
     whole = log.path.read_bytes()
     log.path.write_bytes(whole + b'{"event": "message", "role": "us')
@@ -85,7 +85,7 @@ def test_writing_goes_on_after_a_cut_line(shelf: Shelf) -> None:
     ]
 
 
-def test_cut_at_every_byte_keeps_all_but_the_last_line(shelf: Shelf) -> None:
+def test_cut_at_every_byte_keeps_all_but_the_last_line(shelf: ConversationStore) -> None:
     log = talked(shelf)
     whole = log.path.read_bytes()
     for size in range(len(whole) + 1):
@@ -140,7 +140,9 @@ def test_a_line_of_no_meaning_is_skipped(line: str) -> None:
         (lambda log: log.set_system(""), ["What is a\nGGUF file?", "A container for weights."], 2),
     ],
 )
-def test_changes_survive(shelf: Shelf, change: Callable[[Log], None], texts: list[str], messages: int) -> None:
+def test_changes_survive(
+    shelf: ConversationStore, change: Callable[[Log], None], texts: list[str], messages: int
+) -> None:
     log = talked(shelf)
     change(log)
     again = shelf.open(log.path).conversation
@@ -149,7 +151,7 @@ def test_changes_survive(shelf: Shelf, change: Callable[[Log], None], texts: lis
     assert again == log.conversation
 
 
-def test_messages_carry_the_system_prompt_first_and_reasoning_apart(shelf: Shelf) -> None:
+def test_messages_carry_the_system_prompt_first_and_reasoning_apart(shelf: ConversationStore) -> None:
     assert talked(shelf).conversation.messages == (
         Message("system", "Be brief."),
         Message("user", "What is a\nGGUF file?"),
@@ -157,7 +159,7 @@ def test_messages_carry_the_system_prompt_first_and_reasoning_apart(shelf: Shelf
     )
 
 
-def test_a_name_of_its_own_and_back(shelf: Shelf) -> None:
+def test_a_name_of_its_own_and_back(shelf: ConversationStore) -> None:
     log = talked(shelf)
     log.rename("About files")
     assert shelf.open(log.path).conversation.title == "About files"
@@ -166,7 +168,7 @@ def test_a_name_of_its_own_and_back(shelf: Shelf) -> None:
     assert len(Conversation(name="x" * 200).title) == 48
 
 
-def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: Shelf) -> None:
+def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: ConversationStore) -> None:
     log = talked(shelf)
     text = log.path.read_bytes()
     log.path.unlink()
@@ -179,7 +181,7 @@ def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: Shelf) -> No
     assert [turn.text for turn in shelf.open(log.path).conversation.turns[2:]] == ["Where does this go?", "Here."]
 
 
-def test_markdown(shelf: Shelf) -> None:
+def test_markdown(shelf: ConversationStore) -> None:
     assert to_markdown(talked(shelf).conversation) == (
         "# What is a GGUF file?\n\n*smollm2-135m Q4_1*\n\n**System prompt**\n\n> Be brief.\n\n"
         "## You\n\nWhat is a\nGGUF file?\n\n"
@@ -191,7 +193,7 @@ def test_markdown(shelf: Shelf) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(st.characters(codec="utf-8")))))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]) -> None:
-    log = Shelf(tmp_path_factory.mktemp("shelf")).new("model")
+    log = ConversationStore(tmp_path_factory.mktemp("shelf")).new("model")
     for role, text in said:
         log.say(role, "")
         log.grow(text)

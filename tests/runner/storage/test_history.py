@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.storage.history import Entry, add, applied, conditions_of, corrected, entry_of, read
-from runner.types.generation import Chunk, ComponentBytes, Phase
+from runner.types.engine import ComponentBytes
+from runner.types.generation import Chunk, Phase
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted, Source, Verdict, Wish
 

@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.types.codec import pack, unpack
-from runner.types.generation import Chunk, ComponentBytes, Finish, Loaded, Message, Phase, Sampling, Turn
+from runner.types.engine import ComponentBytes, Loaded
+from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.plan import Override, Placement
+from runner.types.sampling import Sampling
 
 MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text(), st.none() | st.text())
 SAMPLINGS = st.builds(Sampling, stop=st.lists(st.text()).map(tuple), seed=st.none() | st.integers(0, 9))
 VALUES = [
-    st.builds(Turn, st.lists(MESSAGES).map(tuple), st.none() | st.text(), SAMPLINGS),
+    st.builds(Request, st.lists(MESSAGES).map(tuple), st.none() | st.text(), SAMPLINGS),
     st.builds(Chunk, st.sampled_from(Phase), st.text(), finish=st.none() | st.sampled_from(Finish)),
     st.builds(
         Placement,
@@ -31,7 +33,7 @@ VALUES = [
 
 
 @given(st.one_of(VALUES))
-def test_a_value_survives_the_pipe(value: Turn | Chunk | Placement | Loaded) -> None:
+def test_a_value_survives_the_pipe(value: Request | Chunk | Placement | Loaded) -> None:
     assert unpack(type(value), json.loads(json.dumps(pack(value)))) == value
 
 

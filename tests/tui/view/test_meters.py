@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from runner.types.generation import ComponentBytes, DeviceSample, Loaded, Sample
+from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Device, Kind, Machine
-from scripts.draw.scripted import GIB, FakeSession, gib, large_plan, small_plan
+from runner.types.sample import DeviceSample, Sample
+from scripts.draw.scripted import GIB, ScriptedSession, gib, large_plan, small_plan
 from tui.view.meters import Part, live, planned
 
-SESSION = FakeSession(large_plan(), 3)
+SESSION = ScriptedSession(large_plan(), 3)
 MACHINE = SESSION.plan.machine
 
 
@@ -46,7 +47,7 @@ def test_a_driver_that_says_nothing_is_not_zero() -> None:
 
 
 def test_mapped_weights_are_taken_from_what_is_free() -> None:
-    session = FakeSession(small_plan(), 0)
+    session = ScriptedSession(small_plan(), 0)
     sample = Sample(0.0, (), 10 * GIB, 8 * GIB, None)
     loaded = Loaded(8192, 1.0, (ComponentBytes("CPU", GIB, GIB, 0),), "")
     [mapped] = live(session.candidate, session.plan.machine, loaded, sample, 0)

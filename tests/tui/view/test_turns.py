@@ -3,7 +3,8 @@
 import pytest
 
 from runner.storage.conversations import Turn
-from runner.types.generation import Chunk, Finish, Phase, Sampling
+from runner.types.generation import Chunk, Finish, Phase
+from runner.types.sampling import Sampling
 from scripts.draw.scripted import large_plan
 from tui.view.turns import cost, drop_points, more_context, note, room_for_answer, sent, under_way
 

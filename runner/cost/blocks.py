@@ -1,0 +1,138 @@
+"""A model as the planner moves it about: layers, their cores and movable parts. Pure.
+
+llama.cpp places whole layers, and each layer's KV cache follows its layer; overrides then move single tensors. A
+`Block` is a layer seen that way: a core that stays together, and the FFN tensors (in a mixture of experts: the routed
+experts) that may live elsewhere.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from models.headers.shape import ModelShape, Role, Tensor
+from runner.cost.kv import Caches, caches_of
+
+_MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)?)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tensors that stay together: bytes stored, and bytes and weights (values) that one token reads."""
+
+    bytes: int = 0
+    read: float = 0.0
+    weights: float = 0.0
+
+    def __add__(self, other: "Part") -> "Part":
+        return Part(self.bytes + other.bytes, self.read + other.read, self.weights + other.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One layer: its core, its movable parts by the stem of their tensors' names (`ffn_up_exps`), and all together."""
+
+    core: Part
+    movable: Mapping[str, Part]
+    whole: Part
+
+    @property
+    def movable_bytes(self) -> int:
+        """Bytes of all movable parts."""
+        return self.whole.bytes - self.core.bytes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole layer."""
+        return self.whole.bytes
+
+
+class Widths(NamedTuple):
+    """What a layer computes, in values per token; 0 for what it does not have.
+
+    `mixer` is a recurrent layer's projection, `fixed` an FFN or shared expert that stays with the layer, `movable` one
+    that may be elsewhere: all used experts where the layer `routes`. `fused`: gate and up are one tensor.
+    """
+
+    mixer: int
+    fixed: int
+    movable: int
+    routes: bool
+    fused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A model as the planner moves it about: the repeating layers, then the output layer.
+
+    `input` bytes are always on the host. `tied` bytes of them are needed a second time where the output layer is on
+    a device (its block counts them). `shared` bytes (rope factors) exist once on every device that holds repeating
+    layers. `largest` is the biggest tensor of a repeating layer: what a GPU needs as scratch to help with host weights.
+    `caches` and `widths` are those of the repeating layers.
+    """
+
+    shape: ModelShape
+    layers: tuple[Block, ...]
+    input: int
+    tied: int
+    shared: int
+    largest: int
+    caches: Caches
+    widths: tuple[Widths, ...]
+
+
+def blocks_of(shape: ModelShape) -> Blocks:
+    """Sort the tensors that llama.cpp loads into layers, cores and movable parts."""
+    cores = [Part() for _ in range(shape.layers + 1)]
+    movable: list[dict[str, Part]] = [{} for _ in cores]
+    input_bytes = tied = shared = largest = 0
+    for tensor in shape.tensors:
+        if tensor.unused:
+            continue
+        part = _part(tensor, shape)
+        if tensor.mirrored and tensor.role is not Role.EMBEDDING:
+            shared += tensor.bytes
+        elif tensor.layer is None:
+            input_bytes += tensor.bytes
+            if tensor.mirrored:
+                tied += tensor.bytes
+                cores[shape.layers] += part
+        elif (stem := _stem(tensor, shape)) is None:
+            cores[tensor.layer] += part
+        else:
+            parts = movable[tensor.layer]
+            parts[stem] = parts.get(stem, Part()) + part
+        if tensor.layer is not None and tensor.layer < shape.layers:
+            largest = max(largest, tensor.bytes)
+    layers = tuple(Block(core, parts, sum(parts.values(), core)) for core, parts in zip(cores, movable, strict=True))
+    widths = tuple(_widths(shape, layers))
+    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths)
+
+
+def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
+    """Of every repeating layer; a matrix with the embedding on one side tells how wide the other is."""
+    matrices = {
+        tensor.name: tensor.elements // max(1, shape.embedding) for tensor in shape.tensors if not tensor.unused
+    }
+    experts = shape.experts_used * (shape.expert_feed_forward or shape.feed_forward)
+    for number, block in enumerate(layers[: shape.layers]):
+        mixer, ffn, shared = (
+            matrices.get(f"blk.{number}.{stem}.weight", 0) for stem in ("ssm_in", "ffn_down", "ffn_down_shexp")
+        )
+        routes = bool(shape.experts and block.movable)
+        movable = experts if routes else ffn if block.movable else 0
+        fused = not shape.experts and "ffn_gate" not in block.movable
+        yield Widths(mixer, max(shared, 0 if movable == ffn else ffn), movable, routes, fused)
+
+
+def _part(tensor: Tensor, shape: ModelShape) -> Part:
+    share = shape.experts_used / shape.experts if tensor.role is Role.EXPERT and shape.experts else 1.0
+    return Part(tensor.bytes, tensor.bytes * share, tensor.elements * share)
+
+
+def _stem(tensor: Tensor, shape: ModelShape) -> str | None:
+    """The name that an override can catch this tensor by, None for what stays with its layer."""
+    if tensor.role is not (Role.EXPERT if shape.experts else Role.FFN):
+        return None
+    match = _MOVABLE.match(tensor.name)
+    return match and match[1]
