@@ -1,8 +1,10 @@
 """Everything that can go wrong, as one tree; each leaf says how the program ends. Pure.
 
     LocalrunError
-    ├── EngineError         1   the engine failed, was killed, or a device does not answer
-    │   └── OutOfMemory     1   llama.cpp could not allocate; less may work
+    ├── EngineError         1   the engine failed
+    │   ├── OutOfMemory     1   llama.cpp could not allocate, while loading or decoding; less may work
+    │   ├── EngineKilled    1   the engine's process was killed from outside: the kernel, or a person
+    │   └── DeviceLost      1   a device is gone or does not answer: driver, suspend, another machine
     ├── UsageError          2   the command line or the configuration is not understood
     │   └── PromptTooLong   2   the prompt has more tokens than the context
     ├── ModelError          3   no such model, or the file is not a usable GGUF
@@ -37,11 +39,19 @@ class LocalrunError(Exception):
 
 
 class EngineError(LocalrunError):
-    """The engine failed, was killed, or a device does not answer."""
+    """The engine failed."""
 
 
 class OutOfMemory(EngineError):  # noqa: N818
     """llama.cpp could not allocate what a placement needs; a smaller one may work."""
+
+
+class EngineKilled(EngineError):  # noqa: N818
+    """The engine's process was killed from outside: by the kernel for want of memory, or by a person."""
+
+
+class DeviceLost(EngineError):  # noqa: N818
+    """A device is gone or does not answer: a driver that was reset, a machine that went away."""
 
 
 class UsageError(LocalrunError):

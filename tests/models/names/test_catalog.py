@@ -210,13 +210,13 @@ def test_the_checker_says_what_differs(
         (folder / ".hub.json").write_text(json.dumps(settings))
     with loopback_client(tmp_path / "home"), Hub(tmp_path / "hub") as hub:
         ask = functools.partial(list_repo, endpoint=hub.endpoint)
-        assert catalog.check(catalog.parse(toml(ENTRY)), ask) == code
+        assert check_catalog.check(catalog.parse(toml(ENTRY)), ask) == code
     assert words in capsys.readouterr().out
 
 
 def test_the_checker_knows_only_catalog_names() -> None:
     with pytest.raises(SystemExit, match="2"):
-        catalog.main(["no-such-model"])
+        check_catalog.main(["no-such-model"])
 
 
 def test_the_checker_says_that_nobody_answers(

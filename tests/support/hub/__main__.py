@@ -1,4 +1,4 @@
-"""`python -m tests.hub --root DIR --port N`: the loopback Hub on its own."""
+"""`python -m tests.support.hub --root DIR --port N`: the loopback Hub on its own."""
 
 import argparse
 import threading
@@ -9,7 +9,7 @@ from tests.support.hub import Hub, parse_fault
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.hub", description="A Hugging Face Hub on the loopback.")
+    parser = argparse.ArgumentParser(prog="python -m tests.support.hub", description="A Hub on the loopback.")
     parser.add_argument("--root", type=Path, required=True, help="folder with ORG/REPO/files…")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--cdn", action="store_true", help="serve large files by a redirect to another host")

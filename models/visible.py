@@ -1,0 +1,36 @@
+"""Foreign text made visible: what a model, a file, a name or the Hub supplies steers no terminal. Pure."""
+
+import unicodedata
+
+# C0 controls have pictures of their own in Unicode; newline and tab are layout, and stay.
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+_STEERING = {"Cc", "Cf", "Zl", "Zp", "Cs"}
+_LAYOUT = "\n\t\u200d"  # U+200D joins emoji
+
+
+class _Visible(dict[int, str | int]):
+    """A translation table that fills itself: characters that would steer the terminal become visible."""
+
+    def __missing__(self, code: int) -> str | int:
+        character = chr(code)
+        steers = unicodedata.category(character) in _STEERING and character not in _LAYOUT
+        self[code] = shown = f"⟨{code:04X}⟩" if steers else character
+        return shown
+
+
+_TABLE = _Visible(_PICTURES)
+
+
+def visible(text: str) -> str:
+    """Text with control, format and bidirectional characters shown, not obeyed: `␛[2J`, `⟨202E⟩`.
+
+    The result has none of Unicode's categories Cc, Cf (but the joiner inside emoji), Zl, Zp and Cs besides
+    newline and tab, so nothing in it moves the cursor, colours, reorders or breaks a line by itself.
+    """
+    return text if text.isascii() and text.isprintable() else text.translate(_TABLE)
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """Foreign text as a single visible line, cut to `limit` characters."""
+    line = " ".join(visible(text).split())
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
