@@ -57,18 +57,21 @@ def place_of(file: WeightFile, cache: Path | None = None) -> Place:
     )
 
 
-def with_parts(weights: WeightSet, cache: Path | None = None) -> WeightSet:
-    """The set with what earlier downloads have left of the files that are not here.
+def as_on_disk(weights: WeightSet, cache: Path | None = None) -> WeightSet:
+    """The set as it lies here at this moment: the paths of what has come, the bytes of what earlier downloads left.
 
     The last byte counts as missing until the digest is checked and the file has its name.
     """
-    return replace(weights, files=tuple(_with_part(file, cache) for file in weights.files))
+    return replace(weights, files=tuple(_as_on_disk(file, cache) for file in weights.files))
 
 
-def _with_part(file: WeightFile, cache: Path | None) -> WeightFile:
+def _as_on_disk(file: WeightFile, cache: Path | None) -> WeightFile:
     if file.path is not None or file.repo is None or file.revision is None:
         return file
-    return replace(file, fetched=max(0, min(place_of(file, cache).bytes, file.bytes - 1)))
+    place = place_of(file, cache)
+    if place.snapshot.exists():
+        return replace(file, path=place.snapshot, fetched=0)
+    return replace(file, fetched=max(0, min(place.bytes, file.bytes - 1)))
 
 
 def name_main(folder: Path, revision: str) -> None:

@@ -43,7 +43,7 @@ class Contender:
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
     """A plan of every option that `wish.quant` leaves (UsageError if none), and the one to take.
 
-    `fetched_bytes` and `seconds` are left to the caller.
+    `study`, `fetched_bytes` and `seconds` are left to the caller.
     """
     kept = _wished(options, wish.quant)
     placed = [(option, place(option.shape, machine, wish, option.rehearse)) for option in kept]
@@ -56,6 +56,7 @@ def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish
         candidates=candidates,
         chosen=chosen,
         why=_why_none(placed) if chosen is None else _why(placed, candidates, chosen, wish),
+        wish=wish,
     )
 
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
-from models.headers.candidates import ReadSet, candidates
+from models.headers.candidates import candidates
 from models.headers.describe import Description, describe
-from models.headers.shape import ModelShape, shape_of
+from models.headers.shape import shape_of
 from models.hub.remote import read_headers
 from models.names import catalog
 from models.names.resolve import Query, resolve, split_quant
 from models.stores import local
-from models.stores.cache import with_parts
+from models.stores.cache import as_on_disk
 from models.stores.header_cache import HeaderCache
-from models.weights import Offer, Progress, WeightFile
+from models.weights import Offer, Progress, WeightSet
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
 from runner.hardware.described import parse_hardware
@@ -38,26 +38,10 @@ from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.plan import Plan, Terms, Wish
+from runner.types.study import StudiedSet, Study
 
 Note = Callable[[str], None]
 _PATHS = ("file", "folder")
-
-
-@dataclass(slots=True)
-class Study:
-    """What is known about a model: the offer, and each set of weights with its headers and shape, by its files."""
-
-    offer: Offer
-    sets: dict[tuple[str, ...], tuple[ReadSet, ModelShape]]
-    fetched_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The question behind a plan."""
-
-    name: str
-    wish: Wish
 
 
 class LocalService:
@@ -67,7 +51,6 @@ class LocalService:
         self._paths = paths()
         self._note = note
         self._studies: dict[tuple[str, str | None, bool], Study] = {}
-        self._asked: dict[str, Asked] = {}
         self._machine: Machine | None = None
         self._endpoints: tuple[str, ...] = ()
         self.child = child or EngineProcess(self._paths.engine_log)
@@ -107,16 +90,15 @@ class LocalService:
         if plan.chosen is None and not wide and study.offer.origin not in _PATHS:
             study = self._study(name, wish.quant, wide=True)
             plan = self._planned(study, machine, wish)
-        self._asked[plan.model.name] = Asked(name, wish)
         return replace(plan, fetched_bytes=study.fetched_bytes, seconds=time.perf_counter() - started)
 
     def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
         stage = devices_for(self.child, machine)
         options = [
-            Contender(with_parts(read.weights), shape, self._rehearsals.of(read, stage))
-            for read, shape in study.sets.values()
+            Contender(as_on_disk(one.read.weights), one.shape, self._rehearsals.of(one.read, stage))
+            for one in study.sets
         ]
-        plan = choose(study.offer.name, options, machine, wish)
+        plan = replace(choose(study.offer.name, options, machine, wish), study=study)
         return history.applied(plan, history.read(self._paths.history), wish)
 
     def _study(self, name: str, quant: str | None, *, wide: bool) -> Study:
@@ -124,7 +106,7 @@ class LocalService:
         known = self._studies.get((name, None, wide)) or self._studies.get((name, quant, wide))
         if known is None:
             offer = resolve(name, Query(wide, quant, self._note))
-            known, notes = self._read(offer)
+            known, notes = self._read(name, offer)
             if catalog.lookup(offer.name):
                 listings.remember(self._paths.listings, offer)
             for sentence in notes:
@@ -132,19 +114,11 @@ class LocalService:
             self._studies[name, quant, wide] = known
         return known
 
-    def _read(self, offer: Offer) -> tuple[Study, tuple[str, ...]]:
+    def _read(self, name: str, offer: Offer) -> tuple[Study, tuple[str, ...]]:
         reading = read_headers(offer.sets, self._paths.headers, note=self._note)
         reads, notes = candidates(reading.sets)
-        sets = {_names(read.weights.files): (read, shape_of(read.headers)) for read in reads}
-        return Study(offer, sets, reading.fetched_bytes), (*offer.notes, *reading.notes, *notes)
-
-    def _studies_of(self, plan: Plan) -> list[Study]:
-        """The latest first."""
-        return [study for study in reversed(self._studies.values()) if study.offer.name == plan.model.name]
-
-    def _weights(self, plan: Plan, index: int) -> tuple[ReadSet, ModelShape]:
-        files = plan.candidates[index].files
-        return next(study.sets[files] for study in self._studies_of(plan) if files in study.sets)
+        sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
+        return Study(name, offer, sets, reading.fetched_bytes), (*offer.notes, *reading.notes, *notes)
 
     # ---- when nothing runs
 
@@ -156,25 +130,25 @@ class LocalService:
 
     def instead(self, plan: Plan) -> str:
         """What would run on the plan's machine, each with the command to type; empty if nothing does."""
-        asked = self._asked[plan.model.name]
-        sentences = (self._other_quant(plan, asked), self._other_model(plan, asked))
+        sentences = (self._other_quant(plan), self._other_model(plan))
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def _other_quant(self, plan: Plan, asked: Asked) -> str:
+    def _other_quant(self, plan: Plan) -> str:
         """Another quantization, where one was asked for."""
-        name, tag = split_quant(asked.name)
-        if tag is None and asked.wish.quant is None:
+        name, tag = split_quant(_study_of(plan).name)
+        if tag is None and plan.wish.quant is None:
             return ""
         try:
             study = self._study(name, None, wide=True)
         except LocalrunError:
             return ""  # the Hub is out of reach: there is nothing more to say
-        other = self._planned(study, plan.machine, replace(asked.wish, quant=None))
+        other = self._planned(study, plan.machine, replace(plan.wish, quant=None))
         return alternatives.quant_sentence(name, other) if other.chosen is not None else ""
 
-    def _other_model(self, plan: Plan, asked: Asked) -> str:
+    def _other_model(self, plan: Plan) -> str:
         """The largest model of the family that runs well, or of the catalog if none of the family does."""
-        names = (asked.name, plan.model.name, *(shape.name for _, shape in self._studies_of(plan)[0].sets.values()))
+        study = _study_of(plan)
+        names = (study.name, plan.model.name, *(one.shape.name for one in study.sets))
         entry = next((entry for name in names if (entry := alternatives.entry_named(name))), None)
         family = catalog.family(entry.name) if entry else ()
         best = None
@@ -188,39 +162,27 @@ class LocalService:
     def terms(self, plan: Plan, index: int) -> Terms:
         """What to say before a candidate is downloaded."""
         seconds = downloads.seconds_for(plan.candidates[index].download_bytes, self._paths.download_rate)
-        return Terms(str(self.weights_folder), self._studies_of(plan)[0].offer.licence, seconds)
+        return Terms(str(self.weights_folder), _study_of(plan).offer.licence, seconds)
 
     def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
         """Download what is missing of a candidate; closing the iterator pauses it."""
-        read, _ = self._weights(plan, index)
-        files = yield from downloads.download(read.weights.files, self._paths.download_rate, self._note)
-        self._settle(plan, files)
-
-    def _settle(self, plan: Plan, files: tuple[WeightFile, ...]) -> None:
-        """After a download: these files have paths now."""
-        key = _names(files)
-        for study in self._studies_of(plan):
-            if key in study.sets:
-                read, shape = study.sets[key]
-                study.sets[key] = replace(read, weights=replace(read.weights, files=files)), shape
+        yield from downloads.download(_weights(plan, index).files, self._paths.download_rate, self._note)
 
     def paths_of(self, plan: Plan, index: int) -> tuple[Path, ...]:
         """The files of a candidate that are here."""
-        read, _ = self._weights(plan, index)
-        return tuple(file.path for file in read.weights.files if file.path is not None)
+        return tuple(file.path for file in _weights(plan, index).files if file.path is not None)
 
     # ---- load
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | EngineSession]:
         """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
         candidate = plan.candidates[index]
-        read, shape = self._weights(plan, index)
-        path = read.weights.files[0].path
+        path = _weights(plan, index).files[0].path
         if candidate.placement is None or path is None:
             raise EngineError(f"{candidate.quant} cannot be loaded: its files are not here, or it does not fit.")
         if not self.child.is_alive():
             self.child.restart()
-        ladder = lower_placements(shape, plan.machine, self._asked[plan.model.name].wish, candidate.placement)
+        ladder = lower_placements(_studied(plan, index).shape, plan.machine, plan.wish, candidate.placement)
         for step in load(self.child, plan, candidate, path, ladder):
             if isinstance(step, EngineSession):
                 self._remember(step)
@@ -247,8 +209,8 @@ class LocalService:
 
         def plan_of(offer: Offer) -> Plan:
             """Without rehearsals: quick, and exact enough for a list."""
-            study, _ = self._read(offer)
-            options = [Contender(read.weights, shape) for read, shape in study.sets.values()]
+            study, _ = self._read(offer.name, offer)
+            options = [Contender(one.read.weights, one.shape) for one in study.sets]
             return history.applied(choose(offer.name, options, machine, Wish()), measured, Wish())
 
         headers, offers = HeaderCache(self._paths.headers), listings.recall(self._paths.listings)
@@ -266,8 +228,10 @@ class LocalService:
         """Every set of weights that the name leads to, in people's words."""
         study = self._study(name, wish.quant, wide=True)
         wanted = wish.quant and wish.quant.casefold()
-        kept = [pair for pair in study.sets.values() if wanted in (None, pair[0].weights.quant.casefold())]
-        return tuple(describe(read.weights, read.headers, shape, study.offer.licence) for read, shape in kept)
+        kept = [one for one in study.sets if wanted in (None, one.read.weights.quant.casefold())]
+        return tuple(
+            describe(as_on_disk(one.read.weights), one.read.headers, one.shape, study.offer.licence) for one in kept
+        )
 
     def grammar_of_schema(self, schema: str) -> str:
         """GBNF of a JSON schema."""
@@ -279,5 +243,17 @@ class LocalService:
         self._rehearsals.close()
 
 
-def _names(files: Sequence[WeightFile]) -> tuple[str, ...]:
-    return tuple(file.name for file in files)
+def _study_of(plan: Plan) -> Study:
+    assert plan.study is not None  # every plan of this service has one
+    return plan.study
+
+
+def _studied(plan: Plan, index: int) -> StudiedSet:
+    """What was known of a candidate's files."""
+    wanted = plan.candidates[index].files
+    return next(one for one in _study_of(plan).sets if tuple(file.name for file in one.read.weights.files) == wanted)
+
+
+def _weights(plan: Plan, index: int) -> WeightSet:
+    """A candidate's files as they lie here at this moment."""
+    return as_on_disk(_studied(plan, index).read.weights)

@@ -1,9 +1,15 @@
 """The words of a plan: what was wished, where everything goes, what it costs and why. Pure data."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runner.types.machine import Machine
+
+if TYPE_CHECKING:  # the parser of headers behind it would cost the engine, which needs placements alone, its start
+    from runner.types.study import Study
 
 
 class Prefer(StrEnum):
@@ -155,7 +161,10 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Candidates, best quality first; `chosen` is an index, None when nothing runs."""
+    """Candidates, best quality first; `chosen` is an index, None when nothing runs.
+
+    `wish` is the question that it answers, `study` what was known of the model (None where only shapes were).
+    """
 
     model: ModelInfo
     machine: Machine
@@ -164,6 +173,8 @@ class Plan:
     why: str
     fetched_bytes: int = 0
     seconds: float = 0.0
+    wish: Wish = field(default_factory=Wish)
+    study: Study | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DoesNotFit, ModelNotFound
+from models.errors import DoesNotFit, ModelNotFound, OutOfMemory
 from models.weights import Progress
+from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.types.generation import Message
-from runner.types.plan import Plan, Source, Verdict, Wish
+from runner.types.plan import Placement, Plan, Source, Verdict, Wish
 from runner.types.sampling import Sampling
 from runner.types.units import GIB
 from scripts.synthetic import headers
@@ -110,6 +111,37 @@ def test_what_is_loaded_must_be_here(backend: LocalService) -> None:
     plan = backend.plan(REPO, Wish())
     with pytest.raises(Exception, match="its files are not here"):
         list(backend.load(plan, 0))
+
+
+class Full(EngineProcess):
+    """An engine that can allocate nothing; `tried` are the placements that it was asked to load."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(log)
+        self.tried: list[Placement] = []
+
+    def stream(self, op: str, **arguments: object) -> Iterator[tuple[str, object]]:
+        """Refuse to load; everything else goes on."""
+        placement = arguments.get("placement")
+        if op == "load" and isinstance(placement, Placement):
+            self.tried.append(placement)
+            raise OutOfMemory("There is no room.")
+        yield from super().stream(op, **arguments)
+
+
+def test_a_look_at_another_context_does_not_decide_what_is_loaded(home: Path, smollm2: Path, tmp_path: Path) -> None:
+    engine = Full(tmp_path / "log")
+    backend = LocalService(child=engine)
+    try:
+        taken = backend.plan(str(smollm2), Wish(ctx=1024))
+        looked_at = backend.plan(str(smollm2), Wish(ctx=2048))
+        for plan, ctx in ((taken, 1024), (looked_at, 2048), (taken, 1024)):
+            engine.tried.clear()
+            with pytest.raises(OutOfMemory):
+                list(backend.load(plan, backend.chosen(plan)))
+            assert {placement.ctx for placement in engine.tried} == {ctx}
+    finally:
+        backend.close()
 
 
 def test_a_second_plan_asks_nobody(backend: LocalService, hub: Hub) -> None:

@@ -1,0 +1,29 @@
+"""What is known of a model before it is planned: the files on offer, with their headers and shapes. Pure data."""
+
+from dataclasses import dataclass
+
+from models.headers.candidates import ReadSet
+from models.headers.shape import ModelShape
+from models.weights import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class StudiedSet:
+    """One set of weights with its headers, and what they mean to a planner."""
+
+    read: ReadSet
+    shape: ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The sets on offer that are quantizations of one model; `name` is what somebody typed.
+
+    Where the files lie is as it was when they were looked up; `models.stores.cache.as_on_disk` knows it at any later
+    moment. `fetched_bytes` came over the network for the headers.
+    """
+
+    name: str
+    offer: Offer
+    sets: tuple[StudiedSet, ...]
+    fetched_bytes: int
