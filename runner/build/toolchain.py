@@ -17,11 +17,11 @@ from importlib import metadata
 from pathlib import Path
 
 from runner.build.routes import Amd, Backend, Facts, Nvidia, Version, Vulkan
+from runner.hardware import pci
+from runner.hardware.pci import read
 
 ROOT = Path(__file__).resolve().parents[2]
-SYS = Path("/sys")
 CUDA_NVCC = "/usr/local/cuda/bin/nvcc"
-PCI_MAKERS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 PACKAGE_MANAGERS = ("apt-get", "dnf", "pacman", "zypper", "apk", "xcode-select")
 HIDING = (
     "CUDA_VISIBLE_DEVICES",
@@ -43,7 +43,7 @@ def detect(compiled: tuple[str, ...] | None = None, usable: tuple[str, ...] | No
         compiler=any(map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++", "cl"))),
         glibc=platform.system() != "Linux" or platform.libc_ver()[0] == "glibc",
         packages=next(filter(shutil.which, PACKAGE_MANAGERS), None),
-        cards=cards(),
+        cards=pci.cards(),
         nvidia=_nvidia(),
         amd=_amd(),
         vulkan=_vulkan(),
@@ -102,17 +102,6 @@ def _exists(folders: Iterable[str], *patterns: str) -> bool:
     return any(any(Path(folder).glob(pattern)) for folder in folders for pattern in patterns)
 
 
-def cards(*, integrated: bool = True) -> tuple[str, ...]:
-    """Makers of the display controllers on the PCI bus (Linux; class 03); Intel's integrated ones are at 00:02."""
-    makers = []
-    for device in sorted((SYS / "bus/pci/devices").glob("*")):
-        kind, vendor = _read(device / "class"), _read(device / "vendor").strip()
-        counts = integrated or not device.name.startswith("0000:00:02.")
-        if kind.startswith("0x03") and vendor in PCI_MAKERS and counts:
-            makers.append(PCI_MAKERS[vendor])
-    return tuple(dict.fromkeys(makers))
-
-
 def _nvidia() -> Nvidia:
     smi = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
     listed = _said(smi, "--query-gpu=compute_cap", "--format=csv,noheader")
@@ -134,14 +123,14 @@ def _nvidia() -> Nvidia:
 def _amd() -> Amd:
     root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm")
     clang = next((str(p) for p in (root / "llvm/bin/clang++", root / "lib/llvm/bin/clang++") if p.exists()), None)
-    release = _read(root / ".info/version") or _said("hipconfig", "--version")
+    release = read(root / ".info/version") or _said("hipconfig", "--version")
     return Amd(targets=_gfx_targets(), rocm=_version("^", release), clang=clang)
 
 
 def _gfx_targets() -> tuple[str, ...]:
     """AMD GPUs by their LLVM target, from the kernel's topology: 110000 is gfx1100, 90010 is gfx90a, 0 a processor."""
-    nodes = sorted((SYS / "class/kfd/kfd/topology/nodes").glob("*/properties"))
-    found = [re.search(r"gfx_target_version (\d+)", _read(node)) for node in nodes]
+    nodes = sorted((pci.SYS / "class/kfd/kfd/topology/nodes").glob("*/properties"))
+    found = [re.search(r"gfx_target_version (\d+)", read(node)) for node in nodes]
     numbers = [int(version[1]) for version in found if version]
     return tuple(f"gfx{n // 10000}{n // 100 % 100:x}{n % 100:x}" for n in numbers if n)
 
@@ -151,7 +140,7 @@ def _vulkan() -> Vulkan:
     devices = [(kind, name) for kind, _, name in (line.partition("\t") for line in lines)]
     sdk = Path(os.environ.get("VULKAN_SDK") or "/usr") / "include"
     includes = [str(folder) for folder in dict.fromkeys([sdk, Path("/usr/include"), Path("/usr/local/include")])]
-    cores = "".join(_read(Path(folder) / "vulkan/vulkan_core.h") for folder in includes)
+    cores = "".join(read(Path(folder) / "vulkan/vulkan_core.h") for folder in includes)
     header = re.search(r"#define VK_HEADER_VERSION (\d+)", cores)
     return Vulkan(
         loader=ctypes.util.find_library("vulkan") is not None,
@@ -161,10 +150,3 @@ def _vulkan() -> Vulkan:
         glslc=shutil.which("glslc") is not None,
         spirv_headers=_exists(includes, "spirv/unified1/spirv.hpp"),
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

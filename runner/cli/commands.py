@@ -18,8 +18,8 @@ from models.weights import Offer
 from runner.cli import doctor, run
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.client.devices import runtime
 from runner.hardware import host
-from runner.hardware.probe import runtime
 from runner.report import contract
 from runner.report.plan_table import plan_lines
 from runner.service import benchmark

@@ -11,9 +11,9 @@ from pathlib import Path
 from runner.build.decision import decide
 from runner.build.routes import Lack
 from runner.build.toolchain import detect
+from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
-from runner.hardware.probe import runtime
 from runner.storage.paths import Paths
 from runner.types.machine import DeviceFacts, Kind, Runtime
 from runner.types.units import gib

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import EngineError, UsageError
-from runner.build.toolchain import cards
-from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
 from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.gpu_table import with_specs
-from runner.types.codec import unpack
+from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
 from runner.types.units import MIB
 
 # What a process takes on a device before its first buffer (measured for CUDA; HIP is built alike).
 _OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
-_RPC_PATIENCE_S = 3.0
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
-def runtime(child: EngineProcess) -> Runtime:
-    """What this llama.cpp can use."""
-    return unpack(Runtime, child.ask("devices"))
-
-
-def add_rpc(child: EngineProcess, endpoints: Sequence[str]) -> None:
-    """Make the devices at `host:port` ours. A port that does not answer would abort the child, so it is tried first."""
-    for endpoint in endpoints:
-        name, _, port = endpoint.rpartition(":")
-        if not name or not port.isdigit():
-            raise UsageError(f"--rpc wants host:port, not {endpoint!r}.")
-        try:
-            socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
-        except (OSError, OverflowError):
-            raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
-        child.prepare("rpc", endpoint=endpoint)
-
-
-def probe(child: EngineProcess, cache: Path) -> Machine:
-    """This computer now; `cache` is a folder that remembers the measured memory bandwidth."""
-    found = runtime(child)
+def probe(found: Runtime, cache: Path) -> Machine:
+    """This computer now, with the devices `found`; `cache` is a folder that remembers the measured bandwidth."""
     memory = host.memory()
     cores = host.cores()
     return Machine(

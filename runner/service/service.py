@@ -22,10 +22,11 @@ from models.stores import local
 from models.stores.cache import as_on_disk
 from models.stores.header_cache import HeaderCache
 from models.weights import Offer, Progress, WeightSet
+from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
 from runner.hardware.described import parse_hardware
-from runner.hardware.probe import add_rpc, probe
+from runner.hardware.probe import probe
 from runner.planning import alternatives
 from runner.planning.choose import Contender, choose
 from runner.planning.fallback import lower_placements
@@ -76,7 +77,7 @@ class LocalService:
         if self._machine is None or fresh:
             add_rpc(self.child, fresh)
             self._endpoints += tuple(fresh)
-            self._machine = probe(self.child, self._paths.cache)
+            self._machine = probe(runtime(self.child), self._paths.cache)
         return self._machine
 
     # ---- plan

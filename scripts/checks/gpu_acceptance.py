@@ -26,6 +26,7 @@ from pathlib import Path
 from models.errors import EngineError, LocalrunError
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
+from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
 from runner.cost.blocks import blocks_of
@@ -33,7 +34,6 @@ from runner.cost.forecast import predict
 from runner.cost.layout import layout_of
 from runner.cost.ledger import ledger, reserve, settings_of
 from runner.hardware import host, nvml
-from runner.hardware.probe import add_rpc, runtime
 from runner.report import contract
 from runner.report.contract import Json
 from runner.service import benchmark

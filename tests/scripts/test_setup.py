@@ -35,7 +35,9 @@ def copy(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, root / name)
     shutil.copytree(ROOT / "runner/build", root / "runner/build")
-    shutil.copy2(ROOT / "runner/__init__.py", root / "runner")
+    (root / "runner/hardware").mkdir()
+    for name in ("runner/__init__.py", "runner/hardware/__init__.py", "runner/hardware/pci.py"):
+        shutil.copy2(ROOT / name, root / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
     program(root / ".venv/bin/localrun", '#!/bin/sh\necho "$@"\ncat\n')
     program(root / "tools/uv", UV)

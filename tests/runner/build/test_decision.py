@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from runner.build import toolchain
 from runner.build.decision import decide
 from runner.build.routes import Amd, Backend, Facts, Method, Nvidia, Version, Vulkan, routes
+from runner.hardware import pci
 
 WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
 LLAMA = "llama-cpp-python==0.3.36"
@@ -340,7 +341,7 @@ def test_what_the_kernel_says_of_an_amd_machine(
     (rocm / ".info/version").write_text("7.2.4-81\n")
     (rocm / "llvm/bin").mkdir(parents=True)
     (rocm / "llvm/bin/clang++").touch()
-    monkeypatch.setattr(toolchain, "SYS", tmp_path / "sys")
+    monkeypatch.setattr(pci, "SYS", tmp_path / "sys")
     monkeypatch.setenv("ROCM_PATH", str(rocm))
     facts = toolchain.detect()
     assert facts.amd == Amd((target,), (7, 2), str(rocm / "llvm/bin/clang++"))

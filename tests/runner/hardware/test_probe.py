@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError, UsageError
-from runner.build import toolchain
+from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess
-from runner.hardware import host, nvml
-from runner.hardware.probe import add_rpc, devices_of, probe, runtime, unused_gpus
+from runner.hardware import host, nvml, pci
+from runner.hardware.probe import devices_of, probe, unused_gpus
 from runner.types.machine import DeviceFacts, Kind, Runtime
 from runner.types.units import GIB, MIB
 
@@ -32,7 +32,7 @@ def built(*devices: DeviceFacts, backends: tuple[str, ...] = ("CPU",)) -> Runtim
 
 
 def test_this_computer(child: EngineProcess, tmp_path: Path) -> None:
-    found = probe(child, tmp_path)
+    found = probe(runtime(child), tmp_path)
     assert found.source == "probe" and found.devices == ()
     assert 0 < found.ram_available <= found.ram_total
     assert found.cores >= 1 and found.ram_bandwidth is not None and found.ram_bandwidth > 1e9
@@ -40,19 +40,19 @@ def test_this_computer(child: EngineProcess, tmp_path: Path) -> None:
 
 
 def test_the_bandwidth_is_measured_once(child: EngineProcess, tmp_path: Path) -> None:
-    first = probe(child, tmp_path)
+    first = probe(runtime(child), tmp_path)
     (remembered,) = json.loads((tmp_path / "bandwidth.json").read_text()).values()
     assert remembered["bytes_per_s"] == first.ram_bandwidth
     key = f"{host.cpu_name()}, {host.cores()} cores"
     (tmp_path / "bandwidth.json").write_text(json.dumps({key: {"bytes_per_s": 12e9, "quiet": True}}))
-    assert probe(child, tmp_path).ram_bandwidth == 12e9
+    assert probe(runtime(child), tmp_path).ram_bandwidth == 12e9
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"x": 1}', '{"KEY": {"bytes_per_s": "fast", "quiet": true}}'])
 def test_a_damaged_memory_of_it_costs_a_measurement(child: EngineProcess, tmp_path: Path, damage: str) -> None:
     text = damage.replace("KEY", f"{host.cpu_name()}, {host.cores()} cores")
     (tmp_path / "bandwidth.json").write_text(text)
-    bandwidth = probe(child, tmp_path).ram_bandwidth
+    bandwidth = probe(runtime(child), tmp_path).ram_bandwidth
     assert bandwidth is not None and bandwidth > 1e9
 
 
@@ -89,11 +89,11 @@ def test_a_lent_device_is_a_device(lender: str, tmp_path: Path) -> None:
     child = EngineProcess(tmp_path / "log")
     try:
         add_rpc(child, [lender])
-        (device,) = probe(child, tmp_path).devices
+        (device,) = probe(runtime(child), tmp_path).devices
         assert (device.id, device.kind, device.shares_host_memory) == ("RPC0", Kind.RPC, False)
         assert device.total > GIB and device.bandwidth is None
         child.restart()
-        assert [one.id for one in probe(child, tmp_path).devices] == ["RPC0"]
+        assert [one.id for one in probe(runtime(child), tmp_path).devices] == ["RPC0"]
     finally:
         child.close()
 
@@ -142,24 +142,24 @@ def test_what_a_device_is_to_the_planner() -> None:
 
 
 @pytest.fixture
-def pci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(toolchain, "SYS", tmp_path)
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(pci, "SYS", tmp_path)
     return tmp_path / "bus/pci/devices"
 
 
-def plug(pci: Path, address: str, vendor: str, kind: str = "0x030000") -> None:
-    folder = pci / address
+def plug(bus: Path, address: str, vendor: str, kind: str = "0x030000") -> None:
+    folder = bus / address
     folder.mkdir(parents=True)
     (folder / "class").write_text(f"{kind}\n")
     (folder / "vendor").write_text(f"{vendor}\n")
 
 
-def test_nothing_is_said_without_a_gpu_or_with_a_used_one(pci: Path) -> None:
+def test_nothing_is_said_without_a_gpu_or_with_a_used_one(bus: Path) -> None:
     assert unused_gpus(built()) == []
-    plug(pci, "0000:00:03.0", "0x10de", "0x020000")  # no display
-    plug(pci, "0000:00:02.0", "0x8086")  # the processor's own
+    plug(bus, "0000:00:03.0", "0x10de", "0x020000")  # no display
+    plug(bus, "0000:00:02.0", "0x8086")  # the processor's own
     assert unused_gpus(built()) == []
-    plug(pci, "0000:01:00.0", "0x10de")
+    plug(bus, "0000:01:00.0", "0x10de")
     assert unused_gpus(built(CARD, backends=("CUDA", "CPU"))) == []
 
 
@@ -172,14 +172,14 @@ def test_nothing_is_said_without_a_gpu_or_with_a_used_one(pci: Path) -> None:
     ],
 )
 def test_a_card_that_is_not_used_is_said_with_the_command(
-    pci: Path, vendor: str, backends: tuple[str, ...], said: str
+    bus: Path, vendor: str, backends: tuple[str, ...], said: str
 ) -> None:
-    plug(pci, "0000:03:00.0", vendor)
+    plug(bus, "0000:03:00.0", vendor)
     (sentence,) = unused_gpus(built(backends=backends))
     assert said in sentence and "`localrun doctor`" in sentence
 
 
-def test_the_driver_names_the_card(pci: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_names_the_card(bus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cards = (nvml.DriverGpu("0000:01:00.0", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB),)
     monkeypatch.setattr(nvml, "gpus", lambda: cards)
     assert "cannot use the NVIDIA GeForce RTX 4090" in unused_gpus(built())[0]
