@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from models.errors import LocalrunError
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk
 from runner.types.machine import Device, Machine
+from runner.types.measurement import Benchmark
 from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted
 
 Json = dict[str, Any]
@@ -142,30 +143,6 @@ def answer_json(
         "seed": last.seed,
         "notes": list(loaded.notes),
     }
-
-
-class Benchmark(Protocol):
-    """What a benchmark measured (runner.service.benchmark.Measured)."""
-
-    @property
-    def decode_tps(self) -> float:
-        """Median."""
-
-    @property
-    def decode_range(self) -> tuple[float, float]:
-        """Least and most."""
-
-    @property
-    def prefill_tps(self) -> float:
-        """Median."""
-
-    @property
-    def prefill_range(self) -> tuple[float, float]:
-        """Least and most."""
-
-    @property
-    def ttft_s(self) -> float:
-        """Median."""
 
 
 def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: int) -> Json:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from models.errors import EngineError
 from runner.client.session import EngineSession
 from runner.types.generation import Chunk
+from runner.types.measurement import Benchmark
 from runner.types.sampling import Sampling
 
 RUNS = 5
@@ -20,39 +20,26 @@ DECODE_TOKENS = 128
 PREFILL_TOKENS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Medians and ranges over the runs; tokens per second and seconds."""
-
-    decode_tps: float
-    decode_range: tuple[float, float]
-    prefill_tps: float
-    prefill_range: tuple[float, float]
-    ttft_s: float
-    last: Chunk
-
-
-def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Measured:
-    """Run the benchmark."""
+def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Benchmark:
+    """Run the benchmark; `told` hears where it is. EngineError where the context is too short for it."""
     prompt, tokens = prompt_for(session)
     _decode(session)
-    decode, prefill, ttft = [], [], []
+    decodes, prefills = [], []
     for run in range(runs):
         told(f"Run {run + 1} of {runs}")
-        last = _decode(session)
-        decode.append(last.decode_tps or 0.0)
-        read = _turn(session, prompt, 1)
-        prefill.append(read.prefill_tps or 0.0)
-        ttft.append(read.ttft_s or 0.0)
+        decodes.append(_decode(session))
+        prefills.append(_turn(session, prompt, 1))
+    decode = [last.decode_tps or 0.0 for last in decodes]
+    prefill = [last.prefill_tps or 0.0 for last in prefills]
     if not all(decode) or not all(prefill):
         raise EngineError(f"The context of {session.loaded.ctx} is too short to measure {tokens} tokens.")
-    return Measured(
-        statistics.median(decode),
-        (min(decode), max(decode)),
-        statistics.median(prefill),
-        (min(prefill), max(prefill)),
-        statistics.median(ttft),
-        last,
+    return Benchmark(
+        decode_tps=statistics.median(decode),
+        decode_range=(min(decode), max(decode)),
+        prefill_tps=statistics.median(prefill),
+        prefill_range=(min(prefill), max(prefill)),
+        ttft_s=statistics.median(last.ttft_s or 0.0 for last in prefills),
+        last=decodes[-1],
     )
 
 

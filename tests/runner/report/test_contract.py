@@ -8,6 +8,7 @@ from runner.planning.choose import Contender, choose
 from runner.report.contract import answer_json, bench_json, error_json, plan_json, planned_and_measured
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
+from runner.types.measurement import Benchmark
 from runner.types.plan import ModelInfo, Placement, Plan, Verdict, Wish
 from tests.support.planner import a100, gpu, machine, shape
 
@@ -82,12 +83,9 @@ def test_planned_and_measured_stand_side_by_side() -> None:
     assert rows[2]["measured"] == {"weights": 1, "kv": 2, "compute": 3}
 
 
-class Measured:
-    decode_tps, decode_range, prefill_tps, prefill_range, ttft_s = 10.123, (9.0, 11.0), 100.0, (90.0, 110.0), 0.5
-
-
 def test_a_benchmark_has_every_field_of_the_contract() -> None:
-    told = bench_json(Measured(), planned(a100()).candidates[1], LOADED, 5)
+    measured = Benchmark(10.123, (9.0, 11.0), 100.0, (90.0, 110.0), 0.5, Chunk(Phase.DONE))
+    told = bench_json(measured, planned(a100()).candidates[1], LOADED, 5)
     assert set(told) >= {
         "decode_tps", "decode_tps_range", "prefill_tps", "prefill_tps_range", "ttft_s", "load_s", "predicted",
         "memory", "runs",
