@@ -205,7 +205,7 @@ def _open_screen(options: Options) -> ExitCode:
     from runner.service.service import LocalService
     from tui.app import LocalrunApp
 
-    backend = LocalService(child=child)
+    backend = LocalService(engine=child)
     try:
         app = LocalrunApp(backend, options.model, options.wish, options.sampling, options.system, ask=not options.yes)
         app.run()

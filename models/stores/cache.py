@@ -39,13 +39,18 @@ class Place:
             self.blob.replace(self.snapshot)
 
 
-def place_of(file: WeightFile, cache: Path | None = None) -> Place:
-    """The file's place under `cache` (None: HF_HUB_CACHE). Raises DownloadError for what is on no Hub."""
+def weights_folder() -> Path:
+    """Where downloads go: HF_HUB_CACHE."""
     from huggingface_hub import constants
 
+    return Path(constants.HF_HUB_CACHE)
+
+
+def place_of(file: WeightFile, cache: Path | None = None) -> Place:
+    """The file's place under `cache` (None: `weights_folder`). Raises DownloadError for what is on no Hub."""
     if file.repo is None or file.revision is None or not stays_inside(file.name):
         raise DownloadError(f"{printable(file.name)} is not a file of the Hub. Give it as a path.")
-    root = cache or Path(constants.HF_HUB_CACHE)
+    root = cache or weights_folder()
     name = f"models--{file.repo.replace('/', '--')}"
     blob = root / name / "blobs" / (file.sha256 or "unknown")
     return Place(

@@ -14,6 +14,7 @@ from models.headers.describe import Description, quality_word
 from models.hub.remote import read_headers
 from models.names.remove import removal, remove
 from models.stores import local
+from models.stores.cache import weights_folder
 from models.weights import Offer
 from runner.cli import doctor, run
 from runner.cli.options import Options
@@ -228,7 +229,7 @@ def _memory_table(memory: list[contract.Json], output: Output) -> None:
 def run_doctor(options: Options, output: Output) -> ExitCode:
     """Hardware, llama.cpp's build, what is missing and the command that fixes it."""
     with backend_for(output) as backend:
-        check = doctor.examine(backend.child, backend.weights_folder)
+        check = doctor.examine(backend.engine, weights_folder())
     if options.json:
         output.json(pack(check))
     else:
@@ -244,20 +245,18 @@ def worker(options: Options, output: Output) -> ExitCode:
     if not name or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--listen wants host:port, not {endpoint!r}.")
     with backend_for(output) as backend:
-        offered = [device.id for device in runtime(backend.child).devices]
+        offered = [device.id for device in runtime(backend.engine).devices]
         devices = options.wish.devices or tuple(one for one in offered if one != "CPU") or ("CPU",)
         output.warn(
             f"Lending {', '.join(devices)} at {endpoint}. Anybody who reaches that port can use them: "
             "llama.cpp's RPC has no password. Ctrl-C ends it."
         )
-        backend.child.ask("lend", endpoint=endpoint, devices=list(devices), threads=host.cores())
+        backend.engine.ask("lend", endpoint=endpoint, devices=list(devices), threads=host.cores())
     return ExitCode.OK
 
 
 def show_paths(options: Options, output: Output) -> ExitCode:
     """Where everything is."""
-    from huggingface_hub import constants
-
     found = paths()
     places: dict[str, Path] = {
         "configuration": found.config_file,
@@ -265,7 +264,7 @@ def show_paths(options: Options, output: Output) -> ExitCode:
         "history": found.history,
         "log": found.engine_log,
         "headers": found.headers,
-        "weights": Path(constants.HF_HUB_CACHE),
+        "weights": weights_folder(),
     }
     if options.json:
         output.json({name: str(path) for name, path in places.items()})

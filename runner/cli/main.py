@@ -109,7 +109,7 @@ def _without_screen(options: Options, output: Output, prompt: str | None) -> Exi
     from runner.cli import run
     from runner.service.service import LocalService
 
-    backend = LocalService(note=output.note, child=child)
+    backend = LocalService(note=output.note, engine=child)
     try:
         if options.talk:
             from runner.cli.json_session import talk

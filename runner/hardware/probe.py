@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from runner.hardware import host, nvml
-from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.gpu_table import with_specs
 from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
@@ -18,17 +15,16 @@ _OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
-def probe(found: Runtime, cache: Path) -> Machine:
-    """This computer now, with the devices `found`; `cache` is a folder that remembers the measured bandwidth."""
+def probe(found: Runtime, ram_bandwidth: float) -> Machine:
+    """This computer now, with the devices `found`; bytes per second of its memory take a measurement to know."""
     memory = host.memory()
-    cores = host.cores()
     return Machine(
         source="probe",
         devices=devices_of(found.devices),
         ram_total=memory.total,
         ram_available=memory.available,
-        ram_bandwidth=_ram_bandwidth(cache / "bandwidth.json", cores),
-        cores=cores,
+        ram_bandwidth=ram_bandwidth,
+        cores=host.cores(),
         cpu_name=host.cpu_name(),
         notes=tuple(unused_gpus(found)),
     )
@@ -68,23 +64,3 @@ def unused_gpus(found: Runtime) -> list[str]:
     built = " and ".join(name for name in found.backends if name not in ("CPU", "RPC"))
     why = f"has {built}, but cannot use" if built else "is built for the CPU alone and cannot use"
     return [f"llama.cpp {why} the {' and the '.join(seen)}. `localrun doctor` gives the command that mends it."]
-
-
-def _ram_bandwidth(path: Path, cores: int) -> float:
-    """Measured once and remembered; what was measured on a busy machine is measured again on a quiet one."""
-    key = f"{host.cpu_name()}, {cores} cores"
-    is_quiet = host.load() < cores / 2
-    try:
-        known = json.loads(path.read_text("utf-8"))[key]
-        speed, was_quiet = float(known["bytes_per_s"]), bool(known["quiet"])
-    except (OSError, ValueError, KeyError, TypeError):
-        speed, was_quiet = 0.0, False
-    if speed > 0 and (was_quiet or not is_quiet):
-        return speed
-    measured = max(speed, measure_bandwidth(cores))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({key: {"bytes_per_s": measured, "quiet": is_quiet}}), "utf-8")
-    except OSError:
-        return measured  # it is measured again next time
-    return measured

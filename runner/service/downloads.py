@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from models.errors import LocalrunError
 from models.hub.fetch import fetch
 from models.weights import Progress, WeightFile
+from runner.storage.rates import download_rate, keep_download_rate
 
 _SURE_BYTES = 16_000_000  # a shorter transfer says little about a rate
 
@@ -53,20 +53,12 @@ def download(
     return item
 
 
-def _remember(path: Path, size: int, seconds: float) -> None:
-    if size < _SURE_BYTES or seconds <= 0:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"bytes_per_s": size / seconds}), "utf-8")
-    except OSError:
-        return  # the next one comes without an estimate
+def _remember(rates: Path, size: int, seconds: float) -> None:
+    if size >= _SURE_BYTES and seconds > 0:
+        keep_download_rate(rates, size / seconds)
 
 
 def seconds_for(size: int, rates: Path) -> float | None:
     """How long `size` bytes would take at the rate of the last download; None if there was none."""
-    try:
-        rate = float(json.loads(rates.read_text("utf-8"))["bytes_per_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return size / rate if rate > 0 else None
+    rate = download_rate(rates)
+    return size / rate if rate else None

@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 
 from models.errors import LocalrunError
 from models.names import catalog
+from models.stores import local
+from models.stores.header_cache import HeaderCache
 from models.weights import Offer, WeightSet
 from runner.planning import alternatives
+from runner.service.planned import planned
+from runner.service.studies import Studies
+from runner.storage import history, listings
+from runner.storage.paths import Paths
 from runner.types.machine import Machine
-from runner.types.plan import Plan, Verdict
+from runner.types.plan import Plan, Verdict, Wish
 
 _PATIENCE_S = 0.7
 
@@ -32,7 +38,28 @@ class Choice:
     note: str
 
 
-def on_shelf(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
+def choices(machine: Machine, studies: Studies, paths: Paths) -> list[Choice]:
+    """What is here, then what the catalog would run well on this machine.
+
+    Planned without rehearsals: quick, and exact enough for a list.
+    """
+    measured = history.read(paths.history)
+    headers, offers = HeaderCache(paths.headers), listings.recall(paths.listings)
+
+    def plan_of(offer: Offer) -> Plan:
+        return planned(studies.read(offer, offer.name), machine, Wish(), measured)
+
+    def catalog_plan(entry: catalog.Entry) -> Plan | None:
+        """From headers that were read before; None where some would have to be fetched."""
+        offer = offers.get(entry.name)
+        files = [file for one in offer.sets for file in one.files] if offer else []
+        return plan_of(offer) if offer and all(headers.get(file.sha256) for file in files) else None
+
+    here = from_disk(local.find_local(), plan_of)
+    return [*here, *from_catalog(machine, {choice.name for choice in here}, catalog_plan)]
+
+
+def from_disk(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
     """A row for each quantization that is here: those that run first, then the larger.
 
     `plan_of` plans an offer of a single set. After `patience` seconds the rest comes without a plan.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,38 +42,45 @@ class RehearsalDevices:
         return {name: device for device, name in self.actors}.get(actor, actor)
 
 
-def devices_for(child: EngineProcess, machine: Machine) -> RehearsalDevices:
+def devices_for(engine: EngineProcess, machine: Machine) -> RehearsalDevices:
     """The real devices of a probed machine; for a named one as many stand-ins as it has devices."""
     names = [device.id for device in machine.devices]
     if machine.source == "probe":
         return RehearsalDevices(tuple((name, name) for name in names), Source.REHEARSAL)
-    actors = child.prepare("standins", count=len(names))
+    actors = engine.prepare("standins", count=len(names))
     return RehearsalDevices(tuple(zip(names, actors, strict=True)), Source.STAND_IN)
 
 
 class Rehearsals:
     """Rehearsals of any number of models. Files and answers are kept, so that planning again is quick."""
 
-    def __init__(self, child: EngineProcess) -> None:
-        self._child = child
+    def __init__(self, engine: EngineProcess) -> None:
+        self._engine = engine
         self._lock = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._outlines: dict[WeightSet, Path | None] = {}
+        self._files: dict[WeightSet, Path | None] = {}
         self._answers: dict[tuple[WeightSet, RehearsalDevices, Placement], Rehearsed] = {}
 
-    def of(self, read: ReadSet, stage: RehearsalDevices) -> Rehearse | None:
-        """Who answers for this set of weights; None where its header cannot be copied or no file can be written."""
+    def on(self, machine: Machine) -> Callable[[ReadSet], Rehearse | None]:
+        """Who answers on this machine for a set of weights.
+
+        None where its header cannot be copied or no file can be written.
+        """
+        devices = devices_for(self._engine, machine)
+        return lambda read: self._of(read, devices)
+
+    def _of(self, read: ReadSet, devices: RehearsalDevices) -> Rehearse | None:
         with self._lock:
-            if read.weights not in self._outlines:
-                self._outlines[read.weights] = self._outline(read.headers)
-            path = self._outlines[read.weights]
+            if read.weights not in self._files:
+                self._files[read.weights] = self._header_only_file(read.headers)
+            path = self._files[read.weights]
         if path is None:
             return None
 
         def rehearse(placement: Placement) -> Rehearsed | None:
-            key = (read.weights, stage, placement)
+            key = (read.weights, devices, placement)
             if key not in self._answers:
-                answer = _rehearse(self._child, stage, path, placement)
+                answer = _rehearse(self._engine, devices, path, placement)
                 if answer is None:
                     return None
                 self._answers[key] = answer
@@ -83,18 +90,18 @@ class Rehearsals:
 
     def close(self) -> None:
         """Remove the files."""
-        self._outlines.clear()
+        self._files.clear()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
-    def _outline(self, headers: Sequence[Header]) -> Path | None:
+    def _header_only_file(self, headers: Sequence[Header]) -> Path | None:
         """A sparse file of the model's full size: llama.cpp checks that every tensor lies within it."""
         try:
             drawn = header_only(headers)
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="localrun-", ignore_cleanup_errors=True)
-            path = Path(self._folder.name) / f"{len(self._outlines)}.gguf"
+            path = Path(self._folder.name) / f"{len(self._files)}.gguf"
             with path.open("wb") as file:
                 file.write(drawn.header)
                 os.truncate(file.fileno(), drawn.file_bytes)
@@ -103,30 +110,31 @@ class Rehearsals:
         return path
 
 
-def _rehearse(child: EngineProcess, stage: RehearsalDevices, path: Path, placement: Placement) -> Rehearsed | None:
+def _rehearse(engine: EngineProcess, devices: RehearsalDevices, path: Path, placement: Placement) -> Rehearsed | None:
+    """llama.cpp's answer; None where it died over it."""
     acted = replace(
         placement,
-        devices=tuple(map(stage.actor, placement.devices)),
-        overrides=tuple(replace(one, device=stage.actor(one.device)) for one in placement.overrides),
+        devices=tuple(map(devices.actor, placement.devices)),
+        overrides=tuple(replace(one, device=devices.actor(one.device)) for one in placement.overrides),
     )
     try:
-        (said,) = child.ask("rehearse", path=str(path), placements=[acted])
+        (said,) = engine.ask("rehearse", path=str(path), placements=[acted])
     except BadFile as error:
-        return Rehearsed((), stage.source, refusal=str(error).replace(str(path), "the model"))
+        return Rehearsed((), devices.source, refusal=str(error).replace(str(path), "the model"))
     except EngineError:
-        if not child.is_alive():
-            child.restart()
+        if not engine.is_alive():
+            engine.restart()
         return None
     if said["buffers"] is None:
-        return Rehearsed((), stage.source, refusal=said["refusal"])
-    return Rehearsed(_by_device(said["buffers"], stage), stage.source)
+        return Rehearsed((), devices.source, refusal=said["refusal"])
+    return Rehearsed(_by_device(said["buffers"], devices), devices.source)
 
 
-def _by_device(buffers: Sequence[dict[str, Any]], stage: RehearsalDevices) -> tuple[ComponentBytes, ...]:
+def _by_device(buffers: Sequence[dict[str, Any]], devices: RehearsalDevices) -> tuple[ComponentBytes, ...]:
     """Sums over a device's buffers, under the device's own name."""
     totals: dict[str, ComponentBytes] = {}
     for row in buffers:
-        name = stage.device(row["device"])
+        name = devices.device(row["device"])
         sofar = totals.get(name, ComponentBytes(name, 0, 0, 0))
         totals[name] = ComponentBytes(
             name, sofar.weights + row["weights"], sofar.kv + row["kv"], sofar.compute + row["compute"]

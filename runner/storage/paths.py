@@ -49,6 +49,11 @@ class Paths:
         return self.cache / "listings.json"
 
     @property
+    def bandwidth(self) -> Path:
+        """How fast this computer reads its memory."""
+        return self.cache / "bandwidth.json"
+
+    @property
     def download_rate(self) -> Path:
         """How fast the last download was."""
         return self.cache / "download.json"

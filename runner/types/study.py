@@ -20,10 +20,15 @@ class Study:
     """The sets on offer that are quantizations of one model; `name` is what somebody typed.
 
     Where the files lie is as it was when they were looked up; `models.stores.cache.as_on_disk` knows it at any later
-    moment. `fetched_bytes` came over the network for the headers.
+    moment. `notes` are sentences about the way here; `fetched_bytes` came over the network for the headers.
     """
 
     name: str
     offer: Offer
     sets: tuple[StudiedSet, ...]
-    fetched_bytes: int
+    notes: tuple[str, ...] = ()
+    fetched_bytes: int = 0
+
+    def set_of(self, files: tuple[str, ...]) -> StudiedSet:
+        """The set whose files have these names, all of them in order."""
+        return next(one for one in self.sets if tuple(file.name for file in one.read.weights.files) == files)

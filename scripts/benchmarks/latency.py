@@ -81,7 +81,7 @@ def one_start(model: str) -> dict[str, float]:
     clock = time.perf_counter
     times = [clock()]
     backend = LocalService()
-    backend.child.ask("devices")
+    backend.engine.ask("devices")
     times.append(clock())
     plan = backend.plan(model, Wish())
     times.append(clock())

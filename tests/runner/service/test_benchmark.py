@@ -20,12 +20,12 @@ def session(environment: dict[str, str]) -> Iterator[EngineSession]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        backend = LocalService()
-        plan = backend.plan("smollm2-135m", Wish(ctx=768, threads=1))
-        *_, loaded = backend.load(plan, backend.chosen(plan))
+        service = LocalService()
+        plan = service.plan("smollm2-135m", Wish(ctx=768, threads=1))
+        *_, loaded = service.load(plan, service.chosen(plan))
         assert isinstance(loaded, EngineSession)
         yield loaded
-        backend.close()
+        service.close()
 
 
 def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ from models.errors import BadFile
 from models.names.catalog import Entry
 from models.weights import Offer, WeightFile, WeightSet
 from runner.planning.choose import Contender, choose
-from runner.service.library import from_catalog, on_shelf
-from runner.storage.listings import recall, remember
+from runner.service.library import from_catalog, from_disk
 from runner.types.machine import Machine
 from runner.types.plan import Plan, Verdict, Wish
 from tests.support.planner import a100, gpu, machine, shape
@@ -39,7 +38,7 @@ def test_a_row_for_each_quantization_under_the_name_to_type() -> None:
         Offer("org/broken", "lmstudio", (weights("Q3_K_M"),)),
         Offer("nothing", "llama.cpp", (), notes=("It is not complete.",)),
     ]
-    rows = on_shelf(offers, plan_of)
+    rows = from_disk(offers, plan_of)
     assert [(row.name, row.quant, row.note) for row in rows] == [
         ("org/m:Q8_0", "Q8_0", "huggingface"),
         ("org/one", "Q6_K", "huggingface"),
@@ -57,17 +56,17 @@ def test_copies_of_a_catalog_entry_are_one() -> None:
     offers = [
         Offer(repo, "huggingface", (weights(quant),)) for repo, quant in zip(repos, ("Q8_0", "Q4_0"), strict=True)
     ]
-    assert [row.name for row in on_shelf(offers, plan_of)] == ["qwen3-8b:Q8_0", "qwen3-8b:Q4_0"]
+    assert [row.name for row in from_disk(offers, plan_of)] == ["qwen3-8b:Q8_0", "qwen3-8b:Q4_0"]
 
 
 def test_a_namesake_is_not_taken_for_the_catalogs_model() -> None:
     offer = Offer("somebody/Qwen3-8B-GGUF", "lmstudio", (weights("Q4_0"),))
-    assert on_shelf([offer], plan_of)[0].name == "somebody/Qwen3-8B-GGUF"
+    assert from_disk([offer], plan_of)[0].name == "somebody/Qwen3-8B-GGUF"
 
 
 def test_without_patience_rows_come_without_a_plan() -> None:
     offer = Offer("org/m", "huggingface", (weights("Q8_0"), weights("")))
-    rows = on_shelf([offer], plan_of, patience=0)
+    rows = from_disk([offer], plan_of, patience=0)
     assert [(row.name, row.quant, row.verdict) for row in rows] == [("org/m:Q8_0", "Q8_0", None), ("org/m", None, None)]
 
 
@@ -88,17 +87,3 @@ def test_a_catalog_entry_with_known_headers_is_planned() -> None:
     assert rows["qwen3-8b"].quant == "Q4_K_M" and rows["qwen3-8b"].verdict is Verdict.GPU
     assert all(row.quant is None for name, row in rows.items() if name != "qwen3-8b")
     assert from_catalog(HERE, (), planned, patience=0) == from_catalog(HERE, ())
-
-
-def test_what_the_hub_offered_is_remembered(tmp_path: Path) -> None:
-    path = tmp_path / "cache" / "listings.json"
-    file = WeightFile("m-Q4_0.gguf", 5, Path("/x"), "org/m", "a" * 40, "b" * 64)
-    offers = [Offer(name, "hub", (WeightSet("Q4_0", (file,)),), "mit", ("A note.",)) for name in ("m", "n")]
-    for offer in offers:
-        remember(path, offer)
-    remember(path, Offer("o", "file", (weights("Q8_0"),)))
-    kept = recall(path)
-    assert list(kept) == ["m", "n"]
-    assert kept["m"].sets[0].files[0].path is None and kept["m"].sets[0].files[0].sha256 == "b" * 64
-    path.write_text("{damaged")
-    assert recall(path) == {}

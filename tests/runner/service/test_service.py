@@ -15,8 +15,12 @@ from models.errors import DoesNotFit, ModelNotFound, OutOfMemory
 from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
+from runner.hardware import host
 from runner.service.service import LocalService
+from runner.storage.paths import paths
+from runner.storage.rates import keep_bandwidth
 from runner.types.generation import Message
+from runner.types.measurement import Bandwidth
 from runner.types.plan import Placement, Plan, Source, Verdict, Wish
 from runner.types.sampling import Sampling
 from runner.types.units import GIB
@@ -53,14 +57,14 @@ def home(tmp_path: Path, hub: Hub) -> Iterator[Path]:
 
 
 @pytest.fixture
-def backend(home: Path) -> Iterator[LocalService]:
-    backend = LocalService()
-    yield backend
-    backend.close()
+def service(home: Path) -> Iterator[LocalService]:
+    service = LocalService()
+    yield service
+    service.close()
 
 
-def opened(backend: LocalService, plan: Plan) -> EngineSession:
-    *_, session = backend.load(plan, backend.chosen(plan))
+def opened(service: LocalService, plan: Plan) -> EngineSession:
+    *_, session = service.load(plan, service.chosen(plan))
     assert isinstance(session, EngineSession)
     return session
 
@@ -68,49 +72,49 @@ def opened(backend: LocalService, plan: Plan) -> EngineSession:
 # ---- plan, download, load, remember
 
 
-def test_plan_download_load_answer_and_the_next_plan_knows(backend: LocalService, home: Path) -> None:
-    plan = backend.plan(REPO, Wish(ctx=1024))
+def test_plan_download_load_answer_and_the_next_plan_knows(service: LocalService, home: Path) -> None:
+    plan = service.plan(REPO, Wish(ctx=1024))
     (one,) = plan.candidates
     assert (one.quant, one.download_bytes, one.verdict) == ("Q4_1", SIZE, Verdict.CPU)
     assert one.confirmed_by is Source.REHEARSAL and 0 < plan.fetched_bytes < 4_000_000
-    assert backend.terms(plan, 0).licence == "mit" and backend.terms(plan, 0).seconds is None
+    assert service.terms(plan, 0).licence == "mit" and service.terms(plan, 0).seconds is None
 
-    *_, last = backend.fetch(plan, 0)
+    *_, last = service.fetch(plan, 0)
     assert isinstance(last, Progress) and last.done == last.total == SIZE
-    assert home in backend.paths_of(plan, 0)[0].parents
-    session = opened(backend, plan)
+    assert home in service.paths_of(plan, 0)[0].parents
+    session = opened(service, plan)
     turn = list(session.generate([Message("user", "Tell me about the sea.")], Sampling(temperature=0, max_tokens=40)))
 
-    again = backend.plan(REPO, Wish(ctx=1024))
+    again = service.plan(REPO, Wish(ctx=1024))
     (known,) = again.candidates
     assert (known.download_bytes, known.confirmed_by) == (0, Source.HISTORY)
     assert turn[-1].decode_tps is not None and one.predicted and known.predicted
     expected = (one.predicted.decode_tps * turn[-1].decode_tps) ** 0.5  # a single turn counts half
     assert known.predicted.decode_tps == pytest.approx(expected)
-    assert backend.terms(again, 0).seconds is not None  # the rate of the download is remembered
+    assert service.terms(again, 0).seconds is not None  # the rate of the download is remembered
 
 
-def test_an_interrupted_download_goes_on_and_counts(backend: LocalService, hub: Hub) -> None:
-    plan = backend.plan(REPO, Wish())
+def test_an_interrupted_download_goes_on_and_counts(service: LocalService, hub: Hub) -> None:
+    plan = service.plan(REPO, Wish())
     hub.order(Fault("slow", path="*.gguf", rate=16e6))
-    download = backend.fetch(plan, 0)
+    download = service.fetch(plan, 0)
     for progress in download:
         if progress.done > 8_000_000:
             break
     assert hasattr(download, "close")
     download.close()
-    left = backend.plan(REPO, Wish()).candidates[0].download_bytes
+    left = service.plan(REPO, Wish()).candidates[0].download_bytes
     assert SIZE - 30_000_000 < left < SIZE - 8_000_000
     hub.forget()
-    list(backend.fetch(plan, 0))
+    list(service.fetch(plan, 0))
     assert left <= hub.bytes_sent("*.gguf") < left + 2_000_000
-    assert backend.plan(REPO, Wish()).candidates[0].download_bytes == 0
+    assert service.plan(REPO, Wish()).candidates[0].download_bytes == 0
 
 
-def test_what_is_loaded_must_be_here(backend: LocalService) -> None:
-    plan = backend.plan(REPO, Wish())
+def test_what_is_loaded_must_be_here(service: LocalService) -> None:
+    plan = service.plan(REPO, Wish())
     with pytest.raises(Exception, match="its files are not here"):
-        list(backend.load(plan, 0))
+        list(service.load(plan, 0))
 
 
 class Full(EngineProcess):
@@ -131,83 +135,85 @@ class Full(EngineProcess):
 
 def test_a_look_at_another_context_does_not_decide_what_is_loaded(home: Path, smollm2: Path, tmp_path: Path) -> None:
     engine = Full(tmp_path / "log")
-    backend = LocalService(child=engine)
+    service = LocalService(engine=engine)
     try:
-        taken = backend.plan(str(smollm2), Wish(ctx=1024))
-        looked_at = backend.plan(str(smollm2), Wish(ctx=2048))
+        taken = service.plan(str(smollm2), Wish(ctx=1024))
+        looked_at = service.plan(str(smollm2), Wish(ctx=2048))
         for plan, ctx in ((taken, 1024), (looked_at, 2048), (taken, 1024)):
             engine.tried.clear()
             with pytest.raises(OutOfMemory):
-                list(backend.load(plan, backend.chosen(plan)))
+                list(service.load(plan, service.chosen(plan)))
             assert {placement.ctx for placement in engine.tried} == {ctx}
     finally:
-        backend.close()
+        service.close()
 
 
-def test_a_second_plan_asks_nobody(backend: LocalService, hub: Hub) -> None:
-    first = backend.plan(LARGE, Wish(), LAPTOP)
+def test_a_second_plan_asks_nobody(service: LocalService, hub: Hub) -> None:
+    first = service.plan(LARGE, Wish(), LAPTOP)
     asked = len(hub.requests)
-    second = backend.plan(LARGE, Wish(ctx=2048), LAPTOP)
-    third = backend.plan(LARGE, Wish(quant="IQ2_M"), LAPTOP)
+    second = service.plan(LARGE, Wish(ctx=2048), LAPTOP)
+    third = service.plan(LARGE, Wish(quant="IQ2_M"), LAPTOP)
     assert len(hub.requests) == asked
     assert first.candidates[1].confirmed_by is Source.STAND_IN
     assert second.candidates[1].placement and second.candidates[1].placement.ctx == 2048
     assert [one.quant for one in third.candidates] == ["IQ2_M"]
 
 
-def test_planning_goes_on_after_the_engine_died(backend: LocalService) -> None:
-    plan = backend.plan(LARGE, Wish(), LAPTOP)
-    os.kill(backend.child.pid, 9)
-    backend.child.restart()
-    assert backend.plan(LARGE, Wish(), LAPTOP).candidates == plan.candidates
+def test_planning_goes_on_after_the_engine_died(service: LocalService) -> None:
+    plan = service.plan(LARGE, Wish(), LAPTOP)
+    os.kill(service.engine.pid, 9)
+    service.engine.restart()
+    assert service.plan(LARGE, Wish(), LAPTOP).candidates == plan.candidates
 
 
 # ---- what is here, and what is not
 
 
-def test_where_nothing_here_runs_the_hub_is_asked(backend: LocalService, hub: Hub, home: Path) -> None:
+def test_where_nothing_here_runs_the_hub_is_asked(service: LocalService, hub: Hub, home: Path) -> None:
     q4 = hub.store.root / LARGE / "Llama-3.3-70B-Instruct-Q4_K_M.gguf"
     folder = cached(home, LARGE, {})
     link = folder / "snapshots" / ("a" * 40) / q4.name
     link.parent.mkdir(parents=True)
     link.symlink_to(q4)
-    assert len(backend.plan(LARGE, Wish(), LAPTOP).candidates) == 2  # named hardware sees all of them
-    plan = backend.plan(LARGE, Wish(ram_limit=10 * GIB))
+    assert len(service.plan(LARGE, Wish(), LAPTOP).candidates) == 2  # named hardware sees all of them
+    plan = service.plan(LARGE, Wish(ram_limit=10 * GIB))
     assert plan.chosen is None and [(one.quant, one.download_bytes > 0) for one in plan.candidates] == [
         ("Q4_K_M", False),
         ("IQ2_M", True),
     ]
 
 
-def test_the_verdict_no_comes_with_commands_to_type(backend: LocalService) -> None:
-    plan = backend.plan("llama-3.3-70b", Wish(quant="Q4_K_M"), LAPTOP)
+def test_the_verdict_no_comes_with_commands_to_type(service: LocalService) -> None:
+    plan = service.plan("llama-3.3-70b", Wish(quant="Q4_K_M"), LAPTOP)
     with pytest.raises(DoesNotFit) as raised:
-        backend.chosen(plan)
+        service.chosen(plan)
     said = str(raised.value)
     assert "IQ2_M would run at " in said and "`localrun llama-3.3-70b --quant IQ2_M`" in said
     assert "would run well: `localrun llama-3." in said
 
 
-def test_the_family_of_a_file_is_known_by_its_name(backend: LocalService, hub: Hub) -> None:
+def test_the_family_of_a_file_is_known_by_its_name(service: LocalService, hub: Hub) -> None:
     path = hub.store.root / LARGE / "Llama-3.3-70B-Instruct-Q4_K_M.gguf"
-    plan = backend.plan(str(path), Wish(), "cpu,ram=16g@50gbps")
+    plan = service.plan(str(path), Wish(), "cpu,ram=16g@50gbps")
     assert plan.chosen is None
-    assert backend.instead(plan).startswith("Llama 3.2 ")
+    assert service.instead(plan).startswith("Llama 3.2 ")
 
 
-def test_no_more_is_said_than_is_true(backend: LocalService) -> None:
-    plan = backend.plan(REPO, Wish(ctx=8192), "cpu,ram=1g")
-    assert plan.chosen is None and backend.instead(plan) == ""
+def test_no_more_is_said_than_is_true(service: LocalService) -> None:
+    plan = service.plan(REPO, Wish(ctx=8192), "cpu,ram=1g")
+    assert plan.chosen is None and service.instead(plan) == ""
 
 
-def test_descriptions(backend: LocalService) -> None:
-    (one,) = backend.describe("smollm2-135m", Wish(quant="q4_1"))
+def test_descriptions(service: LocalService) -> None:
+    (one,) = service.describe("smollm2-135m", Wish(quant="q4_1"))
     assert (one.quant, one.layers, one.is_here, one.context_trained) == ("Q4_1", 30, True, 8192)
 
 
-def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(backend: LocalService, home: Path) -> None:
+def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(service: LocalService, home: Path) -> None:
     cached(home, "org/broken-GGUF", {"broken-Q4_0.gguf": b"not a model"})
-    rows = backend.choices()
+    computer = f"{host.cpu_name()}, {host.cores()} cores"
+    keep_bandwidth(paths().bandwidth, computer, Bandwidth(40e9, quiet=True))  # a busy one would run little well
+    rows = service.choices()
     here = [row for row in rows if row.is_here]
     assert [(row.name, row.quant, row.verdict) for row in here] == [
         ("smollm2-135m", "Q4_1", Verdict.CPU),
@@ -219,7 +225,7 @@ def test_the_picker_shows_what_is_here_with_a_verdict_and_then_the_catalog(backe
     assert catalog and not any(row.is_here for row in catalog)
     assert "smollm2-135m" not in {row.name for row in catalog}
     assert all(row.decode_tps and row.decode_tps >= 10 for row in catalog)
-    assert backend.plan(here[0].name, Wish()).chosen == 0
+    assert service.plan(here[0].name, Wish()).chosen == 0
 
 
 # ---- as a command
@@ -301,6 +307,6 @@ def test_an_unknown_name_without_a_network(localrun: Run) -> None:
     assert localrun("plan", "no-such-model", HF_HUB_OFFLINE="1").returncode == 3
 
 
-def test_model_not_found_is_what_scripts_see(backend: LocalService) -> None:
+def test_model_not_found_is_what_scripts_see(service: LocalService) -> None:
     with pytest.raises(ModelNotFound):
-        backend.plan("org/tiny-GGUF:Q8_0", Wish())
+        service.plan("org/tiny-GGUF:Q8_0", Wish())

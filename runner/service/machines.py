@@ -1,0 +1,47 @@
+"""The machine that a plan is for: this computer, asked once, or one that somebody describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.client.devices import add_rpc, runtime
+from runner.client.process import EngineProcess
+from runner.hardware import host
+from runner.hardware.bandwidth import bandwidth
+from runner.hardware.described import parse_hardware
+from runner.hardware.probe import probe
+from runner.storage import rates
+from runner.storage.paths import Paths
+from runner.types.machine import Machine
+
+
+class Machines:
+    """This computer as it was before anything was loaded, with the devices of others that were asked for so far."""
+
+    def __init__(self, engine: EngineProcess, paths: Paths) -> None:
+        self._engine = engine
+        self._paths = paths
+        self._here: Machine | None = None
+        self._endpoints: tuple[str, ...] = ()
+
+    def here(self, endpoints: Sequence[str] = ()) -> Machine:
+        """This computer; asked anew where devices at `host:port` come to it. EngineError, UsageError."""
+        fresh = tuple(endpoint for endpoint in endpoints if endpoint not in self._endpoints)
+        if self._here is None or fresh:
+            add_rpc(self._engine, fresh)
+            self._endpoints += fresh
+            self._here = probe(runtime(self._engine), self._ram_bandwidth())
+        return self._here
+
+    def named(self, hardware: str | None, endpoints: Sequence[str] = ()) -> Machine:
+        """The machine that `hardware` describes; this computer where it is None."""
+        return self.here(endpoints) if hardware is None else parse_hardware(hardware)
+
+    def _ram_bandwidth(self) -> float:
+        """Bytes per second, measured when there is reason to and kept on disk."""
+        computer = f"{host.cpu_name()}, {host.cores()} cores"
+        known = rates.bandwidth(self._paths.bandwidth, computer)
+        found = bandwidth(known)
+        if found != known:
+            rates.keep_bandwidth(self._paths.bandwidth, computer, found)
+        return found.bytes_per_s

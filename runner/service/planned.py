@@ -1,0 +1,31 @@
+"""A Study on a machine, as a Plan: rehearsed where somebody can, corrected by what was measured here before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from models.headers.candidates import ReadSet
+from models.stores.cache import as_on_disk
+from runner.planning.choose import Contender, choose
+from runner.planning.placement import Rehearse
+from runner.storage import history
+from runner.types.machine import Machine
+from runner.types.plan import Plan, Wish
+from runner.types.study import Study
+
+
+def planned(
+    study: Study,
+    machine: Machine,
+    wish: Wish,
+    measured: Sequence[history.Entry],
+    rehearse: Callable[[ReadSet], Rehearse | None] = lambda _read: None,
+) -> Plan:
+    """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
+
+    `seconds` is left to the caller.
+    """
+    options = [Contender(as_on_disk(one.read.weights), one.shape, rehearse(one.read)) for one in study.sets]
+    plan = choose(study.offer.name, options, machine, wish)
+    return history.applied(replace(plan, study=study, fetched_bytes=study.fetched_bytes), measured, wish)

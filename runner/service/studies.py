@@ -1,0 +1,64 @@
+"""From a name to a Study: what it leads to, with the headers of all its files. Nothing is read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.headers.candidates import candidates
+from models.headers.shape import shape_of
+from models.hub.remote import read_headers
+from models.names import catalog
+from models.names.resolve import Query, resolve
+from models.stores.cache import as_on_disk
+from models.weights import Offer, WeightSet
+from runner.storage import listings
+from runner.storage.paths import Paths
+from runner.types.plan import Plan
+from runner.types.study import StudiedSet, Study
+
+
+class Studies:
+    """The studies made so far. `note` hears sentences about waiting and about what was found on the way."""
+
+    def __init__(self, paths: Paths, note: Callable[[str], None]) -> None:
+        self._paths = paths
+        self._note = note
+        self._known: dict[tuple[str, str | None, bool], Study] = {}
+
+    def of(self, name: str, quant: str | None, *, wide: bool) -> Study:
+        """What a name leads to; `wide` asks the Hub even where something is here. Errors as of `resolve`, BadFile.
+
+        A study of all quantizations serves for one of them.
+        """
+        known = self._known.get((name, None, wide)) or self._known.get((name, quant, wide))
+        if known is None:
+            offer = resolve(name, Query(wide, quant, self._note))
+            known = self._known[name, quant, wide] = self.read(offer, name)
+            if catalog.lookup(offer.name):
+                listings.remember(self._paths.listings, offer)
+            for sentence in known.notes:
+                self._note(sentence)
+        return known
+
+    def read(self, offer: Offer, name: str) -> Study:
+        """Read the headers of an offer that `name` led to. BadFile or DownloadError where not one can be read."""
+        reading = read_headers(offer.sets, self._paths.headers, note=self._note)
+        reads, notes = candidates(reading.sets)
+        sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
+        return Study(name, offer, sets, (*offer.notes, *reading.notes, *notes), reading.fetched_bytes)
+
+
+def study_of(plan: Plan) -> Study:
+    """What the plan was made from."""
+    assert plan.study is not None  # only tests plan bare shapes
+    return plan.study
+
+
+def studied_set(plan: Plan, index: int) -> StudiedSet:
+    """What was known of a candidate's files."""
+    return study_of(plan).set_of(plan.candidates[index].files)
+
+
+def weights_of(plan: Plan, index: int) -> WeightSet:
+    """A candidate's files as they lie here at this moment."""
+    return as_on_disk(studied_set(plan, index).read.weights)
