@@ -1,4 +1,4 @@
-"""Hardware that is not here, described in a few words: `2xrtx-3090,ram=64g@60gbps` -> Machine. Pure but for the names.
+"""Hardware that is not here, described in a few words: `2xrtx-3090,ram=64g@60gbps` -> Machine.
 
 HARDWARE   part {"," part}
 part       "cpu" | "ram=" memory | devices {"+" devices}
@@ -10,7 +10,8 @@ import re
 from dataclasses import replace
 
 from models.errors import UsageError
-from runner.hardware.gpu_table import GpuModel, find_gpu
+from runner.hardware.gpu_names import find_gpu
+from runner.hardware.gpu_table import GpuModel
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, MIB, gib, parse_size
 

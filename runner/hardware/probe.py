@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.hardware import host, nvml
-from runner.hardware.gpu_table import with_specs
+from runner.hardware.gpu_names import with_specs
 from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
 from runner.types.units import MIB

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models.errors import UsageError
 from runner.hardware.described import parse_hardware
-from runner.hardware.gpu_table import with_specs
+from runner.hardware.gpu_names import with_specs
 from runner.types.machine import Device, Kind
 from runner.types.units import GIB, MIB, gb, gib, parse_size
 
