@@ -16,7 +16,8 @@ from models.names.remove import removal, remove
 from models.stores import local
 from models.stores.cache import weights_folder
 from models.weights import Offer
-from runner.cli import doctor, run
+from runner.cli import run
+from runner.cli.commands import doctor
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.client.devices import runtime
