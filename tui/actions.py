@@ -1,10 +1,10 @@
 """Everything the chat can do, once: the keys, the command palette, the slash commands and the help come from it."""
 
 import difflib
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from models.errors import UsageError
+from runner.types import sampling as sampling_settings
 from runner.types.sampling import Sampling
 
 
@@ -65,40 +65,13 @@ def completions(line: str) -> list[Action]:
     return [action for slash, action in BY_SLASH.items() if slash.startswith(line[1:].lower())]
 
 
-_LIMITS: dict[str, tuple[str, type[int] | type[float], float, float]] = {
-    "temp": ("temperature", float, 0, 10),
-    "top-k": ("top_k", int, 0, 1_000_000),
-    "top-p": ("top_p", float, 0, 1),
-    "min-p": ("min_p", float, 0, 1),
-    "repeat-penalty": ("repeat_penalty", float, 0, 10),
-    "seed": ("seed", int, 0, 2**32 - 1),
-    "max-tokens": ("max_tokens", int, 1, 2**31 - 1),
-}
-
-
-def with_setting(sampling: Sampling, setting: str) -> Sampling:
-    """The sampling after `temp 0.5`; `seed off` and `max-tokens off` return to automatic. Raises UsageError."""
-    name, _, value = setting.replace("=", " ", 1).strip().partition(" ")
-    if name not in _LIMITS:
-        raise UsageError(f"Nothing is named {name!r}; there are {', '.join(_LIMITS)}.")
-    field, kind, low, high = _LIMITS[name]
-    if value.strip() == "off" and getattr(Sampling(), field) is None:
-        return _changed(sampling, field, None)
-    try:
-        number = kind(value)
-    except ValueError:
-        raise UsageError(f"{name} wants a number, not {value.strip()!r}.") from None
-    if not low <= number <= high:
-        raise UsageError(f"{name} goes from {low:g} to {high:g}.")
-    return _changed(sampling, field, number)
-
-
-def _changed(sampling: Sampling, field: str, value: float | None) -> Sampling:
-    changes: dict[str, Any] = {field: value}
-    return replace(sampling, **changes)
+def with_setting(sampling: Sampling, typed: str) -> Sampling:
+    """The sampling after `temp 0.5`, `temp=0.5` or `seed off`. Raises UsageError."""
+    name, _, value = typed.replace("=", " ", 1).strip().partition(" ")
+    return sampling_settings.with_setting(sampling, name, value.strip())
 
 
 def settings(sampling: Sampling) -> str:
     """All settings on one line."""
-    values = {name: getattr(sampling, field) for name, (field, *_) in _LIMITS.items()}
-    return "  ".join(f"{name} {'off' if value is None else f'{value:g}'}" for name, value in values.items())
+    values = {setting.name: getattr(sampling, setting.field) for setting in sampling_settings.SETTINGS}
+    return "  ".join(f"{name} {'off' if value is None else f'{value:.10g}'}" for name, value in values.items())

@@ -1,6 +1,15 @@
-"""How tokens are drawn. Pure data."""
+"""How tokens are drawn, and the one reader of these settings wherever people write them. Pure."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from models.errors import UsageError
+from runner.types.numbers import parse_number
+
+_OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +28,73 @@ class Sampling:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One number of Sampling as people write it, from `low` to `high`, both included."""
+
+    name: str
+    """On the command line and behind `/set`."""
+    field: str
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    help: str
+
+    @property
+    def key(self) -> str:
+        """Its name in Python, JSON, config.toml and, in capitals, behind LOCALRUN_."""
+        return self.name.replace("-", "_")
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether `off` returns it to automatic."""
+        return getattr(Sampling(), self.field) is None
+
+    def read(self, text: str) -> float | None:
+        """Its value, None for `off`. Raises UsageError, without the setting's name."""
+        if self.is_optional and text == _OFF:
+            return None
+        return parse_number(text, self.kind, self.low, self.high)
+
+
+SETTINGS = (
+    Setting("temp", "temperature", float, 0, 10, "temperature; 0 always takes the likeliest token (default 0.8)"),
+    Setting("top-p", "top_p", float, 0, 1, "default 0.95"),
+    Setting("top-k", "top_k", int, 0, 1_000_000, "default 40"),
+    Setting("min-p", "min_p", float, 0, 1, "default 0.05"),
+    Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none"),
+    Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),
+    Setting("max-tokens", "max_tokens", int, 1, 2**31 - 1, "default: until the model ends or the context is full"),
+)
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+def with_setting(sampling: Sampling, name: str, text: str) -> Sampling:
+    """`sampling` with one setting as it was typed; its name with hyphens or underscores. Raises UsageError."""
+    setting = _BY_KEY.get(name.replace("-", "_"))
+    if setting is None:
+        raise UsageError(f"There is no sampling setting {name!r}; there are {', '.join(one.name for one in SETTINGS)}.")
+    try:
+        change: dict[str, Any] = {setting.field: setting.read(text)}
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return replace(sampling, **change)
+
+
+def with_settings(sampling: Sampling, values: Mapping[str, object]) -> Sampling:
+    """`sampling` with the settings of a JSON object; `stop` is a text or a list of them, null asks for nothing."""
+    for name, value in values.items():
+        if name == "stop" and value is not None:
+            sampling = replace(sampling, stop=_texts(value))
+        elif value is not None:
+            sampling = with_setting(sampling, name, str(value))
+    return sampling
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UsageError("stop: it is a text or a list of texts.")
+    return tuple(texts)
