@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class Model:
 
     def __init__(self, model: str, **flags: object) -> None:
         self._process = subprocess.Popen(
-            _command(model, "--talk", *_words(flags)),
+            _command(model, "--json-session", *_words(flags)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -198,19 +199,15 @@ def _open_screen(options: Options) -> ExitCode:
     from runner.client.process import EngineProcess
     from runner.storage.paths import paths
 
-    child = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the screens
+    engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
     os.environ.setdefault("ESCDELAY", "30")
     from models.errors import ExitCode
     from runner.service.service import LocalService
     from tui.app import LocalrunApp
 
-    backend = LocalService(engine=child)
-    try:
-        app = LocalrunApp(backend, options.model, options.wish, options.sampling, options.system, ask=not options.yes)
-        app.run()
-    finally:
-        backend.close()
+    with closing(LocalService(engine=engine)) as service:
+        LocalrunApp(service, options.model, options.wish, options.sampling, options.system, ask=not options.yes).run()
     return ExitCode.OK
 
 

@@ -16,7 +16,7 @@ from models.errors import DownloadError, ModelNotFound
 from models.names import catalog
 from models.names.resolve import split_quant
 from models.stores import local
-from models.stores.cache import size_of
+from models.stores.cache import size_of, weights_folder
 from models.weights import Offer
 
 _OURS = "huggingface"
@@ -63,9 +63,7 @@ def _paths(offers: Iterable[Offer], quant: str | None) -> Iterator[Path]:
 
 def _leftovers(repo: str) -> Iterator[Path]:
     """What downloads of ours have begun and not ended."""
-    from huggingface_hub import constants
-
-    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
+    blobs = weights_folder() / f"models--{repo.replace('/', '--')}" / "blobs"
     for ending in ("part", "aside"):
         yield from sorted(blobs.glob(f"*.localrun.{ending}"))
 

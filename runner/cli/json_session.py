@@ -6,71 +6,79 @@ import json
 import queue
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 from models.errors import ExitCode, LocalrunError, UsageError
-from runner.cli.options import SAMPLING, Options, sampling_from
+from runner.cli.load import open_model
+from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.run import Told, open_model, speak
+from runner.cli.turn import Answer, as_json_lines, take_turn
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.service.service import LocalService
 from runner.types.generation import Message
-from runner.types.sampling import Sampling
+from runner.types.sampling import Sampling, with_settings
 
-Request = dict[str, Any]
+_END = object()
 
 
-def talk(backend: LocalService, options: Options, output: Output) -> ExitCode:
-    """Load, say what was loaded, then answer request after request until stdin ends."""
-    session = open_model(backend, options, output)
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a line of stdin asks for."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+
+
+def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
+    """Load, say what was loaded, then answer question after question until stdin ends."""
+    session = open_model(service, options, output)
     output.json(_loaded(session))
-    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(session, requests), daemon=True).start()
-    while (request := requests.get()) is not None:
+    questions: queue.SimpleQueue[object] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(session, questions), daemon=True).start()
+    while (asked := questions.get()) is not _END:
         try:
-            told = speak(session, _messages(request), _sampling(request, options), replace(options, jsonl=True), output)
+            question = read_question(asked, options.sampling)
+            answer = take_turn(session, question.messages, question.sampling, as_json_lines(output))
         except LocalrunError as error:
             output.json(contract.error_json(error))
             continue
-        failed = contract.error_json(told.error) if told.error else {}
-        output.json({**told.json(session), **failed})
-        if told.error is not None:
-            return told.error.exit_code
+        output.json(answer.json(session))
+        if answer.error is not None:
+            return answer.error.exit_code
     return ExitCode.OK
 
 
-def _listen(session: EngineSession, requests: queue.SimpleQueue[Request | None]) -> None:
-    """Requests go to the queue; a stop goes to the engine at once."""
+def _listen(session: EngineSession, questions: queue.SimpleQueue[object]) -> None:
+    """Questions go to the queue, _END behind the last; a stop goes to the engine at once."""
     for line in sys.stdin:
-        request = json.loads(line)
-        if request.get("stop"):
+        asked = _parsed(line)
+        if asked == {"stop": True}:
             session.stop()
         else:
-            requests.put(request)
+            questions.put(asked)
     session.stop()
-    requests.put(None)
+    questions.put(_END)
+
+
+def _parsed(line: str) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def read_question(asked: Any, sampling: Sampling) -> Question:
+    """A conversation, and its own sampling settings over those of the command line. Raises UsageError."""
+    try:
+        messages = tuple(Message(str(one["role"]), str(one["content"])) for one in asked["messages"])
+        own = dict(asked.get("sampling") or {})
+    except (ValueError, KeyError, TypeError):
+        raise UsageError('A question is {"messages": [{"role": ..., "content": ...}], "sampling": {...}}.') from None
+    return Question(messages, with_settings(sampling, own))
 
 
 def _loaded(session: EngineSession) -> contract.Json:
-    told = Told().json(session)
-    return {key: told[key] for key in ("model", "placement", "memory", "notes")}
-
-
-def _messages(request: Request) -> list[Message]:
-    try:
-        return [Message(str(one["role"]), str(one["content"])) for one in request["messages"]]
-    except (KeyError, TypeError):
-        raise UsageError("A message is an object with a role and a content.") from None
-
-
-def _sampling(request: Request, options: Options) -> Sampling:
-    """The request's own settings over those of the command line."""
-    asked: dict[str, Any] = dict(request.get("sampling") or {})
-    stop = asked.pop("stop", options.sampling.stop)
-    texts = {key: str(value) for key, value in asked.items() if value is not None}
-    known = {flag.key for flag in SAMPLING}
-    if unknown := sorted(texts.keys() - known):
-        raise UsageError(f"There is no sampling setting {unknown[0]!r}.")
-    return replace(sampling_from(texts, options.sampling), stop=(stop,) if isinstance(stop, str) else tuple(stop))
+    empty = Answer().json(session)
+    return {key: empty[key] for key in ("model", "placement", "memory", "notes")}

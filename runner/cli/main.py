@@ -1,4 +1,4 @@
-"""The command line's commands: understand, do, report, and end with the right code."""
+"""The command `localrun`: from its words to what runs, and to the code it ends with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from models.errors import ExitCode, LocalrunError, UsageError
+from runner.cli.flags import RUN
 from runner.cli.options import Options, load_config, parse
 from runner.cli.output import Output
+from runner.cli.prompt import prompt_of
 from runner.client.process import EngineProcess
 from runner.storage.paths import paths
 
@@ -39,7 +42,7 @@ def main(argv: Sequence[str], open_screen: Screen) -> int:
 def _fail(error: LocalrunError, options: Options | None, output: Output) -> ExitCode:
     from runner.report.contract import error_json
 
-    if options is not None and options.json and options.command != "run":
+    if options is not None and options.json and options.command != RUN:
         output.json(error_json(error))
     output.error(str(error))
     return error.exit_code
@@ -81,47 +84,44 @@ def _die_of_a_closed_pipe() -> int:
 
 
 def _run(options: Options, output: Output, open_screen: Screen) -> ExitCode:
-    if options.command != "run":
-        from runner.cli.commands import COMMANDS
-
-        return COMMANDS[options.command](options, output)
-    return _run_model(options, output, open_screen)
+    if options.command == RUN:
+        return _run_model(options, output, open_screen)
+    command = import_module(f"runner.cli.commands.{options.command}")
+    code: ExitCode = command.run(options, output)
+    return code
 
 
 def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCode:
-    from runner.cli.run import prompt_of, stdin_text
-
+    """A model is run: by lines of JSON, in a batch, for one answer, as a chat with or without a screen."""
     _check(options)
-    terminal = output.out_is_terminal and sys.stdin is not None and sys.stdin.isatty()
-    takes_stdin = options.batch is None and not options.plain and not options.talk
-    prompt = prompt_of(options, stdin_text(options) if takes_stdin else None)
-    if options.model is None and (prompt is not None or not terminal):
+    is_terminal = output.out_is_terminal and sys.stdin.isatty()
+    takes_stdin = options.batch is None and not options.plain and not options.json_session
+    prompt = prompt_of(options, takes_stdin=takes_stdin)
+    if options.model is None and (prompt is not None or not is_terminal):
         raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
     if prompt is None and takes_stdin:
-        if not terminal:
+        if not is_terminal:
             raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
         return open_screen(options)
     return _without_screen(options, output, prompt)
 
 
 def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
-    child = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
-    from runner.cli import run
-    from runner.service.service import LocalService
+    engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
+    from runner.cli.load import service_for
 
-    backend = LocalService(note=output.note, engine=child)
-    try:
-        if options.talk:
-            from runner.cli.json_session import talk
+    with service_for(output, engine) as service:
+        if options.json_session:
+            from runner.cli.json_session import answer_questions
 
-            return talk(backend, options, output)
+            return answer_questions(service, options, output)
         if options.batch is not None:
-            return run.batch(backend, options, output)
-        if options.plain and prompt is None:
-            return run.chat(backend, options, output)
-        return run.answer(backend, options, output, prompt or "")
-    finally:
-        backend.close()
+            from runner.cli.batch import batch
+
+            return batch(service, options, output)
+        from runner.cli.run import chat, one_answer
+
+        return chat(service, options, output) if prompt is None else one_answer(service, options, output, prompt)
 
 
 def _check(options: Options) -> None:

@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, TextIO
 
+from runner.report.table import Table
 from runner.report.visible import visible
 
 _PROGRESS_S = 0.1  # on a terminal the progress line is redrawn this often
@@ -54,11 +55,17 @@ class Output:
         self._out.write(json.dumps(value, indent=indent, ensure_ascii=self.out_is_terminal) + "\n")
         self._out.flush()
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-        """Rows in columns as wide as they need; the columns in `right` are set flush right."""
-        for number, line in enumerate(aligned(head, rows, right)):
-            bold = number == 0 and self.out_is_terminal and self._colour
-            self._out.write((f"{_BOLD}{visible(line)}{_RESET}" if bold else visible(line)) + "\n")
+    def lines(self, texts: Iterable[str]) -> None:
+        """Lines of a command's result."""
+        for text in texts:
+            self.line(text)
+
+    def table(self, table: Table) -> None:
+        """A table; its head is bold on a terminal."""
+        head_is_bold = any(table.head) and self.out_is_terminal and self._colour
+        for number, line in enumerate(table.lines()):
+            is_bold = head_is_bold and number == 0
+            self._out.write((f"{_BOLD}{visible(line)}{_RESET}" if is_bold else visible(line)) + "\n")
 
     def note(self, sentence: str) -> None:
         """Something worth knowing."""
@@ -122,17 +129,3 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except ValueError:
         return False
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lines of a plain table, two spaces between columns."""
-    table = [head, *rows] if any(head) else list(rows)
-    widths = [max((len(row[column]) for row in table), default=0) for column in range(len(head))]
-    return ["  ".join(_cells(row, widths, right)).rstrip() for row in table]
-
-
-def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> list[str]:
-    return [
-        cell.rjust(width) if column in right else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]

@@ -11,7 +11,8 @@ from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
-from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted
+from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted
+from runner.types.service import Session
 
 Json = dict[str, Any]
 
@@ -118,15 +119,19 @@ def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:
     return {"weights": row.weights, "kv": row.kv, "compute": row.compute} if row else None
 
 
-def answer_json(
-    text: str, reasoning: str, last: Chunk, model: ModelInfo, candidate: Candidate, placement: Placement, loaded: Loaded
-) -> Json:
+def delta_json(chunk: Chunk) -> Json:
+    """A line of `--jsonl`."""
+    return {"delta": chunk.text, **({"reasoning": chunk.reasoning} if chunk.reasoning else {})}
+
+
+def answer_json(text: str, reasoning: str, last: Chunk, session: Session) -> Json:
     """`-p ... --json`, and the last line of `--jsonl`."""
+    candidate, placement, loaded = session.candidate, session.placement, session.loaded
     return {
         "text": text,
         "reasoning": reasoning or None,
         "finish_reason": last.finish.value if last.finish else "error",
-        "model": {"name": model.name, "quant": candidate.quant},
+        "model": {"name": session.plan.model.name, "quant": candidate.quant},
         "usage": {
             "prompt_tokens": last.prompt_tokens,
             "cached_tokens": last.cached_tokens,
@@ -164,6 +169,6 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def error_json(error: LocalrunError | str) -> Json:
+def error_json(error: LocalrunError | KeyboardInterrupt) -> Json:
     """What stands where the result would, when there is none."""
-    return {"error": {"kind": type(error).__name__, "message": str(error)}}
+    return {"error": {"kind": type(error).__name__, "message": str(error) or "interrupted"}}

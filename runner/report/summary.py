@@ -8,8 +8,8 @@ from typing import Protocol
 from models.weights import Progress
 from runner.planning.reasons import tokens
 from runner.report.contract import planned_and_measured
-from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Finish
+from runner.types.engine import Loaded, LoadProgress
+from runner.types.generation import Chunk, Finish, Phase
 from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict
 from runner.types.units import gb, gib
 
@@ -85,6 +85,18 @@ def progress_line(progress: Progress) -> str:
         left = duration((progress.total - progress.done) / progress.rate)
         line += f"  {progress.rate / 1e6:.1f} MB/s  {left} left"
     return line
+
+
+def loading_line(step: LoadProgress) -> str:
+    """A load under way."""
+    return f"Loading {step.fraction:.0%}"
+
+
+def prefill_line(chunk: Chunk) -> str:
+    """A prompt being read; empty at its ends and outside."""
+    total = chunk.prompt_tokens - chunk.cached_tokens
+    is_under_way = chunk.phase is Phase.PREFILL and 0 < chunk.prefilled < total
+    return f"Reading the prompt: {chunk.prefilled} of {total} tokens" if is_under_way else ""
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What the screens ask for: the seam between them and whatever plans, downloads and runs models.
+"""What the screens ask for: the seam between them and whatever plans, downloads and runs models. Pure.
 
 Everything here may block and is called from worker threads; the screens never wait for it. Errors meant for a
 person are `LocalrunError`s, raised by the call or by the iterator it returned.

@@ -1,20 +1,26 @@
-"""What this machine has, what llama.cpp can use of it, and the command that closes the gap."""
+"""`localrun doctor`: what this machine has, what llama.cpp can use of it, and the command that closes the gap."""
 
 from __future__ import annotations
 
 import platform
 import shlex
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from models.errors import ExitCode
+from models.stores.cache import weights_folder
 from runner.build.decision import decide
 from runner.build.routes import Lack
 from runner.build.toolchain import detect
+from runner.cli.options import Options
+from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
-from runner.storage.paths import Paths
+from runner.storage.paths import paths
+from runner.types.codec import pack
 from runner.types.machine import DeviceFacts, Kind, Runtime
 from runner.types.units import gib
 
@@ -54,9 +60,21 @@ class Check:
     why: tuple[str, ...]
 
 
-def examine(child: EngineProcess, weights: Path) -> Check:
+def run(options: Options, output: Output) -> ExitCode:
+    """Print the findings."""
+    log = paths().engine_log
+    with closing(EngineProcess(log)) as engine:
+        check = examine(engine, weights_folder())
+    if options.json:
+        output.json(pack(check))
+    else:
+        output.lines(lines(check, log))
+    return ExitCode.OK
+
+
+def examine(engine: EngineProcess, weights: Path) -> Check:
     """Look at everything; `weights` is the folder that downloads go to."""
-    found = runtime(child)
+    found = runtime(engine)
     memory = host.memory()
     driver = nvml.driver()
     decision = decide(detect(found.backends, usable_backends(found)))
@@ -104,8 +122,8 @@ def _seen(found: Runtime) -> tuple[SeenGpu, ...]:
     return tuple(SeenGpu(gpu.name, gpu.total, names.get(gpu.uid)) for gpu in nvml.gpus())
 
 
-def lines(check: Check, paths: Paths) -> list[str]:
-    """The findings for people."""
+def lines(check: Check, log: Path) -> list[str]:
+    """The findings for people; `log` is the engine's."""
     limit = f", limited to {gib(check.ram_limit)} by the control group" if check.ram_limit else ""
     told = [
         f"system     {check.system}",
@@ -119,7 +137,7 @@ def lines(check: Check, paths: Paths) -> list[str]:
         f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
         *(f"           {device.id}: {device.description}, {gib(device.total)}" for device in check.devices),
         f"versions   {', '.join(f'{name} {number}' for name, number in check.versions.items())}",
-        f"log        {paths.engine_log}",
+        f"log        {log}",
         "",
     ]
     told += [f"{lack.what}{f': {lack.fix}' if lack.fix else ''}" for lack in check.lacks]

@@ -1,14 +1,16 @@
 """The command line, the environment and the configuration file, in tables."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import UsageError
-from runner.cli.options import COMMANDS, PLACEMENT, RESERVED, SAMPLING, Options, load_config, parse, sampling_from
+from runner.cli.commands import COMMANDS, RESERVED
+from runner.cli.flags import PLACEMENT, SAMPLING
+from runner.cli.options import Options, load_config, parse
 from runner.types.plan import Prefer, Wish
 from runner.types.sampling import Sampling
 
@@ -151,6 +153,11 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert "usage:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_the_module_of_its_name(command: str) -> None:
+    assert callable(import_module(f"runner.cli.commands.{command}").run)
+
+
 @given(st.lists(st.sampled_from([*COMMANDS, *RESERVED, "m", "--ctx", "--json", "-p", "", "1", "--", "-x"]), max_size=5))
 def test_any_words_are_options_or_one_sentence(words: list[str]) -> None:
     try:
@@ -168,13 +175,3 @@ def test_the_configuration_file(tmp_path: Path) -> None:
         path.write_bytes(damage)
         with pytest.raises(UsageError, match=r"config\.toml cannot be read"):
             load_config(path)
-
-
-@pytest.mark.parametrize(
-    ("texts", "changes"),
-    [({}, {}), ({"temp": "0", "top_k": "3"}, {"temperature": 0.0, "top_k": 3}), ({"system": "s"}, {})],
-)
-def test_settings_as_text(texts: dict[str, str], changes: dict[str, Any]) -> None:
-    base = Sampling(seed=5)
-    found = sampling_from(texts, base)
-    assert found.seed == 5 and all(getattr(found, key) == value for key, value in changes.items())

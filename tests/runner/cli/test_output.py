@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.output import Output, aligned
+from runner.cli.output import Output
+from runner.report.table import Table
 from runner.report.visible import one_line, visible
 
 
@@ -67,7 +68,7 @@ def test_no_colour_means_none(streams: Streams, monkeypatch: pytest.MonkeyPatch)
     output, out, err = streams()
     output.note("noted")
     output.error("failed")
-    output.table(("a", "b"), [("1", "2")])
+    output.table(Table(("a", "b"), [("1", "2")]))
     assert "\x1b" not in out.getvalue() + err.getvalue()
 
 
@@ -92,11 +93,3 @@ def test_a_listener_that_left_does_not_cost_the_answer() -> None:
     output.note("nobody hears this")
     output.answer("Hi")
     assert out.getvalue() == "Hi"
-
-
-def test_columns_are_as_wide_as_they_need() -> None:
-    assert aligned(("model", "size"), [("a", "10"), ("bcdefgh", "9")], right=(1,)) == [
-        "model    size",
-        "a          10",
-        "bcdefgh     9",
-    ]

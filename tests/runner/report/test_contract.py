@@ -1,6 +1,7 @@
 """The contract's JSON: every field it promises, with the sums it promises."""
 
 import json
+from types import SimpleNamespace
 
 from models.errors import DoesNotFit
 from models.weights import WeightFile, WeightSet
@@ -9,7 +10,7 @@ from runner.report.contract import answer_json, bench_json, error_json, plan_jso
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.measurement import Benchmark
-from runner.types.plan import ModelInfo, Placement, Plan, Verdict, Wish
+from runner.types.plan import Placement, Plan, Verdict, Wish
 from tests.support.planner import a100, gpu, machine, shape
 
 CANDIDATE = {
@@ -63,11 +64,13 @@ LOADED = Loaded(512, 0.5, (ComponentBytes("CPU", 1, 2, 3),), "", ("One note.",))
 
 
 def test_an_answer_has_every_field_of_the_contract() -> None:
-    one = planned(a100()).candidates[1]
+    plan = planned(a100())
     last = Chunk(Phase.DONE, prompt_tokens=5, completion_tokens=2, ttft_s=0.12345, seed=7, finish=Finish.LENGTH)
-    info = ModelInfo("m", "llama", 1, 2, 0, 0, 512)
-    told = answer_json("text", "", last, info, one, Placement((), 0, 3, (), 512), LOADED)
-    assert told["model"] == {"name": "m", "quant": "Q4_K_M"}
+    session = SimpleNamespace(
+        plan=plan, candidate=plan.candidates[1], placement=Placement((), 0, 3, (), 512), loaded=LOADED
+    )
+    told = answer_json("text", "", last, session)
+    assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2}
     assert told["timings"] == {"load_s": 0.5, "ttft_s": 0.123, "prefill_tps": None, "decode_tps": None}
@@ -95,7 +98,7 @@ def test_a_benchmark_has_every_field_of_the_contract() -> None:
 
 def test_an_error_is_json_too() -> None:
     assert error_json(DoesNotFit("It does not.")) == {"error": {"kind": "DoesNotFit", "message": "It does not."}}
-    assert error_json("interrupted")["error"]["message"] == "interrupted"
+    assert error_json(KeyboardInterrupt()) == {"error": {"kind": "KeyboardInterrupt", "message": "interrupted"}}
 
 
 def test_the_verdicts_are_the_contracts() -> None:

@@ -11,12 +11,11 @@ from runner.build.routes import Lack
 from runner.cli.commands.doctor import Check, SeenGpu, examine, lines
 from runner.client.process import EngineProcess
 from runner.hardware import nvml
-from runner.storage.paths import Paths
 from runner.types.codec import pack, unpack
 from runner.types.machine import DeviceFacts, Kind
 from runner.types.units import GIB
 
-PATHS = Paths(*(Path("/x") / name for name in ("config", "data", "state", "cache")))
+LOG = Path("/x/engine.log")
 CPU = DeviceFacts("CPU", "Some CPU", Kind.CPU, "CPU", 32 * GIB, 32 * GIB, None, False)
 HEALTHY = Check(
     system="Linux",
@@ -49,7 +48,7 @@ def test_this_computer(check: Check) -> None:
     assert check.cores >= 1 and 0 < check.ram_available <= check.ram_total and check.disk_free > 0
     assert "CPU" in check.backends and check.devices[-1].id == "CPU"
     assert check.versions["llama-cpp-python"] == version("llama-cpp-python")
-    told = lines(check, PATHS)
+    told = lines(check, LOG)
     assert [line.split()[0] for line in told[:5]] == ["system", "CPU", "RAM", "disk", "driver"]
     assert f"built for {', '.join(check.backends)}" in "\n".join(told)
 
@@ -63,14 +62,14 @@ def test_a_folder_that_is_not_there_yet_has_free_space_too(child: EngineProcess,
 
 
 def test_all_is_well() -> None:
-    told = lines(HEALTHY, PATHS)
+    told = lines(HEALTHY, LOG)
     assert told[-1] == "llama.cpp can use everything that was found here."
     assert "driver     no NVIDIA driver" in told
 
 
 def test_what_is_missing_comes_last_with_the_command() -> None:
     gpus = (SeenGpu("RTX 4090", 24 * GIB, None), SeenGpu("RTX 3090", 24 * GIB, "CUDA0"))
-    told = lines(replace(HEALTHY, gpus=gpus, fix=("uv pip install x",), why=("NVIDIA GPU: CUDA.",)), PATHS)
+    told = lines(replace(HEALTHY, gpus=gpus, fix=("uv pip install x",), why=("NVIDIA GPU: CUDA.",)), LOG)
     assert "GPU        RTX 4090, 24.0 GiB: llama.cpp cannot use it" in told
     assert "GPU        RTX 3090, 24.0 GiB: llama.cpp uses it as CUDA0" in told
     assert told[-3:] == [
@@ -81,12 +80,12 @@ def test_what_is_missing_comes_last_with_the_command() -> None:
 
 
 def test_what_no_command_mends_is_said_too() -> None:
-    told = lines(replace(HEALTHY, lacks=(Lack("no compiler", "apt install it"), Lack("too old a card"))), PATHS)
+    told = lines(replace(HEALTHY, lacks=(Lack("no compiler", "apt install it"), Lack("too old a card"))), LOG)
     assert told[-2:] == ["no compiler: apt install it", "too old a card"]
 
 
 def test_the_limit_of_a_control_group_is_shown() -> None:
-    told = lines(replace(HEALTHY, ram_limit=GIB), PATHS)
+    told = lines(replace(HEALTHY, ram_limit=GIB), LOG)
     assert "RAM        30.0 GiB available of 32.0 GiB, limited to 1.0 GiB by the control group" in told
 
 

@@ -1,0 +1,201 @@
+"""Every flag of every command, as data, and the reader of a command line that follows from them.
+
+A new flag is one line here and, where it is no setting of a plan or of sampling, one field of `options.Options`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from models.errors import UsageError
+from runner.cli.commands import COMMANDS
+from runner.types import sampling
+from runner.types.numbers import parse_number
+from runner.types.plan import Prefer
+from runner.types.units import parse_size
+
+T = TypeVar("T")
+
+RUN = "run"
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+
+USAGE = """\
+localrun                       pick a model: what is here, what would run well here
+localrun MODEL                 chat
+localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes first)
+localrun plan MODEL            what this machine can do with it, before any download
+localrun COMMAND ...           pull, list, show, rm, bench, doctor, worker, paths"""
+EPILOG = """\
+MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
+ollama:NAME[:TAG]. SIZE is 24g, 512m, 1.5GiB. HARDWARE is a100-sxm-80gb, 2xrtx-3090, rtx-4090,ram=64g@60gbps,
+gpu=24g@1008gbps or cpu,ram=32g. The flags of placement and sampling may stand in config.toml, or in the environment as
+LOCALRUN_FLAG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A long flag. `read` makes its value of the text that follows, and raises UsageError; None: a switch."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    read: Callable[[str], Any] | None = None
+    short: str | None = None
+    repeats: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in Python, in config.toml and, in capitals, behind LOCALRUN_."""
+        return self.name.replace("-", "_")
+
+    def value(self, text: str, place: str) -> Any:
+        """What `text` says; a UsageError begins with `place`."""
+        assert self.read is not None
+        try:
+            return self.read(text)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Flags that stand under one title in the help of some commands; without a title, among the options."""
+
+    commands: Collection[str]
+    flags: tuple[Flag, ...]
+    title: str | None = None
+
+
+def _whole(low: int, high: float = float("inf")) -> Callable[[str], float]:
+    return partial(parse_number, kind=int, low=low, high=high)
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise UsageError(f"{text!r} is not one of {', '.join(words)}.")
+        return text.lower()
+
+    return read
+
+
+def _list_of(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _prefer(text: str) -> Prefer:
+    return Prefer(_one_of(*Prefer)(text))
+
+
+def _sampling_flag(setting: sampling.Setting) -> Flag:
+    return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
+
+
+QUANT = Flag("quant", "only this quantization", "Q", str)
+PLACEMENT = (
+    Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
+    Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*KV_TYPES)),
+    QUANT,
+    Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer),
+    Flag("gpu-layers", "whole layers on the devices, the output layer included", "N", _whole(0)),
+    Flag("tensor-split", "proportions over the devices", "A,B,…", _list_of(partial(parse_number, kind=float, low=0))),
+    Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
+    Flag("rpc", "devices lent by other machines, as host:port", "LIST", _list_of(str)),
+    Flag("ubatch", "tokens computed at once (default 512)", "N", _whole(1)),
+    Flag("threads", "CPU threads (default: from the physical cores)", "N", _whole(1, 1024)),
+    Flag("margin", "left free on every GPU (default 1024m)", "SIZE", parse_size),
+    Flag("vram-limit", "use at most this much of every device", "SIZE", parse_size),
+    Flag("ram-limit", "use at most this much host memory, mapped weights included", "SIZE", parse_size),
+)
+SAMPLING = (*map(_sampling_flag, sampling.SETTINGS), Flag("system", "system prompt", "TEXT", str))
+INPUT_AND_OUTPUT = (
+    Flag("prompt", "answer this and exit", "PROMPT", str, short="-p"),
+    Flag("plain", "chat line by line, no full screen"),
+    Flag("no-stdin", "do not read stdin"),
+    Flag("json", "the answer and all numbers as one JSON object"),
+    Flag("jsonl", "the answer as it comes, one JSON object a line"),
+    Flag("stats", "numbers on stderr, planned beside measured"),
+    Flag("schema", "answer in JSON of this schema", "FILE", Path),
+    Flag("grammar", "answer in the language of this GBNF grammar", "FILE", Path),
+    Flag("choices", "answer with one of these", "A,B", _list_of(str)),
+    Flag("batch", "many prompts, one load", "IN", Path),
+    Flag("out", "where their answers go", "OUT", Path),
+    Flag("json-session", argparse.SUPPRESS),
+    Flag("parallel", "prompts at once", "N", _whole(1, 256)),
+)
+SETTINGS = PLACEMENT + SAMPLING
+"""The flags that the configuration file and the environment may set too."""
+
+_PLANNING = (RUN, "plan", "bench", "pull")
+GROUPS = (
+    Group([name for name in COMMANDS if name != "worker"], (Flag("json", "JSON on stdout"),)),
+    Group(_PLANNING, PLACEMENT, "placement"),
+    Group(_PLANNING, (Flag("yes", "no question before a large download"),)),
+    Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
+    Group(("rm",), (QUANT, Flag("yes", "no question"))),
+    Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
+    Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
+    Group((RUN,), SAMPLING, "sampling"),
+    Group((RUN,), (Flag("stop", "end the answer before this text; may repeat", "TEXT", str, repeats=True),)),
+    Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
+)
+_WITHOUT_MODEL = ("doctor", "worker", "paths", "list")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as a UsageError, in one sentence, and leaves the rest to its caller."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}; localrun --help shows what there is.")
+
+
+def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
+    """What was typed behind a command (RUN: behind `localrun` itself), under the flags' keys; nothing else.
+
+    UsageError for what is not understood, SystemExit(0) after --help and --version.
+    """
+    return vars(_parser(command).parse_args(words))
+
+
+def _parser(command: str) -> _Parser:
+    parser = _Parser(
+        prog="localrun" if command == RUN else f"localrun {command}",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    if command == RUN:
+        parser.usage, parser.epilog = USAGE, EPILOG
+        parser.add_argument("--version", action="version", version=_version())
+    if command not in _WITHOUT_MODEL:
+        parser.add_argument("model", metavar="MODEL", nargs="?" if command == RUN else None)
+    for group in GROUPS:
+        if command in group.commands:
+            target = parser.add_argument_group(group.title) if group.title else parser
+            for flag in group.flags:
+                _add(target, flag)
+    return parser
+
+
+def _add(target: argparse._ActionsContainer, flag: Flag) -> None:
+    spellings = (*([flag.short] if flag.short else []), f"--{flag.name}")
+    if flag.read is None:
+        target.add_argument(*spellings, action="store_true", help=flag.help)
+        return
+    action = "append" if flag.repeats else "store"
+    read = partial(flag.value, place=f"--{flag.name}")
+    target.add_argument(*spellings, action=action, type=read, metavar=flag.metavar, help=flag.help)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"localrun {version('localrun-llm')}"
+    except PackageNotFoundError:
+        return "localrun (not installed)"

@@ -1,0 +1,64 @@
+"""A model made ready for a command: the plan is told, a download is asked for, the load is shown, all on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models.errors import Declined, EngineError
+from runner.cli.options import Options
+from runner.cli.output import Output
+from runner.client.process import EngineProcess
+from runner.client.session import EngineSession
+from runner.report.summary import LARGE_DOWNLOAD, before_load, download_question, loading_line, progress_line
+from runner.service.service import LocalService
+from runner.types.plan import Plan
+
+
+@contextmanager
+def service_for(output: Output, engine: EngineProcess | None = None) -> Iterator[LocalService]:
+    """A service that ends with the command, and its engine with it."""
+    service = LocalService(note=output.note, engine=engine)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
+    """Plan, download what is missing, load."""
+    assert options.model is not None
+    plan = service.plan(options.model, options.wish)
+    index = service.chosen(plan)
+    candidate = plan.candidates[index]
+    for sentence in before_load(plan, candidate):
+        output.note(sentence)
+    if candidate.download_bytes:
+        download(service, options, output, plan, index)
+    for step in service.load(plan, index):
+        if isinstance(step, EngineSession):
+            output.clear_progress()
+            for sentence in step.loaded.notes:
+                output.warn(sentence)
+            return step
+        output.progress(loading_line(step))
+    raise EngineError("The engine loaded nothing.")
+
+
+def download(service: LocalService, options: Options, output: Output, plan: Plan, index: int) -> None:
+    """Bring what is missing of a candidate; a person is asked before a large one. Declined, DownloadError."""
+    candidate = plan.candidates[index]
+    question = download_question(plan, candidate, service.terms(plan, index))
+    if candidate.download_bytes >= LARGE_DOWNLOAD and is_to_be_asked(options, output):
+        if not output.ask(f"{question} Go on?"):
+            raise Declined("Nothing was downloaded.")
+    else:
+        output.note(question)
+    for progress in service.fetch(plan, index):
+        output.progress(progress_line(progress), final=progress.done >= progress.total)
+
+
+def is_to_be_asked(options: Options, output: Output) -> bool:
+    """Whether somebody sits there who has not said yes to everything."""
+    return output.err_is_terminal and sys.stdin.isatty() and not options.yes

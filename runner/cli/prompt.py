@@ -1,0 +1,70 @@
+"""What a model is asked: the prompt from stdin and flags, the conversation's opening, the grammar of the answer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.errors import UsageError
+from runner.cli.options import Options
+from runner.types.generation import Message
+from runner.types.sampling import Sampling
+
+if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engine and imports the service
+    from runner.service.service import LocalService
+
+
+def prompt_of(options: Options, *, takes_stdin: bool) -> str | None:
+    """What stdin brings, then --prompt, as one; None without any."""
+    piped = _stdin_text() if takes_stdin and not options.no_stdin else None
+    parts = [part.strip("\n") for part in (piped, options.prompt) if part and part.strip()]
+    return "\n\n".join(parts) or None
+
+
+def _stdin_text() -> str | None:
+    """What a pipe or a file brings; None from a terminal."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        return sys.stdin.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode) else None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+    except (OSError, ValueError):
+        return None
+
+
+def opening(options: Options, prompt: str | None = None) -> list[Message]:
+    """The conversation as it starts."""
+    said = (("system", options.system or None), ("user", prompt))
+    return [Message(role, text) for role, text in said if text is not None]
+
+
+def sampling_of(options: Options, service: LocalService) -> Sampling:
+    """Sampling with the grammar that --schema, --grammar or --choices ask for."""
+    asked = [value for value in (options.schema, options.grammar, options.choices) if value]
+    if len(asked) > 1:
+        raise UsageError("--schema, --grammar and --choices exclude each other.")
+    if options.schema is not None:
+        return replace(options.sampling, grammar=service.grammar_of_schema(read_text(options.schema)))
+    if options.grammar is not None:
+        return replace(options.sampling, grammar=read_text(options.grammar))
+    if options.choices:
+        return replace(options.sampling, grammar=_alternatives(options.choices))
+    return options.sampling
+
+
+def _alternatives(choices: tuple[str, ...]) -> str:
+    """GBNF of one of these texts."""
+    quoted = (choice.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for choice in choices)
+    return "root ::= " + " | ".join(f'"{choice}"' for choice in quoted)
+
+
+def read_text(path: Path) -> str:
+    """A file that a flag names. Raises UsageError."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from None

@@ -1,0 +1,102 @@
+"""One turn of a loaded model: its chunks shown as they come, and gathered."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from models.errors import EngineError, ExitCode
+from runner.cli.output import Output
+from runner.client.session import EngineSession
+from runner.report import contract
+from runner.report.summary import prefill_line
+from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.sampling import Sampling
+
+Show = Callable[[Chunk], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a turn has said so far. An engine that fails leaves what was said, and the `error`."""
+
+    text: str = ""
+    reasoning: str = ""
+    last: Chunk = Chunk(Phase.DONE)  # noqa: RUF009
+    error: EngineError | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends after this turn."""
+        if self.error is not None:
+            return self.error.exit_code
+        return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
+
+    def json(self, session: EngineSession | None) -> contract.Json:
+        """The contract's object, as far as there is one."""
+        failed = contract.error_json(self.error) if self.error else {}
+        if session is None:
+            return {"text": self.text, "reasoning": None, "finish_reason": Finish.ERROR.value, **failed}
+        return {**contract.answer_json(self.text, self.reasoning, self.last, session), **failed}
+
+
+def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Answer:
+    """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said. Raises UsageError."""
+    answer = Answer()
+    with _stopping(session):
+        try:
+            for chunk in session.generate(messages, sampling):
+                answer = Answer(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
+                show(chunk)
+        except EngineError as error:
+            answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
+    return answer
+
+
+@contextmanager
+def _stopping(session: EngineSession) -> Iterator[None]:
+    """The first Ctrl-C stops the turn; a second one ends the program."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        session.stop()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def as_text(output: Output) -> Show:
+    """The answer on stdout, the thinking on stderr."""
+
+    def show(chunk: Chunk) -> None:
+        _show_prefill(chunk, output)
+        output.thinking(chunk.reasoning)
+        output.answer(chunk.text)
+
+    return show
+
+
+def as_json_lines(output: Output) -> Show:
+    """An object a piece."""
+
+    def show(chunk: Chunk) -> None:
+        _show_prefill(chunk, output)
+        if chunk.text or chunk.reasoning:
+            output.json(contract.delta_json(chunk))
+
+    return show
+
+
+def unseen(output: Output) -> Show:
+    """Only the progress: the answer follows as a whole."""
+    return lambda chunk: _show_prefill(chunk, output)
+
+
+def _show_prefill(chunk: Chunk, output: Output) -> None:
+    if line := prefill_line(chunk):
+        output.progress(line)
