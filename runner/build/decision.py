@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runner.build.routes import Backend, Facts, Lack, Method, Route, listed, routes, silent_devices
+from runner.build.facts import Backend, Facts, Method
+from runner.build.routes import Lack, Route, listed, routes, silent_devices
 
 WHEEL_INDEX = "https://abetlen.github.io/llama-cpp-python/whl/"
 

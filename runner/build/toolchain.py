@@ -1,4 +1,4 @@
-"""This computer -> routes.Facts: what its drivers, compilers and headers say. Edge; the standard library only.
+"""This computer -> facts.Facts: what its drivers, compilers and headers say. Edge; the standard library only.
 
 It runs before anything is installed, so it asks the tools that drivers bring, and the files where systems keep such
 things. What does not answer within a few seconds counts as not there.
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from runner.build.routes import Amd, Backend, Facts, Nvidia, Version, Vulkan
+from runner.build.facts import Amd, Backend, Facts, Nvidia, Version, Vulkan
 from runner.hardware import pci
 from runner.hardware.pci import read
 

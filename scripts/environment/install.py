@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from runner.build.decision import Decision, decide  # noqa: E402
-from runner.build.routes import Backend, Method  # noqa: E402
+from runner.build.facts import Backend, Method  # noqa: E402
 from runner.build.toolchain import detect  # noqa: E402
 
 VENV = ROOT / ".venv"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from runner.build import toolchain
 from runner.build.decision import decide
-from runner.build.routes import Amd, Backend, Facts, Method, Nvidia, Version, Vulkan, routes
+from runner.build.facts import Amd, Backend, Facts, Method, Nvidia, Version, Vulkan
+from runner.build.routes import routes
 from runner.hardware import pci
 
 WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
