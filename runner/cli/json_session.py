@@ -13,6 +13,7 @@ from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.cli.prompt import sampling_of
 from runner.cli.turn import Answer, as_json_lines, take_turn
 from runner.client.session import EngineSession
 from runner.report import contract
@@ -33,13 +34,14 @@ class Question:
 
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
     """Load, say what was loaded, then answer question after question until stdin ends."""
+    sampling = sampling_of(options, service)
     session = open_model(service, options, output)
     output.json(_loaded(session))
     questions: queue.SimpleQueue[object] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(session, questions), daemon=True).start()
     while (asked := questions.get()) is not _END:
         try:
-            question = read_question(asked, options.sampling)
+            question = read_question(asked, sampling)
             answer = take_turn(session, question.messages, question.sampling, as_json_lines(output))
         except LocalrunError as error:
             output.json(contract.error_json(error))
