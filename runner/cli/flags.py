@@ -154,6 +154,19 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}; localrun --help shows what there is.")
 
 
+class _Version(argparse.Action):
+    """Prints the version; argparse's own action wants it before anybody asks, and to look it up takes long."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print("localrun", version("localrun-llm"))
+        except PackageNotFoundError:
+            print("localrun (not installed)")
+        parser.exit()
+
+
 def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
     """What was typed behind a command (RUN: behind `localrun` itself), under the flags' keys; nothing else.
 
@@ -171,7 +184,7 @@ def _parser(command: str) -> _Parser:
     )
     if command == RUN:
         parser.usage, parser.epilog = USAGE, EPILOG
-        parser.add_argument("--version", action="version", version=_version())
+        parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     if command not in _WITHOUT_MODEL:
         parser.add_argument("model", metavar="MODEL", nargs="?" if command == RUN else None)
     for group in GROUPS:
@@ -190,12 +203,3 @@ def _add(target: argparse._ActionsContainer, flag: Flag) -> None:
     action = "append" if flag.repeats else "store"
     read = partial(flag.value, place=f"--{flag.name}")
     target.add_argument(*spellings, action=action, type=read, metavar=flag.metavar, help=flag.help)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"localrun {version('localrun-llm')}"
-    except PackageNotFoundError:
-        return "localrun (not installed)"
