@@ -10,15 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.files import model_of
-from models.headers.describe import quality_word
-from models.headers.quants import quality
 from models.names.catalog import Entry, entries, lookup
 from runner.cost.ledger import host_reserve, reserve
 from runner.cost.speed import Work, decode_tps
 from runner.planning.restrictions import limited
-from runner.report.summary import where
 from runner.types.machine import Machine
-from runner.types.plan import Plan, Verdict, Wish
+from runner.types.plan import Verdict, Wish
 from runner.types.units import GIB
 
 BITS = 4.85
@@ -87,15 +84,3 @@ def entry_of_repository(repo: str) -> Entry | None:
     """The entry that names this repository."""
     wanted = repo.casefold()
     return next((one for one in entries() if any(wanted == other.name.casefold() for other in one.repositories)), None)
-
-
-def quant_sentence(name: str, plan: Plan) -> str:
-    """The quantization that a plan of all of them chose: what it costs, and the command to type."""
-    assert plan.chosen is not None
-    taken = plan.candidates[plan.chosen]
-    loss = quality(taken.quant, taken.bits_per_weight).loss
-    speed = f" at {taken.predicted.decode_tps:.1f} tok/s" if taken.predicted else ""
-    return (
-        f"{taken.quant} would run{speed} ({where(taken)}), with {quality_word(loss)} quality (a mean KL divergence of "
-        f"{loss:.2g}): `localrun {name} --quant {taken.quant}`."
-    )

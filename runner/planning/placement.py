@@ -20,6 +20,7 @@ from runner.planning.restrictions import limited, shares_of
 from runner.planning.search import Proposal, Search
 from runner.types.machine import Kind, Machine
 from runner.types.plan import MemoryRow, Placement, Predicted, Source, Verdict, Wish
+from runner.types.reasons import Reason
 from runner.types.units import MIB
 
 Rehearse = Callable[[Placement], Rehearsed | None]
@@ -48,7 +49,7 @@ class Placed:
     memory: tuple[MemoryRow, ...]
     predicted: Predicted | None
     confirmed_by: Source
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     short_of_all: int = 0
     short_of_gpu: int = 0
 
@@ -182,8 +183,8 @@ def _hopeless(search: Search, wish: Wish) -> Placed:
     trained = search.blocks.shape.context_trained
     settings = replace(_base(wish), ctx=padded(wish.ctx or min(trained, _SPILLED_CONTEXT)))
     why = reasons.nothing_fits(search, settings)
-    short = max(0, reasons.short_of_all(search, settings))
-    return Placed(Verdict.NO, None, (), None, Source.FORMULA, why, short_of_all=short)
+    found: tuple[Reason, ...] = (why, *reasons.notes(search))
+    return Placed(Verdict.NO, None, (), None, Source.FORMULA, found, short_of_all=max(0, why.short))
 
 
 def _placed(search: Search, wish: Wish, standing: _Standing) -> Placed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.errors import LocalrunError
+from runner.report import sentences
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk
@@ -24,7 +25,7 @@ def plan_json(plan: Plan) -> Json:
         "machine": machine_json(plan.machine),
         "candidates": [candidate_json(candidate) for candidate in plan.candidates],
         "chosen": plan.chosen,
-        "why": plan.why,
+        "why": sentences.why(plan),
         "fetched_bytes": plan.fetched_bytes,
         "seconds": round(plan.seconds, 3),
     }
@@ -76,7 +77,7 @@ def candidate_json(candidate: Candidate) -> Json:
         "memory": [memory_json(row) for row in candidate.memory],
         "predicted": predicted_json(candidate.predicted),
         "confirmed_by": candidate.confirmed_by.value,
-        "reasons": list(candidate.reasons),
+        "reasons": list(sentences.reasons(candidate)),
         "short_of_gpu": candidate.short_of_gpu,
     }
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from models.headers.describe import quality_word
 from models.headers.quants import quality
-from runner.planning.reasons import tokens
+from runner.report import sentences
+from runner.report.sentences import tokens
 from runner.types.plan import Candidate, MemoryRow, Plan, Verdict
 from runner.types.units import gib
 
@@ -28,7 +29,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for index, candidate in enumerate(plan.candidates):
         yield _line(candidate, index == plan.chosen)
     yield ""
-    yield from _wrapped(plan.why)
+    yield from _wrapped(sentences.why(plan))
     for sentence in (*_why_not(plan), *_reasons(plan)):
         yield from _wrapped(sentence)
 
@@ -97,11 +98,11 @@ def _why_not(plan: Plan) -> Iterator[str]:
     """The first reason of each candidate that does not run; one sentence stands for several alike."""
     refused = [candidate for candidate in plan.candidates if candidate.verdict is Verdict.NO and candidate.reasons]
     for candidate in refused if plan.chosen is not None else ():
-        yield f"{candidate.quant}: {candidate.reasons[0]}"
+        yield f"{candidate.quant}: {sentences.reasons(candidate)[0]}"
 
 
 def _reasons(plan: Plan) -> tuple[str, ...]:
-    return plan.candidates[plan.chosen].reasons if plan.chosen is not None else ()
+    return sentences.reasons(plan.candidates[plan.chosen]) if plan.chosen is not None else ()
 
 
 def _wrapped(sentence: str) -> list[str]:

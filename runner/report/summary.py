@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from models.weights import Progress
-from runner.planning.reasons import tokens
+from runner.report import sentences
 from runner.report.contract import planned_and_measured
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Phase
-from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict
+from runner.types.plan import Candidate, Placement, Plan, Terms
 from runner.types.units import gb, gib
 
 LARGE_DOWNLOAD = 1_000_000_000  # bytes from which on a person is asked first
@@ -41,25 +41,8 @@ class Running(Protocol):
 def before_load(plan: Plan, candidate: Candidate) -> Iterator[str]:
     """The plan of a run: where the model goes, how fast it should be, why."""
     yield from plan.machine.notes
-    yield f"{plan.model.name} {candidate.quant}: {where(candidate)}{_expected(candidate)}."
-    yield from (reason for reason in candidate.reasons if reason not in plan.machine.notes)
-
-
-def where(candidate: Candidate) -> str:
-    """`all 81 layers on CUDA0, context 8192`."""
-    placement = candidate.placement
-    if placement is None:
-        return "does not run here"
-    names = " and ".join(placement.devices) or "the CPU"
-    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
-        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
-    elif placement.experts_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
-    elif placement.ffn_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
-    else:
-        spread = f"all {placement.layers_total} layers on {names}"
-    return f"{spread}, context {tokens(placement.ctx)}"
+    yield f"{plan.model.name} {candidate.quant}: {sentences.where(candidate)}{_expected(candidate)}."
+    yield from (reason for reason in sentences.reasons(candidate) if reason not in plan.machine.notes)
 
 
 def _expected(candidate: Candidate) -> str:

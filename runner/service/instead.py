@@ -9,6 +9,7 @@ from models.errors import DownloadError, ModelError
 from models.names import catalog
 from models.names.resolve import split_quant
 from runner.planning import alternatives
+from runner.report import sentences
 from runner.service.studies import study_of
 from runner.types.plan import Plan, Wish
 
@@ -27,7 +28,7 @@ def _other_quant(plan: Plan, replan: Callable[[str, Wish], Plan]) -> str:
         other = replan(name, replace(plan.wish, quant=None))
     except (DownloadError, ModelError):
         return ""  # the Hub is out of reach: there is nothing more to say
-    return alternatives.quant_sentence(name, other) if other.chosen is not None else ""
+    return sentences.quant_sentence(name, other) if other.chosen is not None else ""
 
 
 def _other_model(plan: Plan) -> str:

@@ -18,6 +18,7 @@ from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
 from runner.planning.fallback import lower_placements
+from runner.report import sentences
 from runner.service import downloads, library
 from runner.service.instead import instead
 from runner.service.machines import Machines
@@ -78,7 +79,7 @@ class LocalService:
     def chosen(self, plan: Plan) -> int:
         """The index of the candidate to take; DoesNotFit with what would run instead."""
         if plan.chosen is None:
-            raise DoesNotFit(" ".join(filter(None, (plan.why, self.instead(plan)))))
+            raise DoesNotFit(" ".join(filter(None, (sentences.why(plan), self.instead(plan)))))
         return plan.chosen
 
     def instead(self, plan: Plan) -> str:

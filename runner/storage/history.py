@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.planning.choose import pick
-from runner.planning.reasons import tokens
+from runner.planning.pick import pick
 from runner.types.codec import pack, unpack
 from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted, Source, Verdict, Wish
+from runner.types.reasons import FromHistory
 
 _LATEST = 5  # measurements that count
 _ENOUGH = 3  # measurements that need no caution
@@ -132,13 +132,9 @@ def applied(plan: Plan, entries: Sequence[Entry], wish: Wish) -> Plan:
     return replace(plan, candidates=candidates, chosen=chosen, why=_why(taken))
 
 
-def _why(taken: Candidate) -> str:
+def _why(taken: Candidate) -> tuple[FromHistory]:
     assert taken.predicted is not None and taken.placement is not None
-    speed = taken.predicted.decode_tps
-    return (
-        f"{taken.quant}: {speed:.{0 if speed >= 20 else 1}f} tok/s with a context of {tokens(taken.placement.ctx)}, "
-        "going by what was measured here before."
-    )
+    return (FromHistory(taken.quant, taken.predicted.decode_tps, taken.placement.ctx),)
 
 
 def corrected(candidate: Candidate, machine: Machine, entries: Iterable[Entry]) -> Candidate:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from runner.types.machine import Machine
+from runner.types.reasons import Reason, Why
 
 if TYPE_CHECKING:  # the parser of headers behind it would cost the engine, which needs placements alone, its start
     from runner.types.study import Study
@@ -128,8 +129,8 @@ class Predicted:
 class Candidate:
     """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
 
-    `predicted` is None only for a `no` that was not forced by flags. `reasons` are plain sentences. `short_of_gpu`:
-    bytes that the devices lack to hold all of it, 0 where they do or where there are none.
+    `predicted` is None only for a `no` that was not forced by flags. `reasons`, the most important first.
+    `short_of_gpu`: bytes that the devices lack to hold all of it, 0 where they do or where there are none.
     """
 
     quant: str
@@ -142,7 +143,7 @@ class Candidate:
     memory: tuple[MemoryRow, ...]
     predicted: Predicted | None
     confirmed_by: Source
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     short_of_gpu: int = 0
 
 
@@ -161,7 +162,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Candidates, best quality first; `chosen` is an index, None when nothing runs.
+    """Candidates, best quality first; `chosen` is an index, None when nothing runs; `why` is about the choice.
 
     `wish` is the question that it answers, `study` what was known of the model (None where only shapes were).
     """
@@ -170,7 +171,7 @@ class Plan:
     machine: Machine
     candidates: tuple[Candidate, ...]
     chosen: int | None
-    why: str
+    why: tuple[Why, ...]
     fetched_bytes: int = 0
     seconds: float = 0.0
     wish: Wish = field(default_factory=Wish)

@@ -24,6 +24,7 @@ from runner.types.plan import (
     Verdict,
     Wish,
 )
+from runner.types.reasons import Noted
 from runner.types.sample import DeviceSample, Sample
 from runner.types.sampling import Sampling
 from runner.types.service import Session
@@ -67,10 +68,10 @@ def small_plan(wish: Wish | None = None) -> Plan:
         (MemoryRow("CPU", 94 * MIB, 180 * MIB * ctx // 8192, 97 * MIB, 0, gib(18)),),
         Predicted(165.0, 640.0, 2048),
         Source.REHEARSAL,
-        ("There is no GPU here: the model runs on the CPU.",),
+        (Noted("There is no GPU here: the model runs on the CPU."),),
     )
     model = ModelInfo("SmolLM2 135M Instruct", "llama", 134_515_008, 30, 0, 0, 8192)
-    return Plan(model, LAPTOP, (candidate,), 0, "Q4_1 is the only quantization and it fits.")
+    return Plan(model, LAPTOP, (candidate,), 0, (Noted("Q4_1 is the only quantization and it fits."),))
 
 
 def large_plan(wish: Wish | None = None) -> Plan:
@@ -87,14 +88,14 @@ def large_plan(wish: Wish | None = None) -> Plan:
     )
     candidates = tuple(_large(*row, ctx=ctx, kv=kv, cache=int(cache)) for row in rows)
     model = ModelInfo("Llama 3.3 70B Instruct", "llama", 70_553_706_496, 80, 0, 0, 131_072)
-    why = "Q4_K_M is the best quality that stays on the GPUs with 8k of f16 KV."
+    why = (Noted("Q4_K_M is the best quality that stays on the GPUs with 8k of f16 KV."),)
     return Plan(model, TWO_CARDS, candidates, 3, why, 2_300_000, 1.4)
 
 
 def _large(quant: str, gb: float, bits: float, layers: int, tps: float, *, ctx: int, kv: str, cache: int) -> Candidate:
     size = int(gb * 1e9)
     if not layers:
-        reasons = ("It needs 72.1 GiB and there are 46.6 GiB on the GPUs and 52.8 GiB of RAM to spare.",)
+        reasons = (Noted("It needs 72.1 GiB and there are 46.6 GiB on the GPUs and 52.8 GiB of RAM to spare."),)
         return Candidate(
             quant, (f"{quant}.gguf",), size, bits, size, Verdict.NO, None, (), None, Source.FORMULA, reasons
         )
@@ -108,7 +109,8 @@ def _large(quant: str, gb: float, bits: float, layers: int, tps: float, *, ctx: 
         ),
         MemoryRow("CPU", size - sum(on_gpu) + 563 * MIB, cache * (81 - layers) // 81, 40 * MIB, 0, gib(56)),
     )
-    split = (f"{81 - layers} of 81 layers are on the CPU: about {17.3 / tps:.1f}x slower; Q4_K_M would fit them all.",)
+    slower = f"about {17.3 / tps:.1f}x slower; Q4_K_M would fit them all."
+    split = (Noted(f"{81 - layers} of 81 layers are on the CPU: {slower}"),)
     return Candidate(
         quant,
         (f"Llama-3.3-70B-Instruct-{quant}.gguf",),
@@ -137,7 +139,7 @@ def expert_plan(wish: Wish | None = None) -> Plan:
         MemoryRow("CUDA1", gib(19.8), gib(0.85), 236 * MIB, 330 * MIB, gib(23.3)),
         MemoryRow("CPU", gib(39.5), 0, 32 * MIB, 0, gib(56)),
     )
-    reasons = ("The experts of 33 of 56 layers are in RAM: about 2.6x slower; Q3_K_M would keep 20 more on the GPUs.",)
+    reason = "The experts of 33 of 56 layers are in RAM: about 2.6x slower; Q3_K_M would keep 20 more on the GPUs."
     candidate = Candidate(
         "Q4_K_M",
         tuple(f"Mixtral-8x22B-Q4_K_M-0000{n}-of-00002.gguf" for n in (1, 2)),
@@ -149,10 +151,10 @@ def expert_plan(wish: Wish | None = None) -> Plan:
         memory,
         Predicted(8.4, 210.0, 2048),
         Source.REHEARSAL,
-        reasons,
+        (Noted(reason),),
     )
     model = ModelInfo("Mixtral 8x22B Instruct", "llama", 140_630_000_000, 56, 8, 2, 65_536)
-    return Plan(model, TWO_CARDS, (candidate,), 0, "Q4_K_M with half its experts in RAM is the best balance.")
+    return Plan(model, TWO_CARDS, (candidate,), 0, (Noted("Q4_K_M with half its experts in RAM is the best balance."),))
 
 
 def turn(words: Sequence[str], *, prompt: int = 40, tps: float = 40.0, reasoning: Sequence[str] = ()) -> list[Chunk]:

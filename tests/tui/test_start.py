@@ -10,6 +10,7 @@ from models.errors import DownloadError, EngineError, ModelNotFound
 from models.weights import Progress
 from runner.types.engine import LoadProgress
 from runner.types.plan import Wish
+from runner.types.reasons import Noted
 from scripts.draw.scripted import large_plan
 from tests.support.stage import backend, stage
 from tui.screens.chat import Chat
@@ -116,7 +117,7 @@ async def test_nothing_fits(tmp_path: Path) -> None:
     fake = backend(tmp_path)
     plan = large_plan()
     nothing = replace(
-        plan, candidates=plan.candidates[:1], chosen=None, why="Nothing fits: the smallest needs 72.1 GiB."
+        plan, candidates=plan.candidates[:1], chosen=None, why=(Noted("Nothing fits: the smallest needs 72.1 GiB."),)
     )
     fake.plans["llama-3.3-70b"] = lambda wish: nothing
     async with stage(fake, "llama-3.3-70b") as play:

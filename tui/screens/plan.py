@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
+from runner.report import sentences
 from runner.types.plan import Candidate, Plan, Verdict, Wish
 from runner.types.service import Service
 from tui.view import text
@@ -134,8 +135,9 @@ class PlanScreen(Screen[Change | None]):
         index = self.query_one(CandidateTable).cursor_row
         if any(worker.is_running for worker in self.workers if worker.node is self):
             return
-        if self._plan.candidates[index].placement is None:
-            self._say("This one does not fit. " + " ".join(self._plan.candidates[index].reasons[:1]), error=True)
+        candidate = self._plan.candidates[index]
+        if candidate.placement is None:
+            self._say(" ".join(("This one does not fit.", *sentences.reasons(candidate)[:1])), error=True)
         else:
             self.dismiss(Change(self._plan, index, self._wish))
 
@@ -172,7 +174,7 @@ def _settings(plan: Plan, wish: Wish) -> Content:
 def _effect(running: Candidate | None, candidate: Candidate) -> str:
     """Now and then, in one line each."""
     if candidate.verdict is Verdict.NO and candidate.placement is None:
-        return " ".join(("This one does not fit.", *candidate.reasons[:1]))
+        return " ".join(("This one does not fit.", *sentences.reasons(candidate)[:1]))
     now = f"now   {_words(running)}\n" if running else ""
     here = not candidate.download_bytes or (running is not None and running.files == candidate.files)
     download = "" if here else f" · {text.file_size(candidate.download_bytes)} to download"

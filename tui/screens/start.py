@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
+from runner.report import sentences
 from runner.types.engine import LoadProgress
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
@@ -86,7 +87,7 @@ class Start(Screen[Session | None]):
         index = self._index if self._index is not None else plan.chosen
         self._show_plan(plan, index)
         if index is None:
-            self._say(plan.why or "No candidate runs on this machine.", error=True)
+            self._say(sentences.why(plan) or "No candidate runs on this machine.", error=True)
             self._instead = await aside(lambda: self._backend.instead(plan))
             self._offer(self.query_one(CandidateTable).cursor_row)
         elif plan.candidates[index].download_bytes == 0 or not self._ask:
@@ -137,7 +138,7 @@ class Start(Screen[Session | None]):
             return
         candidate = plan.candidates[index]
         if candidate.verdict is Verdict.NO:
-            why = " ".join([f"{candidate.quant} does not fit.", *candidate.reasons[:1], self._instead])
+            why = " ".join([f"{candidate.quant} does not fit.", *sentences.reasons(candidate)[:1], self._instead])
             self._say(why.rstrip(), error=True)
         elif candidate.download_bytes:
             try:

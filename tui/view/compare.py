@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from runner.report import sentences
 from runner.types.engine import Loaded
 from runner.types.generation import Chunk
 from runner.types.plan import Candidate, Plan
@@ -45,7 +46,7 @@ def welcome(plan: Plan, candidate: Candidate, loaded: Loaded) -> Content:
             (f"{one_line(plan.model.name)} {one_line(candidate.quant)}", "bold"),
             f" is ready after {seconds(loaded.load_s)}.",
         ),
-        Content(" ".join(visible(part) for part in (plan.why, promise) if part)),
+        Content(" ".join(visible(part) for part in (sentences.why(plan), promise) if part)),
         Content(""),
         *(Content.styled(line, "$quiet") for line in memory_table(candidate, loaded)),
         Content(""),

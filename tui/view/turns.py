@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from runner.report import sentences
 from runner.storage.conversations import Turn
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.plan import Candidate, Verdict
@@ -68,4 +69,4 @@ def sent(system: str, turns: Sequence[Turn], skipped: int) -> list[Message]:
 def cost(candidate: Candidate) -> str:
     """The sentences about what costs speed; nothing where everything is on the GPUs."""
     slow = candidate.verdict in (Verdict.SPLIT, Verdict.CPU)
-    return " ".join(candidate.reasons) if slow else ""
+    return " ".join(sentences.reasons(candidate)) if slow else ""

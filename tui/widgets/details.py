@@ -5,6 +5,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Label, Static
 
+from runner.report import sentences
 from runner.types.plan import Candidate, Plan, Source
 from tui.view.meters import planned
 from tui.view.text import visible
@@ -41,14 +42,14 @@ class Details(VerticalScroll):
 
 def _reasons(plan: Plan, index: int) -> Content:
     candidate = plan.candidates[index]
-    why = [plan.why] if index == plan.chosen and plan.why else []
-    sentences = [*why, *candidate.reasons, _CONFIRMED[candidate.confirmed_by]]
+    why = sentences.why(plan) if index == plan.chosen else ""
+    said = [*filter(None, [why]), *sentences.reasons(candidate), _CONFIRMED[candidate.confirmed_by]]
     title = (
         f"{visible(candidate.quant)} · {candidate.bits_per_weight:.1f} bits · {_files(candidate)}",
         "bold $primary",
     )
     return Content("\n").join(
-        [Content.assemble(title), *(Content.assemble(("› ", "$accent"), visible(line)) for line in sentences)]
+        [Content.assemble(title), *(Content.assemble(("› ", "$accent"), visible(line)) for line in said)]
     )
 
 

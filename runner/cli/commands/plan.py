@@ -6,6 +6,7 @@ from models.errors import ExitCode
 from runner.cli.load import service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.report import sentences
 from runner.report.contract import plan_json
 from runner.report.plan_table import plan_lines
 
@@ -21,6 +22,6 @@ def run(options: Options, output: Output) -> ExitCode:
     else:
         output.lines(plan_lines(plan))
     if plan.chosen is None:
-        output.error(" ".join(filter(None, (plan.why, instead))))
+        output.error(" ".join(filter(None, (sentences.why(plan), instead))))
         return ExitCode.DOES_NOT_FIT
     return ExitCode.OK

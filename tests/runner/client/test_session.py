@@ -32,7 +32,7 @@ INFO = ModelInfo("smollm2", "llama", 135_000_000, 30, 0, 0, 8192)
 def loaded(child: EngineProcess, path: Path, ladder: Sequence[Placement] | Iterator[Placement]) -> EngineSession:
     resource.prlimit(child.pid, resource.RLIMIT_AS, (ROOM, ROOM))
     one = Candidate("Q4_1", (path.name,), 1, 5.0, 0, Verdict.CPU, SMALL, (), None, Source.FORMULA)
-    *steps, session = load(child, Plan(INFO, HERE, (one,), 0, ""), one, path, ladder)
+    *steps, session = load(child, Plan(INFO, HERE, (one,), 0, ()), one, path, ladder)
     assert all(isinstance(step, LoadProgress) for step in steps)
     assert isinstance(session, EngineSession)
     return session

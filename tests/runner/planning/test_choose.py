@@ -7,8 +7,10 @@ import pytest
 
 from models.errors import UsageError
 from models.weights import WeightFile, WeightSet
-from runner.planning.choose import Contender, choose, pick
+from runner.planning.choose import Contender, choose
+from runner.planning.pick import pick
 from runner.planning.placement import place
+from runner.report.sentences import reasons, why
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Plan, Predicted, Prefer, Source, Verdict, Wish
 from runner.types.units import GIB
@@ -91,21 +93,21 @@ def test_real_models_on_real_machines(model: str, there: Machine, quant: str, ve
 
 def test_why_names_what_was_given_up_and_what_would_be_faster() -> None:
     made = plan("mixtral-8x22b", machine(h100(), ram_gbps=80))
-    first, better, faster = made.why.split(". ")
+    first, better, faster = why(made).split(". ")
     assert first.startswith("Q5_K_M: ") and first.endswith("the best quality at 10 tok/s or more")
     assert better.startswith("Q6_K would run at ") and better.endswith(" GiB more to be all on the GPU")
     assert faster.startswith("Q4_K_S fits the GPU whole and would run at ")
     small = plan("llama-3.3-70b", machine(gpu(24), ram=14))
-    assert "would need" in small.why and "more memory." in small.why
+    assert "would need" in why(small) and "more memory." in why(small)
 
 
 def test_nothing_fits() -> None:
     made = plan("llama-3.3-70b", machine(gpu(8, 448), ram=16))
     assert made.chosen is None
     assert all(item.verdict is Verdict.NO and item.predicted is None for item in made.candidates)
-    assert made.why.startswith("None of 9 quantizations runs here. Q2_K, the smallest: Needs 27.")
-    assert "this machine has 7.0 GiB of GPU memory and 15.0 GiB of RAM to give" in made.why
-    size = float(made.why.rsplit("Weights of up to ", 1)[1].split()[0])
+    assert why(made).startswith("None of 9 quantizations runs here. Q2_K, the smallest: Needs 27.")
+    assert "this machine has 7.0 GiB of GPU memory and 15.0 GiB of RAM to give" in why(made)
+    size = float(why(made).rsplit("Weights of up to ", 1)[1].split()[0])
     assert 19 < size < 20
 
 
@@ -113,8 +115,8 @@ def test_two_bits_run_on_the_laptop_at_a_cost() -> None:
     made = plan("llama-3.3-70b", machine(gpu(8, 448), ram=20), quants=("Q4_K_M", "IQ2_M"))
     best = taken(made)
     assert (best.quant, best.verdict) == ("IQ2_M", Verdict.SPLIT)
-    assert "slower than with everything on the GPU" in best.reasons[0]
-    assert "Q4_K_M would need 1" in made.why
+    assert "slower than with everything on the GPU" in reasons(best)[0]
+    assert "Q4_K_M would need 1" in why(made)
 
 
 def test_candidates_come_best_quality_first_with_their_files() -> None:
@@ -129,7 +131,7 @@ def test_candidates_come_best_quality_first_with_their_files() -> None:
 def test_one_quantization_by_name() -> None:
     made = plan("llama-3.1-8b", machine(gpu(24)), Wish(quant="q3_k_m"))
     assert [item.quant for item in made.candidates] == ["Q3_K_M"]
-    assert made.why.endswith("the only one on offer.")
+    assert why(made).endswith("the only one on offer.")
     with pytest.raises(UsageError, match=r"no Q9 here; on offer: F16, Q8_0"):
         plan("llama-3.1-8b", machine(gpu(24)), Wish(quant="Q9"))
 
@@ -137,7 +139,7 @@ def test_one_quantization_by_name() -> None:
 def test_layers_by_command_that_overdraw_leave_nothing_chosen() -> None:
     made = plan("llama-3.3-70b", machine(gpu(24)), Wish(gpu_layers=81), quants=("Q4_K_M",))
     assert made.chosen is None and made.candidates[0].predicted is not None
-    assert made.why.startswith("It does not run here. Q4_K_M: CUDA0 is overdrawn by ")
+    assert why(made).startswith("It does not run here. Q4_K_M: CUDA0 is overdrawn by ")
 
 
 def test_each_option_is_rehearsed_by_its_own() -> None:

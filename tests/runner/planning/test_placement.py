@@ -15,9 +15,11 @@ from runner.cost.layout import layout_of
 from runner.cost.ledger import Rehearsed, ledger, shortages
 from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearse, place
 from runner.planning.restrictions import limited
+from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Placement, Source, Verdict, Wish
+from runner.types.reasons import BeyondTrained, LayersThatFit, Lowered, Noted, Overdrawn, Refused, WouldFitWith
 from runner.types.units import GIB, MIB
 from scripts.checks.fit_rule import fitted
 from tests.support.planner import a100, gpu, h100, machine, search_on, shape
@@ -75,7 +77,7 @@ def test_llama_70b(quant: str, devices: tuple[Device, ...], verdict: Verdict, ct
 
 def test_16_bit_of_a_70b_says_by_how_much_it_does_not_fit_an_a100() -> None:
     placed = check(shape("llama-3.3-70b", "F16"), machine(a100()))
-    assert "53.2 GiB more GPU memory would fit all of it." in placed.reasons
+    assert WouldFitWith(placed.short_of_gpu, None) in placed.reasons
     assert 52 * GIB < placed.short_of_gpu < 55 * GIB
 
 
@@ -109,7 +111,7 @@ def test_a_laptop_refuses_the_70b_in_one_sentence() -> None:
     placed = check(shape("llama-3.3-70b"), machine(gpu(8, 448), ram=16))
     assert placed.verdict is Verdict.NO
     (reason,) = placed.reasons
-    assert reason == (
+    assert sentence(reason) == (
         "Needs 42.3 GiB for weights, 8k of context and buffers; "
         "this machine has 7.0 GiB of GPU memory and 15.0 GiB of RAM to give: 20.3 GiB too little."
     )
@@ -234,8 +236,10 @@ def test_layers_by_command_are_kept_even_where_they_overdraw() -> None:
     placed = check(weights, there, Wish(gpu_layers=60))
     assert placed.verdict is Verdict.NO and tps(placed) > tps(fits)
     assert placed.placement is not None and placed.placement.gpu_layers == 60 and not placed.placement.overrides
-    assert placed.reasons[0].startswith("CUDA0 is overdrawn by 8.")
-    most = int(placed.reasons[1].split()[1])
+    overdrawn, fitting, *_ = placed.reasons
+    assert isinstance(overdrawn, Overdrawn) and overdrawn.device == "CUDA0" and 8 * GIB < overdrawn.bytes < 9 * GIB
+    assert isinstance(fitting, LayersThatFit)
+    most = fitting.count
     assert place(weights, there, Wish(gpu_layers=most)).verdict is Verdict.SPLIT
     assert place(weights, there, Wish(gpu_layers=most + 1)).verdict is Verdict.NO
 
@@ -294,7 +298,7 @@ def test_limits_and_margins_narrow_the_machine() -> None:
 def test_a_wished_context_binds_even_above_the_trained_length() -> None:
     placed = check(shape("qwen2.5-7b"), machine(gpu(24)), Wish(ctx=40000))
     assert placed.placement is not None and placed.placement.ctx == 40192
-    assert any("longer than the 32k the model was trained on" in reason for reason in placed.reasons)
+    assert BeyondTrained(40192, 32768) in placed.reasons
 
 
 def test_a_trained_length_that_is_no_multiple_of_256() -> None:
@@ -308,7 +312,7 @@ def test_ubatch_and_kv_type_give_way_only_where_nothing_else_fits() -> None:
         placed = check(weights, machine(ram=ram), Wish(ctx=32768))
         assert placed.placement is None or (placed.placement.ctx, placed.placement.ubatch) == (32768, 512)
         lowered = placed.placement is not None and placed.placement.kv_type != "f16"
-        assert any("KV cache is q8_0" in reason for reason in placed.reasons) == lowered
+        assert (Lowered("kv_type", "q8_0", "f16") in placed.reasons) == lowered
     assert check(weights, machine(ram=9), Wish(ctx=32768, kv_type="f16")).verdict is Verdict.NO
 
 
@@ -330,7 +334,7 @@ def test_threads_and_load_mode(there: Machine, model: str, quant: str, threads: 
 
 def test_what_was_assumed_about_the_machine_is_among_the_reasons() -> None:
     there = replace(machine(gpu(24)), notes=("64 GiB of RAM were assumed.",))
-    assert "64 GiB of RAM were assumed." in place(shape(DENSE), there, NO_WISH).reasons
+    assert Noted("64 GiB of RAM were assumed.") in place(shape(DENSE), there, NO_WISH).reasons
 
 
 # ---- any machine at all
@@ -398,7 +402,7 @@ def test_what_a_rehearsal_says_is_charged(model: str, gib: float, more: int) -> 
 def test_a_refusal_is_a_no_with_its_words() -> None:
     placed = place(shape(DENSE), machine(gpu(24)), NO_WISH, lambda _: Rehearsed((), refusal="head size 80"))
     assert placed.verdict is Verdict.NO
-    assert placed.reasons[0] == "llama.cpp refuses it: head size 80"
+    assert placed.reasons[0] == Refused("head size 80")
 
 
 def test_without_an_answer_the_formulas_stand() -> None:

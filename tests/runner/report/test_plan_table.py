@@ -8,6 +8,7 @@ from models.weights import WeightFile, WeightSet
 from runner.hardware.described import parse_hardware
 from runner.planning.choose import Contender, choose
 from runner.report.plan_table import WIDTH, parameters, plan_lines
+from runner.report.sentences import why
 from runner.types.plan import Plan, Wish
 from tests.support.planner import shape
 
@@ -31,7 +32,7 @@ def test_it_fits_eighty_columns_and_names_every_candidate(model: str, on: str) -
     assert len(rows) == len(QUANTS)
     marked = [line for line in rows if line.startswith(">")]
     assert len(marked) == (plan.chosen is not None)
-    assert plan.why in " ".join(lines)
+    assert why(plan) in " ".join(lines)
 
 
 def test_it_says_what_the_gpu_lacks_and_why_something_does_not_run() -> None:

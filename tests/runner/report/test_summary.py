@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from models.weights import Progress
+from runner.report.sentences import where
 from runner.report.summary import (
     LARGE_DOWNLOAD,
     after_turn,
@@ -13,7 +14,6 @@ from runner.report.summary import (
     duration,
     progress_line,
     stats_lines,
-    where,
 )
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
@@ -30,6 +30,7 @@ from runner.types.plan import (
     Terms,
     Verdict,
 )
+from runner.types.reasons import Noted
 from runner.types.units import GIB, MIB
 
 BOTH = Placement(("CUDA0", "CUDA1"), 81, 81, (40, 41), 8192)
@@ -42,13 +43,23 @@ def candidate(placement: Placement | None = ONE, verdict: Verdict = Verdict.GPU,
     row = MemoryRow("CPU", 2 * GIB, GIB, MIB, 0, 8 * GIB)
     speed = Predicted(12.34, 567.8, 2048)
     return Candidate(
-        "Q4_K_M", ("a",), 42_500_000_000, 4.8, left, verdict, placement, (row,), speed, Source.FORMULA, ("One.", "Two.")
+        "Q4_K_M",
+        ("a",),
+        42_500_000_000,
+        4.8,
+        left,
+        verdict,
+        placement,
+        (row,),
+        speed,
+        Source.FORMULA,
+        (Noted("One."), Noted("Two.")),
     )
 
 
 def plan(one: Candidate, *notes: str) -> Plan:
     machine = Machine("probe", (), GIB, GIB, None, 4, notes=notes)
-    return Plan(ModelInfo("m", "llama", 1, 80, 0, 0, 8192), machine, (one,), 0, "why")
+    return Plan(ModelInfo("m", "llama", 1, 80, 0, 0, 8192), machine, (one,), 0, ())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_where_a_candidate_goes(placement: Placement | None, verdict: Verdict, w
 
 
 def test_the_first_line_is_about_a_gpu_that_is_not_used_and_nothing_is_said_twice() -> None:
-    one = replace(candidate(), reasons=("One.", "The GPU is not used."))
+    one = replace(candidate(), reasons=(Noted("One."), Noted("The GPU is not used.")))
     lines = list(before_load(plan(one, "The GPU is not used."), one))
     assert lines == [
         "The GPU is not used.",

@@ -15,6 +15,7 @@ from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk, Phase
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted, Source, Verdict, Wish
+from runner.types.reasons import FromHistory, Noted
 
 NOW = 2_000_000_000.0
 DAY = 24 * 3600.0
@@ -38,7 +39,7 @@ def candidate(quant: str, speed: float, bits: float = 5.0, ctx: int = 4096) -> C
 
 
 def plan(*candidates: Candidate, chosen: int | None = 0) -> Plan:
-    return Plan(ModelInfo("m", "llama", 8, 30, 0, 0, 8192), HERE, candidates, chosen, "because")
+    return Plan(ModelInfo("m", "llama", 8, 30, 0, 0, 8192), HERE, candidates, chosen, (Noted("because"),))
 
 
 def entries(one: Candidate, *speeds: float, at: float = NOW, held: tuple[ComponentBytes, ...] = HELD) -> list[Entry]:
@@ -113,10 +114,10 @@ def test_the_choice_follows_what_was_measured_and_says_so() -> None:
     before = plan(good, fast)
     after = applied(before, entries(good, 4.0, 4.0, 4.0), Wish())
     assert (before.chosen, after.chosen) == (0, 1)
-    assert after.why == "Q4_K_M: 30 tok/s with a context of 4k, going by what was measured here before."
+    assert after.why == (FromHistory("Q4_K_M", 30.0, 4096),)
     same = applied(before, entries(good, 18.0, 18.0, 18.0), Wish())
-    assert same.chosen == 0 and same.why.startswith("Q6_K: 18.0 tok/s")
-    assert applied(before, entries(fast, 33.0, 33.0, 33.0), Wish()).why == "because"
+    assert same.chosen == 0 and same.why == (FromHistory("Q6_K", 18.0, 4096),)
+    assert applied(before, entries(fast, 33.0, 33.0, 33.0), Wish()).why == before.why
     assert applied(before, [], Wish()) == before
 
 

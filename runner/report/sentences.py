@@ -1,0 +1,207 @@
+"""The reasons of a plan in plain sentences: the same for every front end. Searches nothing. Pure."""
+
+from __future__ import annotations
+
+from models.headers.describe import quality_word
+from models.headers.quants import quality
+from runner.types.plan import Candidate, Plan, Verdict
+from runner.types.reasons import (
+    BestAt,
+    Better,
+    BeyondTrained,
+    Faster,
+    FastestWith,
+    FromHistory,
+    Goal,
+    LargestThatRuns,
+    LayersThatFit,
+    LessThanTrained,
+    Lowered,
+    MostOnDevices,
+    NoDevices,
+    NoneRuns,
+    Noted,
+    NothingFits,
+    OnHost,
+    OnlyOne,
+    Overdrawn,
+    Reason,
+    Refused,
+    Spilled,
+    Taken,
+    WeightsThatFit,
+    Why,
+    WouldFitWith,
+)
+from runner.types.units import gib
+
+_LEAST_SLOWDOWN = 1.05  # below that, nobody would notice
+_SETTINGS = {"kv_type": "KV cache", "ubatch": "ubatch"}
+
+
+def why(plan: Plan) -> str:
+    """Why this candidate was chosen, or why none; empty where nobody has said."""
+    return " ".join(map(sentence, plan.why))
+
+
+def reasons(candidate: Candidate) -> tuple[str, ...]:
+    """Why a candidate is as it is, and what would change it: the most important first."""
+    return tuple(map(sentence, candidate.reasons))
+
+
+def sentence(reason: Reason | Why) -> str:
+    """A reason as one plain sentence."""
+    match reason:
+        case Taken() | Better() | Faster() | FromHistory() | NoneRuns() | WeightsThatFit():
+            return _of_choice(reason)
+        case Noted(said):
+            return said
+        case Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
+            return _of_refusal(reason)
+        case _:
+            return _of_placement(reason)
+
+
+def _of_choice(reason: Taken | Better | Faster | FromHistory | NoneRuns | WeightsThatFit) -> str:
+    match reason:
+        case Taken(quant, tps, ctx, goal):
+            return f"{quant}: {_speed(tps)} with a context of {tokens(ctx)}, {_goal(goal)}."
+        case FromHistory(quant, tps, ctx):
+            measured = "going by what was measured here before"
+            return f"{quant}: {_speed(tps)} with a context of {tokens(ctx)}, {measured}."
+        case Better():
+            return _given_up(reason)
+        case Faster(quant, tps):
+            return f"{quant} fits the GPU whole and would run at {_speed(tps)}."
+        case NoneRuns(count, quant, first):
+            subject = "It does not run" if count == 1 else f"None of {count} quantizations runs"
+            label = quant if count == 1 else f"{quant}, the smallest"
+            return f"{subject} here. {label}: {sentence(first)}"
+        case WeightsThatFit(size):
+            return f"Weights of up to {gib(size)} would fit."
+
+
+def _goal(goal: Goal) -> str:
+    match goal:
+        case OnlyOne():
+            return "the only one on offer"
+        case BestAt(tps):
+            return f"the best quality at {tps:g} tok/s or more"
+        case FastestWith(bits):
+            return f"the fastest with {bits:g} bits per weight or more"
+        case LargestThatRuns():
+            return "the largest that runs"
+
+
+def _given_up(better: Better) -> str:
+    if better.short_of_all > 0:
+        return f"{better.quant} would need {gib(better.short_of_all)} more memory."
+    if better.tps is None:
+        return f"{better.quant} does not fit."
+    needs = f" and need {gib(better.short_of_gpu)} more to be all on the GPU" if better.short_of_gpu > 0 else ""
+    return f"{better.quant} would run at {_speed(better.tps)}{needs}."
+
+
+def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | NothingFits) -> str:
+    match reason:
+        case Refused(said):
+            return f"llama.cpp refuses it: {said}"
+        case Overdrawn(device, size):
+            name = "RAM" if device == "CPU" else device
+            return f"{name} is overdrawn by {gib(size)} (the margin included)."
+        case LayersThatFit(count):
+            return f"--gpu-layers {count} would fit." if count else "Not one layer would fit there."
+        case NoDevices():
+            return "There is no GPU to put layers on; --gpu-layers changes nothing."
+        case NothingFits(needed, ctx, device_bytes, ram_bytes, short):
+            gpus = f"{gib(device_bytes)} of GPU memory and " if device_bytes else ""
+            has = f"this machine has {gpus}{gib(ram_bytes)} of RAM to give"
+            verdict = f": {gib(short)} too little" if short > 0 else ", too scattered to use"
+            return f"Needs {gib(needed)} for weights, {tokens(ctx)} of context and buffers; {has}{verdict}."
+
+
+def _of_placement(
+    reason: Spilled | WouldFitWith | BeyondTrained | LessThanTrained | MostOnDevices | Lowered,
+) -> str:
+    match reason:
+        case Spilled(on_host, slower):
+            return _spilled(on_host, slower)
+        case WouldFitWith(size, ctx):
+            also = f", or a context of {tokens(ctx)}" if ctx else ""
+            return f"{gib(size)} more GPU memory{also} would fit all of it."
+        case BeyondTrained(ctx, trained):
+            return f"The context of {tokens(ctx)} is longer than the {tokens(trained)} the model was trained on."
+        case LessThanTrained(ctx, trained):
+            return f"A context of {tokens(ctx)}; the model was trained on {tokens(trained)} (--ctx asks for more)."
+        case MostOnDevices(ctx):
+            return f"A context of {tokens(ctx)} is the most with everything on the GPU; {_longer(reason)}."
+        case Lowered(setting, value, usual):
+            return f"The {_SETTINGS[setting]} is {value}: {usual} would not fit."
+
+
+def _spilled(on_host: OnHost, slower: float) -> str:
+    left = _parts(on_host)
+    verb = "are" if on_host.layers or on_host.experts else "is"
+    cost = f": about {slower:.1f}x slower than with everything on the GPU" if slower >= _LEAST_SLOWDOWN else ""
+    return f"{left[0].upper()}{left[1:]} {verb} on the CPU{cost}."
+
+
+def _longer(reason: MostOnDevices) -> str:
+    longer, price = tokens(reason.longer), reason.price
+    if price is None:
+        return f"{longer} would not fit"
+    if price.on_host is None:
+        return f"{longer} fits if the GPUs do not pipeline, which slows prompts down, and costs {price.cost:.0%}"
+    return f"{longer} would move {_parts(price.on_host)} to the CPU and cost {price.cost:.0%}"
+
+
+def _parts(on_host: OnHost) -> str:
+    """`the experts of 4 of 56 layers`, `9 of 81 layers`."""
+    parts = []
+    if on_host.layers:
+        parts.append(f"{on_host.layers} of {on_host.layers_total} layers")
+    if on_host.parts:
+        kind = "experts" if on_host.experts else "FFN"
+        parts.append(f"the {kind} of {on_host.parts} of {on_host.parts_total} layers")
+    return " and ".join(parts)
+
+
+def _speed(tps: float) -> str:
+    return f"{tps:.{0 if tps >= 20 else 1}f} tok/s"
+
+
+def tokens(count: int) -> str:
+    """A context length as people say it: `8k`, `22.75k`; `500` where it is short."""
+    return f"{count / 1024:g}k" if count % 256 == 0 else str(count)
+
+
+# ---- a candidate as a whole
+
+
+def where(candidate: Candidate) -> str:
+    """`all 81 layers on CUDA0, context 8k`."""
+    placement = candidate.placement
+    if placement is None:
+        return "does not run here"
+    names = " and ".join(placement.devices) or "the CPU"
+    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
+        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
+    elif placement.experts_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
+    elif placement.ffn_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
+    else:
+        spread = f"all {placement.layers_total} layers on {names}"
+    return f"{spread}, context {tokens(placement.ctx)}"
+
+
+def quant_sentence(name: str, plan: Plan) -> str:
+    """The quantization that a plan of all of them chose: what it costs, and the command to type."""
+    assert plan.chosen is not None
+    taken = plan.candidates[plan.chosen]
+    loss = quality(taken.quant, taken.bits_per_weight).loss
+    speed = f" at {taken.predicted.decode_tps:.1f} tok/s" if taken.predicted else ""
+    return (
+        f"{taken.quant} would run{speed} ({where(taken)}), with {quality_word(loss)} quality (a mean KL divergence of "
+        f"{loss:.2g}): `localrun {name} --quant {taken.quant}`."
+    )

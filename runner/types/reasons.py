@@ -1,0 +1,235 @@
+"""Why a plan is as it is, as data: found out by `runner.planning`, said by `runner.report.sentences`. Pure.
+
+Sizes in bytes, speeds in tokens per second of decode, contexts in tokens.
+"""
+
+from dataclasses import dataclass
+
+# ---- of a candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """llama.cpp does not take the placement; `said` is why, in its words."""
+
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overdrawn:
+    """A device (`CPU`: RAM) lacks these bytes, the margin included."""
+
+    device: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayersThatFit:
+    """More layers were commanded than fit; so many would."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoDevices:
+    """Layers were commanded onto GPUs of which there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """What is not on the devices.
+
+    Whole layers are counted as llama.cpp does, with the output layer; `parts` are the layers whose experts (else: whose
+    FFN) are away, among the layers that have any.
+    """
+
+    layers: int
+    layers_total: int
+    parts: int
+    parts_total: int
+    experts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spilled:
+    """A part is on the host; all of it on the devices would be `slower` times as fast."""
+
+    on_host: OnHost
+    slower: float
+
+
+@dataclass(frozen=True, slots=True)
+class WouldFitWith:
+    """With these bytes more on the devices, or with a context of `ctx` (None: none worth having), all would fit."""
+
+    bytes: int
+    ctx: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BeyondTrained:
+    """The context is longer than what the model was trained on."""
+
+    ctx: int
+    trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class LessThanTrained:
+    """A part is on the host, and the context is shorter than what the model was trained on."""
+
+    ctx: int
+    trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """What a longer context would cost: a share of the speed, and what would be on the host.
+
+    `on_host` is None where all would still be on the devices, but these would not pipeline.
+    """
+
+    cost: float
+    on_host: OnHost | None
+
+
+@dataclass(frozen=True, slots=True)
+class MostOnDevices:
+    """The longest context with everything on the devices; `price` of the `longer` one, None where it does not fit."""
+
+    ctx: int
+    longer: int
+    price: Longer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A setting, by its name in a Placement, is not the usual one, which would not fit."""
+
+    setting: str
+    value: str | int
+    usual: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class NothingFits:
+    """What all of it needs with a context of `ctx`, what devices and RAM have to give, and what both together lack.
+
+    `short` is 0 or less where the memory is enough in sum, but too scattered.
+    """
+
+    needed: int
+    ctx: int
+    device_bytes: int
+    ram_bytes: int
+    short: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A sentence as it stands: what was assumed of the machine."""
+
+    sentence: str
+
+
+# ---- of the choice among candidates
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyOne:
+    """There was nothing to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class BestAt:
+    """The best quality that reaches this speed."""
+
+    tps: float
+
+
+@dataclass(frozen=True, slots=True)
+class FastestWith:
+    """The fastest with at least so many bits per weight."""
+
+    bits: float
+
+
+@dataclass(frozen=True, slots=True)
+class LargestThatRuns:
+    """Better than nothing."""
+
+
+Goal = OnlyOne | BestAt | FastestWith | LargestThatRuns
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The candidate that was chosen, and what made it the one."""
+
+    quant: str
+    tps: float
+    ctx: int
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Better:
+    """A better quantization that was given up: its speed (None: it does not run), and the bytes that it lacks.
+
+    `short_of_all`: of all memory there is; `short_of_gpu`: of the devices', to be there as a whole.
+    """
+
+    quant: str
+    tps: float | None
+    short_of_all: int
+    short_of_gpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Faster:
+    """A smaller quantization that the GPU holds whole, where it does not hold the one taken."""
+
+    quant: str
+    tps: float
+
+
+@dataclass(frozen=True, slots=True)
+class FromHistory:
+    """The candidate that was chosen by what was measured here before."""
+
+    quant: str
+    tps: float
+    ctx: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoneRuns:
+    """Not one of `count` quantizations runs; `reason` is why the smallest, `quant`, does not."""
+
+    count: int
+    quant: str
+    reason: "Reason"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsThatFit:
+    """The largest weights, in bytes, that would run."""
+
+    bytes: int
+
+
+Reason = (
+    Refused
+    | Overdrawn
+    | LayersThatFit
+    | NoDevices
+    | Spilled
+    | WouldFitWith
+    | BeyondTrained
+    | LessThanTrained
+    | MostOnDevices
+    | Lowered
+    | NothingFits
+    | Noted
+)
+Why = Taken | Better | Faster | FromHistory | NoneRuns | WeightsThatFit | Noted
