@@ -8,9 +8,10 @@ from dataclasses import replace
 from models.headers.candidates import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
+from runner.planning.experience import applied
 from runner.planning.placement import Rehearse
-from runner.storage import history
 from runner.types.machine import Machine
+from runner.types.measurement import Measurement
 from runner.types.plan import Plan, Wish
 from runner.types.study import Study
 
@@ -19,7 +20,7 @@ def planned(
     study: Study,
     machine: Machine,
     wish: Wish,
-    measured: Sequence[history.Entry],
+    measured: Sequence[Measurement],
     rehearse: Callable[[ReadSet], Rehearse | None] = lambda _read: None,
 ) -> Plan:
     """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
@@ -28,4 +29,4 @@ def planned(
     """
     options = [Contender(as_on_disk(one.read.weights), one.shape, rehearse(one.read)) for one in study.sets]
     plan = choose(study.offer.name, options, machine, wish)
-    return history.applied(replace(plan, study=study, fetched_bytes=study.fetched_bytes), measured, wish)
+    return applied(replace(plan, study=study, fetched_bytes=study.fetched_bytes), measured)

@@ -17,6 +17,7 @@ from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
+from runner.planning import experience
 from runner.planning.fallback import lower_placements
 from runner.report import sentences
 from runner.service import downloads, library
@@ -30,6 +31,7 @@ from runner.storage.paths import paths
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
+from runner.types.measurement import Measurement
 from runner.types.plan import Plan, Terms, Wish
 from runner.types.study import Study
 
@@ -150,14 +152,16 @@ class LocalService:
 def _remember(session: EngineSession, path: Path) -> None:
     """Keep what the load held, and from here on what each turn measures, for the next plan."""
 
-    def entry(last: Chunk | None = None) -> history.Entry:
+    def measured(last: Chunk | None = None) -> Measurement:
         plan, loaded = session.plan, session.loaded
-        return history.entry_of(plan.machine, session.candidate, session.placement, loaded.memory, last)
+        return experience.measurement_of(
+            plan.machine, session.candidate, session.placement, loaded.memory, last, time.time()
+        )
 
     def turn_ended(last: Chunk) -> None:
-        found = entry(last)
+        found = measured(last)
         if found.decode_tps or found.prefill_tps:
             history.add(path, found)
 
-    history.add(path, entry())
+    history.add(path, measured())
     session.ended = turn_ended

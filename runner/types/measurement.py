@@ -1,8 +1,24 @@
-"""What was measured here, apart from turns: how fast memory is read, and what a benchmark found. Pure data."""
+"""What was measured here: loads and turns, how fast memory is read, and what a benchmark found. Pure data."""
 
 from dataclasses import dataclass
 
+from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One load or turn, as it is kept for the next plan: `conditions` and `ctx` name it.
+
+    `measured` is what llama.cpp held, `at` seconds since 1970. Speeds in tokens per second, 0 for what was not measured.
+    """
+
+    conditions: str
+    ctx: int
+    measured: tuple[ComponentBytes, ...]
+    decode_tps: float = 0.0
+    prefill_tps: float = 0.0
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""What was measured here before corrects the next plan. Pure.
+
+Only what ran under the very same conditions counts: the same weights, placed the same way, on the same devices. The
+context may differ for speeds, not for bytes. A single measurement may have met a busy moment: until there are
+three, it is met halfway.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner.planning.pick import pick
+from runner.types.codec import pack
+from runner.types.engine import ComponentBytes
+from runner.types.generation import Chunk
+from runner.types.machine import Machine
+from runner.types.measurement import Measurement
+from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted, Source, Verdict
+from runner.types.reasons import FromHistory
+
+_LATEST = 5  # measurements that count
+_ENOUGH = 3  # measurements that need no caution
+_SURE_TOKENS = 32  # a shorter answer says little about decode
+_SURE_PROMPT = 256  # nor does a shorter prompt about prefill
+
+
+def applied(plan: Plan, measurements: Sequence[Measurement]) -> Plan:
+    """The plan with what was measured here before; where that changes speed or choice, it says so."""
+    candidates = tuple(corrected(candidate, plan.machine, measurements) for candidate in plan.candidates)
+    if candidates == plan.candidates or plan.chosen is None:
+        return replace(plan, candidates=candidates)
+    chosen = pick(candidates, plan.wish.prefer, asked=plan.wish.quant is not None)
+    assert chosen is not None  # no verdict has changed
+    taken = candidates[chosen]
+    if chosen == plan.chosen and taken.predicted == plan.candidates[chosen].predicted:
+        return replace(plan, candidates=candidates)
+    return replace(plan, candidates=candidates, chosen=chosen, why=_why(taken))
+
+
+def _why(taken: Candidate) -> tuple[FromHistory]:
+    assert taken.predicted is not None and taken.placement is not None
+    return (FromHistory(taken.quant, taken.predicted.decode_tps, taken.placement.ctx),)
+
+
+def corrected(candidate: Candidate, machine: Machine, measurements: Iterable[Measurement]) -> Candidate:
+    """The candidate with what was measured under the same conditions, if it ever was."""
+    placement = candidate.placement
+    if placement is None or candidate.verdict is Verdict.NO or machine.source != "probe":
+        return candidate
+    wanted = conditions_of(machine, candidate, placement)
+    same = [one for one in measurements if one.conditions == wanted]
+    held = [one.measured for one in same if one.ctx == placement.ctx]
+    if not same:
+        return candidate
+    return replace(
+        candidate,
+        memory=tuple(_measured(row, held[-1]) for row in candidate.memory) if held else candidate.memory,
+        predicted=_experienced(candidate.predicted, same),
+        confirmed_by=Source.HISTORY if held else candidate.confirmed_by,
+    )
+
+
+def _measured(row: MemoryRow, found: Sequence[ComponentBytes]) -> MemoryRow:
+    real = next((item for item in found if item.device == row.device), None)
+    return replace(row, weights=real.weights, kv=real.kv, compute=real.compute) if real else row
+
+
+def _experienced(predicted: Predicted | None, same: Sequence[Measurement]) -> Predicted | None:
+    if predicted is None:
+        return None
+    return replace(
+        predicted,
+        decode_tps=_met(predicted.decode_tps, [one.decode_tps for one in same]),
+        prefill_tps=_met(predicted.prefill_tps, [one.prefill_tps for one in same]),
+    )
+
+
+def _met(predicted: float, measured: Sequence[float]) -> float:
+    """The median of the latest measurements; of too few, halfway to it from the prediction (geometric mean)."""
+    known = [speed for speed in measured if speed > 0][-_LATEST:]
+    if not known:
+        return predicted
+    middle = statistics.median(known)
+    return middle if len(known) >= _ENOUGH else math.sqrt(predicted * middle)
+
+
+# ---- what is measured
+
+
+def measurement_of(
+    machine: Machine,
+    candidate: Candidate,
+    placement: Placement,
+    measured: Sequence[ComponentBytes],
+    last: Chunk | None,
+    at: float,
+) -> Measurement:
+    """What a load held and, with the last chunk of a turn long enough to tell, how fast that was.
+
+    `at` is the time in seconds since 1970.
+    """
+    decode = last.decode_tps if last and last.completion_tokens >= _SURE_TOKENS else None
+    prefill = last.prefill_tps if last and last.prefilled >= _SURE_PROMPT else None
+    conditions = conditions_of(machine, candidate, placement)
+    return Measurement(conditions, placement.ctx, tuple(measured), decode or 0.0, prefill or 0.0, at)
+
+
+def conditions_of(machine: Machine, candidate: Candidate, placement: Placement) -> str:
+    """Everything that speed depends on, as one line; memory depends on the context as well."""
+    devices = [f"{device.name} {device.total}" for device in machine.devices] or [machine.cpu_name]
+    placed: dict[str, Any] = {**pack(placement), "ctx": None}
+    facts = [candidate.quant, candidate.file_bytes, candidate.files[-1:], devices, sorted(placed.items())]
+    return json.dumps(facts, sort_keys=True)
