@@ -22,7 +22,8 @@ from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout, layout_of
 from runner.planning.placement import Placed, place
-from runner.planning.search import Proposal, Search
+from runner.planning.problem import Problem
+from runner.planning.search import Proposal, weigh
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Override, Wish
 from runner.types.units import GIB, MIB
@@ -81,7 +82,7 @@ class Answer:
 
     def fit(self) -> Proposal:
         """The tool's placement with our ledger and our predicted speed."""
-        return Search(blocks_of(self.shape), self.machine).weigh(self.settings, self.layout)
+        return weigh(Problem(blocks_of(self.shape), self.machine), self.settings, self.layout)
 
     def ours(self, ctx: int | None) -> Placed:
         """What we would do."""

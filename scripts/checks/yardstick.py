@@ -12,8 +12,8 @@ from runner.cost.blocks import blocks_of
 from runner.cost.layout import Layout, overrides_of
 from runner.cost.ledger import reserve, settings_of
 from runner.planning.packing import apportion
+from runner.planning.problem import Problem
 from runner.planning.restrictions import limited
-from runner.planning.search import Search
 from runner.types.machine import Device, Machine
 from runner.types.plan import Override, Placement, Wish
 from runner.types.units import MIB
@@ -71,8 +71,8 @@ def _override(rule: str) -> Override:
 
 def by_rule(shape: ModelShape, ours: Placement, machine: Machine, wish: Wish) -> Placement:
     """The same by the rule in common/fit.cpp, on our own ledger."""
-    search = Search(blocks_of(shape), limited(machine, wish), wish.margin)
-    layout: Layout = fitted(search, settings_of(ours)).layout
+    problem = Problem(blocks_of(shape), limited(machine, wish), wish.margin)
+    layout: Layout = fitted(problem, settings_of(ours)).layout
     return _placed(ours, [device.id for device in layout.devices], layout.counts, overrides_of(layout))
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.cost.blocks import blocks_of
-from runner.planning.search import Search
+from runner.planning.problem import Problem
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Wish
 from runner.types.units import GIB, MIB
@@ -52,6 +52,6 @@ def h100(index: int = 0) -> Device:
     return gpu(80, 3350, index, "HBM3")
 
 
-def search_on(model: ModelShape, there: Machine, wish: Wish | None = None) -> Search:
-    """The search that `place` would start."""
-    return Search(blocks_of(model), there, wish.margin if wish else None)
+def problem_on(model: ModelShape, there: Machine, wish: Wish | None = None) -> Problem:
+    """The problem that `place` would have to solve."""
+    return Problem(blocks_of(model), there, wish.margin if wish else None)

@@ -14,7 +14,6 @@ from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, 
 from runner.types.reasons import FromHistory, Noted
 
 NOW = 2_000_000_000.0
-DAY = 24 * 3600.0
 HERE = Machine("probe", (), 32 << 30, 30 << 30, 40e9, 8, "Some CPU")
 HELD = (ComponentBytes("CPU", 11, 22, 33),)
 
@@ -38,12 +37,10 @@ def plan(*candidates: Candidate, chosen: int | None = 0) -> Plan:
     return Plan(ModelInfo("m", "llama", 8, 30, 0, 0, 8192), HERE, candidates, chosen, (Noted("because"),))
 
 
-def measurements(
-    one: Candidate, *speeds: float, at: float = NOW, held: tuple[ComponentBytes, ...] = HELD
-) -> list[Measurement]:
+def measurements(one: Candidate, *speeds: float) -> list[Measurement]:
     assert one.placement is not None
     conditions = conditions_of(HERE, one, one.placement)
-    return [Measurement(conditions, one.placement.ctx, held, speed, 0.0, at) for speed in speeds]
+    return [Measurement(conditions, one.placement.ctx, HELD, speed, 0.0, NOW) for speed in speeds]
 
 
 def speed(one: Candidate) -> float:

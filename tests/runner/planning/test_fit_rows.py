@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.cost.blocks import blocks_of
-from runner.planning.search import Search
+from runner.planning.problem import Problem
 from scripts.checks.fit import ASKED, Answer, judge, read
 from scripts.checks.fit_rule import fitted
 
@@ -32,7 +32,7 @@ def test_our_idea_of_the_tools_rule_is_right(model: str) -> None:
         if answer.ctx == 0 or (answer.shape.experts and (len(answer.free) > 1 or answer.ctx > 8192)):
             continue
         tool = answer.layout
-        rule = fitted(Search(blocks_of(answer.shape), answer.machine), answer.settings).layout
+        rule = fitted(Problem(blocks_of(answer.shape), answer.machine), answer.settings).layout
         compared += 1
         if answer.shape.experts:
             assert rule.gpu_layers - tool.gpu_layers in (0, 1)

@@ -22,7 +22,7 @@ from runner.types.plan import Placement, Source, Verdict, Wish
 from runner.types.reasons import BeyondTrained, LayersThatFit, Lowered, Noted, Overdrawn, Refused, WouldFitWith
 from runner.types.units import GIB, MIB
 from scripts.checks.fit_rule import fitted
-from tests.support.planner import a100, gpu, h100, machine, search_on, shape
+from tests.support.planner import a100, gpu, h100, machine, problem_on, shape
 
 DENSE, MOE = "llama-3.1-8b", "qwen3-30b-a3b"
 NO_WISH = Wish()
@@ -148,7 +148,7 @@ def test_more_memory_is_never_slower_and_never_worse_than_fit(
     for step in range(9):
         there = build(most * step / 8)
         placed = check(weights, there, Wish(ctx=ctx))
-        rival = fitted(search_on(weights, there), ContextSettings(ctx))
+        rival = fitted(problem_on(weights, there), ContextSettings(ctx))
         assert tps(placed) >= 0.999999 * last
         assert tps(placed) >= 0.997 * rival.predicted.decode_tps or rival.missing
         last = tps(placed)

@@ -1,0 +1,67 @@
+"""Which context settings are tried, and in which order. Pure.
+
+Most of all one wants everything on the devices, with the largest context that leaves it there. Where that would be
+too small a context, something has to leave the devices, and a context of a fixed size is what has to be met: first
+with a smaller ubatch, then with a smaller KV cache, at last with less context. What was wished is never changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from runner.cost.kv import ContextSettings, padded
+from runner.planning.problem import Problem
+from runner.planning.search import largest_whole
+from runner.types.plan import Wish
+
+USUAL_KV_TYPE = "f16"
+USUAL_UBATCH = 512
+_KV_TYPES = (USUAL_KV_TYPE, "q8_0")
+_UBATCHES = (USUAL_UBATCH, 256, 128, 64)
+_LEAST_CONTEXT = 4096  # llama.cpp's own fit also gives up layers rather than go below it
+_SPILLED_CONTEXT = 8192  # where not everything is on devices
+_LAST_CONTEXTS = (4096, 2048)
+
+
+def settings_in_order(problem: Problem, wish: Wish) -> Iterator[ContextSettings]:
+    """All settings that may be tried, best first."""
+    usual = _usual(wish)
+    if wish.ctx is None:
+        whole = largest_whole(problem, usual)
+        if whole and whole >= min(problem.trained // 256 * 256, _LEAST_CONTEXT):
+            yield replace(usual, ctx=whole)
+    contexts = [wish.ctx] if wish.ctx else _contexts_to_spill(problem.trained)
+    kv_types = [wish.kv_type] if wish.kv_type else _KV_TYPES
+    ubatches = [wish.ubatch] if wish.ubatch else _UBATCHES
+    for ctx, kv_type, ubatch in product(contexts, kv_types, ubatches):
+        yield replace(usual, ctx=padded(ctx), kv_type=kv_type, ubatch=ubatch)
+
+
+def settings_for_layers(problem: Problem, wish: Wish, count: int) -> ContextSettings:
+    """What `count` layers on devices by command are run with: the largest context that fits if these are all."""
+    if wish.ctx is None and count == problem.layers_total:
+        whole = largest_whole(problem, _usual(wish))
+        if whole:
+            return replace(_usual(wish), ctx=whole)
+    return settings_to_hope_for(problem, wish)
+
+
+def settings_to_hope_for(problem: Problem, wish: Wish) -> ContextSettings:
+    """What one would like to have where not everything is on the devices."""
+    return replace(_usual(wish), ctx=padded(wish.ctx or min(problem.trained, _SPILLED_CONTEXT)))
+
+
+def _usual(wish: Wish) -> ContextSettings:
+    """What was wished, and the usual for the rest; the context is 0 where none was wished."""
+    return ContextSettings(
+        ctx=wish.ctx or 0,
+        kv_type=wish.kv_type or USUAL_KV_TYPE,
+        ubatch=wish.ubatch or USUAL_UBATCH,
+        sequences=wish.sequences,
+        outputs=max(wish.outputs, wish.sequences),
+    )
+
+
+def _contexts_to_spill(trained: int) -> list[int]:
+    first = min(trained, _SPILLED_CONTEXT)
+    return [first, *(ctx for ctx in _LAST_CONTEXTS if ctx < first)]
