@@ -1,6 +1,7 @@
 """A model as the planner moves it about: layers, their cores and movable parts. Pure.
 
-llama.cpp places whole layers, and each layer's KV cache follows its layer; overrides then move single tensors. A
+llama.cpp places whole layers (llama-model.cpp: load_tensors), and each layer's KV cache follows its layer
+(llama-kv-cache.cpp: dev_layer); overrides then move single tensors (llama-model-loader.cpp: create_tensor). A
 `Block` is a layer seen that way: a core that stays together, and the FFN tensors (in a mixture of experts: the routed
 experts) that may live elsewhere.
 """
@@ -66,8 +67,9 @@ class Blocks:
     """A model as the planner moves it about: the repeating layers, then the output layer.
 
     `input` bytes are always on the host. `tied` bytes of them are needed a second time where the output layer is on
-    a device (its block counts them). `shared` bytes (rope factors) exist once on every device that holds repeating
-    layers. `largest` is the biggest tensor of a repeating layer: what a GPU needs as scratch to help with host weights.
+    a device (its block counts them), `shared` bytes (rope factors) once on every device that holds repeating layers
+    (both TENSOR_DUPLICATED in llama-model-loader.cpp). `largest` is the biggest tensor of a repeating layer: what a GPU
+    needs as scratch to help with host weights.
     `caches` and `widths` are those of the repeating layers.
     """
 
@@ -126,6 +128,7 @@ def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
 
 
 def _part(tensor: Tensor, shape: ModelShape) -> Part:
+    """A token reads every tensor whole, of routed experts those that are used (llama-graph.cpp: build_moe_ffn)."""
     share = shape.experts_used / shape.experts if tensor.role is Role.EXPERT and shape.experts else 1.0
     return Part(tensor.bytes, tensor.bytes * share, tensor.elements * share)
 

@@ -1,8 +1,11 @@
 """Compute buffers in bytes, where no rehearsal can tell. Pure.
 
-A buffer is as large as everything that is alive at the widest point of the graph, and what the allocator (ggml-alloc,
-best fit) could not fill again. The formulas hold for flash attention and follow from llama.cpp's own numbers for
-the geometries of `scripts/synthetic/geometries.py`; `scripts/checks/ledger.py` prints how far they are off.
+A buffer is as large as everything that is alive at the widest point of the graph, and what the allocator
+(ggml-alloc.c: ggml_dyn_tallocr_alloc takes the best fitting free block) could not fill again. The graph is built by
+llama-graph.cpp: build_attn, build_ffn, build_moe_ffn, and is cut by device in ggml-backend.cpp
+(ggml_backend_sched_split_graph). What is alive follows from these; what the allocator leaves open was found by
+rehearsing the geometries of `scripts/synthetic/geometries.py`, and `scripts/checks/ledger.py` prints how far the
+formulas are off. They hold for flash attention.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +15,7 @@ from runner.cost.kv import ContextSettings, padded
 from runner.cost.layout import HOST, Layout
 
 _UNROTATED = ("f32", "f16", "bf16")
-_INPUT_COPIES = 4  # of every input, under pipeline parallelism (GGML_SCHED_MAX_COPIES)
+_INPUT_COPIES = 4  # of every input, under pipeline parallelism (ggml-backend.cpp: GGML_SCHED_MAX_COPIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> 
 def helper_of(layout: Layout) -> int | None:
     """The device that computes long batches with the host's weights, if there is one.
 
-    It needs scratch for the largest of them. llama.cpp's scheduler takes the first device that offers it (op_offload).
+    It needs scratch for the largest of them. The scheduler takes the first device that offers it (ggml-backend.cpp:
+    ggml_backend_sched_backend_id_from_cur, op_offload).
     """
     if not layout.layers_on_host and not layout.touched:
         return None
@@ -49,9 +53,11 @@ def helper_of(layout: Layout) -> int | None:
 class _Terms:
     """Bytes of one ubatch in what a layer computes.
 
-    `row` is one value per token, `stream` the residual stream, `queries` those of all heads, `keys` all heads' keys.
-    `gap` is what attention leaves too small or too odd for the allocator to use again. `answers` are what all used
-    experts give back, and it `reuses` the place of gate and up. `mask` is that of full attention, `masks` all.
+    `row` is one value (float32) per token, `stream` the residual stream, `queries` those of all heads, `keys` all
+    heads' keys. `gap` is what attention leaves too small or too odd for the allocator to use again. `answers` are what
+    all used experts give back before they are summed (build_moe_ffn), and it `reuses` the place of gate and up. `mask`
+    is that of full attention, `masks` all: float16, a value per cell and token (llama-graph.cpp:
+    build_attn_inp_kq_mask). `logits` are those of the outputs that may be asked for (n_outputs_max).
     """
 
     row: int
@@ -98,7 +104,8 @@ def _terms(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Terms
 def _gap(blocks: Blocks, settings: ContextSettings, stream: int, queries: int, keys: int) -> int:
     """Attention leaves the place of its queries; a recurrent layer leaves two streams.
 
-    A quantized cache rotates queries and results: one more place each, which the stream uses again if it is as wide.
+    A quantized cache rotates queries and results (llama-kv-cache.cpp: attn_rot_k, attn_rot_v): one more place each,
+    which the stream uses again if it is as wide.
     """
     if any(memory.state_values for memory in blocks.caches.kinds):
         return 2 * stream
@@ -126,18 +133,24 @@ def _work(blocks: Blocks, layout: Layout) -> dict[int, _Work]:
 
 
 def _is_pipelined(layout: Layout) -> bool:
-    """Several devices, every layer on them, no override; that they work asynchronously is taken for granted."""
+    """Several devices, every layer on them, no override (llama-context.cpp: pipeline_parallel).
+
+    That the devices work asynchronously, which it asks for as well, is taken for granted.
+    """
     overridden = layout.sequential or bool(layout.moved)
     return len(layout.devices) > 1 and not layout.layers_on_host and not overridden
 
 
 def _widest(terms: _Terms, work: _Work) -> int:
-    """Everything alive at the widest point of these layers, without inputs."""
+    """Everything alive at the widest point of these layers, without inputs: the residual stream, its normed copy."""
     return 2 * terms.stream + max((_layer(terms, *kind) for kind in work), default=0)
 
 
 def _layer(terms: _Terms, widths: Widths, whole: bool) -> int:
-    """What a layer keeps alive beside the residual stream and its normed copy."""
+    """What a layer keeps alive beside these, at its widest: in attention, routing, the mixer or the FFN.
+
+    Attention holds queries, and keys or what it gives back (build_attn_mha); a recurrent layer three of its projection.
+    """
     attention = 2 * (terms.queries if terms.is_grouped else terms.queries + terms.keys)
     answers = terms.answers if widths.routes else 0
     movable = _ffn(terms, widths.movable, widths.fused, answers) if whole else 0
@@ -146,13 +159,23 @@ def _layer(terms: _Terms, widths: Widths, whole: bool) -> int:
 
 
 def _ffn(terms: _Terms, values: int, fused: bool, answers: int = 0) -> int:
-    """Gate, up and their product beside the gap; what experts answer goes where gate and up were, if it fits."""
+    """Gate, up and their product (build_ffn) beside the gap, which takes one of them if that is small enough.
+
+    What experts answer goes where gate and up were, if it fits and these are given back.
+    """
+    if not values:
+        return 0
     width, gap = values * terms.row, 0 if fused else terms.gap
-    beyond = answers if answers > 2 * width * terms.reuses else 0
-    return gap + (2 if width < gap else 3) * width + beyond if values else 0
+    gate_and_up = 2 * width if terms.reuses else 0
+    beyond = answers if answers > gate_and_up else 0
+    return gap + (2 if width < gap else 3) * width + beyond
 
 
 def _on_device(terms: _Terms, layout: Layout, index: int, work: _Work, pipelined: bool) -> int:
+    """Layers and inputs, or the logits where they are more.
+
+    Pipelined, every input exists four times: the masks, the stream that arrives, and the one that is handed on.
+    """
     inputs, beside_logits = terms.masks, 0
     if pipelined:
         received = 1 if index == 0 else 2
@@ -165,7 +188,7 @@ def _on_device(terms: _Terms, layout: Layout, index: int, work: _Work, pipelined
 
 
 def _is_gap_filled(terms: _Terms, layout: Layout, index: int, work: _Work) -> bool:
-    """Whether what arrives in the middle of the graph goes where attention left a gap."""
+    """Whether what arrives in the middle of the graph goes where attention left a gap, as rehearsals show it does."""
     first = layout.layers.index(index)
     routes = any(widths.routes for widths, _whole in work)
     if not terms.is_grouped:
@@ -176,6 +199,7 @@ def _is_gap_filled(terms: _Terms, layout: Layout, index: int, work: _Work) -> bo
 
 
 def _on_host(terms: _Terms, blocks: Blocks, layout: Layout, work: _Work, pipelined: bool) -> int:
+    """The inputs at least; with layers on the host what they compute, with parts of layers what visits it."""
     if pipelined:
         return _INPUT_COPIES * (terms.masks + terms.stream) + terms.stream
     if layout.layers_on_host:
@@ -194,7 +218,8 @@ def _visiting(terms: _Terms, widths: Widths, free: int) -> int:
     inside = min(3, max(0, free - 1) // max(1, width))
     crowded = widths.routes and terms.answers > max(2 * width, free - inside * width)
     streams = 1 if free >= terms.stream else 2
-    return terms.masks + streams * terms.stream + (3 - inside) * width + terms.answers * crowded
+    beyond = terms.answers if crowded else 0
+    return terms.masks + streams * terms.stream + (3 - inside) * width + beyond
 
 
 def _free_place(terms: _Terms, blocks: Blocks, layout: Layout) -> int:

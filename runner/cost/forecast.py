@@ -10,7 +10,7 @@ from runner.types.machine import Machine
 from runner.types.plan import Predicted
 
 REFERENCE_DEPTH = 2048
-_FFN_SHARE = 0.5  # of a layer's operations that its movable parts stand for
+_FFN_SHARE = 0.5  # of a layer's kernels are started for its movable parts: a guess, half for either side
 
 
 @dataclass(slots=True)

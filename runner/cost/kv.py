@@ -19,7 +19,7 @@ class ContextSettings:
 
 
 def padded(ctx: int) -> int:
-    """Cells of a context: llama.cpp rounds up to a multiple of 256."""
+    """Cells of a context: a multiple of 256 (llama-context.cpp: n_ctx)."""
     return -(-ctx // 256) * 256
 
 
@@ -33,8 +33,9 @@ class Caches:
     def held(self, settings: ContextSettings) -> list[int]:
         """Bytes that each repeating layer's cache and recurrent state take.
 
-        A layer with a sliding window keeps the windows of all sequences and one ubatch (llama_kv_cache_iswa);
-        recurrent states are float32, one per sequence. Raises UsageError for a type that a cache cannot have.
+        A layer with a sliding window keeps the windows of all sequences and one ubatch (llama-kv-cache-iswa.cpp:
+        size_swa); recurrent states are float32, one per sequence (llama-memory-recurrent.cpp). Raises UsageError for
+        a type that a cache cannot have.
         """
         sizes = [_bytes(memory, settings) for memory in self.kinds]
         return [sizes[kind] for kind in self.layers]
@@ -61,6 +62,7 @@ def kv_bytes(shape: ModelShape, settings: ContextSettings) -> list[int]:
 
 
 def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
+    """One layer's, as llama_kv_cache's constructor allocates K and V, with one pool of cells (kv_unified)."""
     cells = padded(settings.ctx)
     if memory.window:
         ubatch = min(settings.ubatch, settings.ctx)
@@ -69,6 +71,7 @@ def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
 
 
 def _cell(memory: LayerMemory, kv_type: str) -> int:
+    """One token's K and V in one layer, in whole blocks of the type (ggml_row_size)."""
     kind = CACHE_TYPES.get(kv_type)
     if kind is None:
         raise UsageError(f"{kv_type!r} is not a type of KV cache; choose one of {', '.join(CACHE_TYPES)}.")

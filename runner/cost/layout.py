@@ -1,7 +1,8 @@
 """Which device holds which part of a model, and how llama.cpp is told. Pure.
 
-llama.cpp places whole layers: the last `gpu_layers` of them, the output layer included, go to the devices in
-contiguous runs, the others to the host. Overrides then move single tensors. A `Layout` says where all of it goes.
+llama.cpp places whole layers (llama-model.cpp: load_tensors): the last `gpu_layers` of them, the output layer
+included, go to the devices in contiguous runs, the others to the host. Overrides then move single tensors
+(llama-model-loader.cpp: create_tensor). A `Layout` says where all of it goes.
 """
 
 import re
@@ -58,7 +59,10 @@ class Layout:
 
     @property
     def splits(self) -> int:
-        """llama.cpp's number of graph splits: one for the host, one a device, two for every layer taken apart."""
+        """llama.cpp's number of graph splits: one for the host, one a device, two for every layer taken apart.
+
+        As ggml_backend_sched_split_graph (ggml-backend.cpp) cuts the graph wherever the device changes.
+        """
         return 1 + len(self.devices) + 2 * len({layer for layer, _stem in self.moved})
 
 

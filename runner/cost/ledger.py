@@ -1,6 +1,7 @@
 """Bytes per device: weights, KV cache, compute buffers, and whether they fit. Pure.
 
-Weights follow from the tensor table, to the byte; KV caches and compute buffers have their own modules (kv, compute).
+Weights follow from the tensor table, to the byte; KV caches and compute buffers have their own modules (kv,
+compute_buffers).
 What llama.cpp itself says in a rehearsal may replace all three. Nothing here knows speed or preference.
 """
 
@@ -17,8 +18,8 @@ from runner.types.machine import Device, Machine
 from runner.types.plan import MemoryRow, Placement, Source
 from runner.types.units import GIB, MIB
 
-DEFAULT_MARGIN = 1024 * MIB
-_BEYOND_OVERHEAD = 256 * MIB
+DEFAULT_MARGIN = 1024 * MIB  # as llama.cpp's own fit leaves (common/common.h: fit_params_target)
+_BEYOND_OVERHEAD = 256 * MIB  # for pools that grow while a GPU computes, whatever the margin
 _HOST_MARGIN = 1 * GIB
 
 
@@ -49,7 +50,10 @@ def settings_of(placement: Placement) -> ContextSettings:
 
 
 def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> tuple[MemoryRow, ...]:
-    """The ledger of a layout. The host's free bytes are RAM less what devices that share it take."""
+    """The ledger of a layout. The host's free bytes are RAM less what devices that share it take.
+
+    The host's overhead is the buffer of logits (llama-context.cpp: output_reserve).
+    """
     weights = _weights(blocks, layout)
     kv = _sum_by_device(layout, blocks.caches.held(settings))
     compute = compute_bytes(blocks, layout, settings)
