@@ -12,8 +12,9 @@ from dataclasses import replace
 from models.errors import UsageError
 from runner.hardware.gpu_names import find_gpu
 from runner.hardware.gpu_table import GpuModel
+from runner.hardware.overhead import overhead
 from runner.types.machine import Device, Kind, Machine
-from runner.types.units import GIB, MIB, gib, parse_size
+from runner.types.units import GIB, gib, parse_size
 
 _DEFAULT_RAM = 64 * GIB
 _DEFAULT_RAM_BANDWIDTH = 50e9
@@ -22,7 +23,6 @@ _MOST_DEVICES = 16  # llama.cpp's limit
 
 # llama.cpp's name of a maker's devices. Metal neither pins host memory nor copies weights for long batches.
 _BACKENDS = {"NVIDIA": "CUDA", "AMD": "ROCm", "ATI": "ROCm", "Intel": "Vulkan", "Apple": "MTL"}
-_CUDA_CONTEXT = 330 * MIB  # per process and device
 # macOS lets a GPU use 70 to 78 % of memory: https://github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference
 _METAL_SHARE = 0.75
 
@@ -73,22 +73,22 @@ def _numbered(gpus: list[GpuModel], ram: int, ram_bandwidth: float) -> tuple[Dev
     for gpu in gpus:
         backend = _BACKENDS.get(gpu.vendor, "Vulkan")
         number = seen[backend] = seen.get(backend, -1) + 1
-        device = _device(gpu, f"{backend}{number}", ram)
+        device = _device(gpu, backend, number, ram)
         devices.append(device if device.bandwidth else replace(device, bandwidth=ram_bandwidth))
     return tuple(devices)
 
 
-def _device(gpu: GpuModel, name: str, ram: int) -> Device:
+def _device(gpu: GpuModel, backend: str, number: int, ram: int) -> Device:
     shares, metal = gpu.memory == 0, gpu.vendor == "Apple"
     memory = gpu.memory or (round(ram * _METAL_SHARE) if metal else ram)
     return Device(
-        id=name,
+        id=f"{backend}{number}",
         kind=Kind.IGPU if shares and not metal else Kind.GPU,
         name=gpu.name,
         total=memory,
         free=memory,
         bandwidth=gpu.bandwidth,
-        overhead=_CUDA_CONTEXT if gpu.vendor == "NVIDIA" else 0,
+        overhead=overhead(backend),
         memory_type=gpu.memory_type,
         flops=gpu.flops,
         shares_host_memory=shares,

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from runner.hardware import host, nvml
 from runner.hardware.gpu_names import with_specs
+from runner.hardware.overhead import overhead
 from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
-from runner.types.units import MIB
 
-# What a process takes on a device before its first buffer (measured for CUDA; HIP is built alike).
-_OVERHEAD = {"CUDA": 330 * MIB, "ROCm": 330 * MIB, "HIP": 330 * MIB}
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
@@ -45,7 +43,7 @@ def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:
         total=facts.total,
         free=facts.free,
         bandwidth=gpu.bandwidth if gpu else None,
-        overhead=_OVERHEAD.get(facts.backend, 0),
+        overhead=overhead(facts.backend),
         # Metal calls itself a GPU, but its memory is the host's.
         shares_host_memory=facts.kind is Kind.IGPU or facts.backend in ("Metal", "MTL"),
         has_host_buffer=facts.has_host_buffer,

@@ -10,7 +10,8 @@ from runner.types.generation import Chunk
 class Measurement:
     """One load or turn, as it is kept for the next plan: `conditions` and `ctx` name it.
 
-    `measured` is what llama.cpp held, `at` seconds since 1970. Speeds in tokens per second, 0 for what was not measured.
+    `measured` is what llama.cpp held, `at` is seconds since 1970. Speeds in tokens per second, 0 for what was not
+    measured.
     """
 
     conditions: str

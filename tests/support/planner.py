@@ -5,10 +5,11 @@ from functools import cache
 from models.headers.gguf import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.cost.blocks import blocks_of
+from runner.hardware.overhead import overhead
 from runner.planning.problem import Problem
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Wish
-from runner.types.units import GIB, MIB
+from runner.types.units import GIB
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.headers import entries, header_bytes, metadata
 
@@ -30,7 +31,7 @@ def gpu(gib: float, gbps: float = 1000, index: int = 0, memory_type: str = "GDDR
         total=size,
         free=size,
         bandwidth=gbps * 1e9,
-        overhead=330 * MIB,
+        overhead=overhead("CUDA"),
         memory_type=memory_type,
         has_host_buffer=True,
     )
