@@ -68,10 +68,8 @@ TYPES: Mapping[int, TensorType] = {
     42: TensorType("Q2_0", 64, 18),
 }
 
-# What the KV cache may be made of, by the name that llama.cpp's tools take; bytes per value are bits / 8.
-CACHE_TYPES: Mapping[str, TensorType] = {
-    TYPES[number].name.lower(): TYPES[number] for number in (0, 1, 30, 8, 2, 3, 20, 6, 7)
-}
+# What the KV cache may be made of: ggml's number, by the name that llama.cpp's tools take; the usual ones first.
+CACHE_TYPES: Mapping[str, int] = {TYPES[number].name.lower(): number for number in (1, 8, 2, 0, 30, 7, 6, 3, 20)}
 
 # The label behind `general.file_type`. Removed ones (4 to 6, 33 to 35) are absent. Mixes that are made tensor by
 # tensor (UD-…, …_L, …_XL) have no number of their own: they carry that of the mix they started from.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from models.errors import UsageError
+from models.headers.quants import CACHE_TYPES
 from runner.cli.commands import COMMANDS
 from runner.types import sampling
 from runner.types.numbers import parse_number
@@ -22,7 +23,6 @@ from runner.types.units import parse_size
 T = TypeVar("T")
 
 RUN = "run"
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
 USAGE = """\
 localrun                       pick a model: what is here, what would run well here
@@ -99,7 +99,7 @@ def _sampling_flag(setting: sampling.Setting) -> Flag:
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
-    Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*KV_TYPES)),
+    Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*CACHE_TYPES)),
     QUANT,
     Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer),
     Flag("gpu-layers", "whole layers on the devices, the output layer included", "N", _whole(0)),

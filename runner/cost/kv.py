@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.errors import UsageError
-from models.headers.quants import CACHE_TYPES
+from models.headers.quants import CACHE_TYPES, TYPES
 from models.headers.shape import LayerMemory, ModelShape
 
 
@@ -72,7 +72,7 @@ def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
 
 def _cell(memory: LayerMemory, kv_type: str) -> int:
     """One token's K and V in one layer, in whole blocks of the type (ggml_row_size)."""
-    kind = CACHE_TYPES.get(kv_type)
-    if kind is None:
+    if kv_type not in CACHE_TYPES:
         raise UsageError(f"{kv_type!r} is not a type of KV cache; choose one of {', '.join(CACHE_TYPES)}.")
+    kind = TYPES[CACHE_TYPES[kv_type]]
     return sum(width * kind.block_bytes // kind.block for width in (memory.k_width, memory.v_width))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from models.errors import BadFile, EngineError, UsageError
+from models.headers.quants import CACHE_TYPES
 from runner.engine.llama import (
     BufferBytes,
     C,
@@ -24,17 +25,6 @@ from runner.types.generation import Message
 from runner.types.plan import Placement
 from runner.types.sampling import Sampling
 
-KV_TYPES = {
-    "f32": 0,
-    "f16": 1,
-    "q4_0": 2,
-    "q4_1": 3,
-    "q5_0": 6,
-    "q5_1": 7,
-    "q8_0": 8,
-    "iq4_nl": 20,
-    "bf16": 30,
-}
 LOAD_MODES = {"none": 0, "mmap": 1}
 _LONGEST_PIECE = 256
 
@@ -153,7 +143,7 @@ class Context:
         params.n_seq_max = placement.sequences
         params.n_outputs_max = placement.outputs
         params.n_threads = params.n_threads_batch = placement.threads
-        params.type_k = params.type_v = KV_TYPES[placement.kv_type]
+        params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
         params.swa_full = False
         params.kv_unified = placement.sequences > 1
         self.handle = C.llama_init_from_model(model.handle, params)

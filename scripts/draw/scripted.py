@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.errors import LocalrunError, ModelNotFound
+from models.headers.quants import CACHE_TYPES, TYPES
 from models.weights import Progress
 from runner.types.engine import ComponentBytes, Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Message, Phase
@@ -78,7 +79,7 @@ def large_plan(wish: Wish | None = None) -> Plan:
     """Llama 3.3 70B on two cards: one quantization too large, one split, two on the GPUs."""
     wish = wish or Wish()
     ctx, kv = wish.ctx or 8192, wish.kv_type or "f16"
-    cache = ctx * 327_680 * {"f16": 16, "q8_0": 8.5, "q4_0": 4.5}[kv] / 16
+    cache = ctx * 327_680 * TYPES[CACHE_TYPES[kv]].bits / 16
     rows = (
         ("Q8_0", 74.98, 8.5, 0, 0.0),
         ("Q6_K", 57.89, 6.6, 62, 3.4),

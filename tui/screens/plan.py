@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
+from models.headers.quants import CACHE_TYPES
 from runner.report import sentences
 from runner.types.plan import Candidate, Plan, Verdict, Wish
 from runner.types.service import Service
@@ -21,7 +22,7 @@ from tui.widgets.details import Details
 from tui.widgets.drawing import styled
 from tui.workers import aside
 
-KV_TYPES = (None, "f16", "q8_0", "q4_0")
+_KV_TYPES = (None, *CACHE_TYPES)
 _SMALLEST = 2048
 
 
@@ -113,8 +114,8 @@ class PlanScreen(Screen[Change | None]):
 
     def action_kv_type(self) -> None:
         """The next KV type; the first is automatic."""
-        place = KV_TYPES.index(self._wish.kv_type) if self._wish.kv_type in KV_TYPES else 0
-        self._wish = replace(self._wish, kv_type=KV_TYPES[(place + 1) % len(KV_TYPES)])
+        place = _KV_TYPES.index(self._wish.kv_type)
+        self._wish = replace(self._wish, kv_type=_KV_TYPES[(place + 1) % len(_KV_TYPES)])
         self._replan()
 
     @work(exclusive=True)

@@ -28,7 +28,7 @@ def test_sizes() -> None:
     assert TYPES[12].size(512) == 288
     assert TYPES[12].bits == 4.5
     assert TYPES[0].size(0) == 0
-    assert {name: kind.bits / 8 for name, kind in CACHE_TYPES.items()} == {
+    assert {name: TYPES[number].bits / 8 for name, number in CACHE_TYPES.items()} == {
         "f32": 4.0,
         "f16": 2.0,
         "bf16": 2.0,

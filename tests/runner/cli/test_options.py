@@ -105,7 +105,7 @@ def test_lists_and_numbers_of_the_file() -> None:
         (("m", "--temp", "nan"), "--temp: nan is out of range"),
         (("m", "--temp", "inf"), "--temp: inf is out of range"),
         (("m", "--top-p", "1.5"), "0 to 1"),
-        (("m", "--kv", "f17"), "'f17' is not one of f32, f16"),
+        (("m", "--kv", "f17"), "'f17' is not one of f16, q8_0"),
         (("m", "--prefer", "best"), "not one of quality, balanced, speed"),
         (("m", "--margin", "much"), "'much' is not a size"),
         (("m", "--colour"), "localrun --help"),
