@@ -74,7 +74,8 @@ class Hyperparameters:
     def layers(self) -> int:
         """Layers as llama.cpp counts them: blocks run in a loop count each time, and a router counts too."""
         loops = max(1, self.number("num_loops", 1)) if self.arch == "nanbeige" else 1
-        return self._bounded("num_loops", self.blocks * loops) + (self.arch == "graniteswitch")
+        routers = 1 if self.arch == "graniteswitch" else 0
+        return self._bounded("num_loops", self.blocks * loops) + routers
 
     @property
     def experts(self) -> tuple[int, int]:

@@ -19,7 +19,6 @@ from models.weights import Progress, WeightFile
 __all__ = ["Terms", "fetch"]
 
 _RATE_WINDOW = 5.0  # seconds
-_QUIET = 60.0  # seconds without a word that the person who waits has to bear
 
 
 def fetch(
@@ -119,7 +118,7 @@ class _Crew:
             try:
                 return self._events.get(timeout=0.1)
             except queue.Empty:
-                if time.monotonic() > quiet_since + _QUIET:
+                if time.monotonic() > quiet_since + self._terms.quiet:
                     note("Nothing has come for a minute; still waiting.")
                     quiet_since = time.monotonic()
 

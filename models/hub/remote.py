@@ -16,10 +16,12 @@ from pathlib import Path
 
 from models.errors import BadFile, LocalrunError
 from models.headers.candidates import ReadSet
-from models.headers.gguf import Header, Reader, read_header
+from models.headers.gguf import Header
+from models.headers.reader import Reader
 from models.hub.http import Note, Patience
 from models.hub.ranges import PATIENCE, Ranges
 from models.stores.header_cache import HeaderCache, Tokenizer, tokenizer_of
+from models.stores.header_files import read_header
 from models.weights import WeightFile, WeightSet
 
 THREADS = 8

@@ -30,13 +30,18 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Where from, where to, and on what terms. None: what HF_ENDPOINT and HF_HUB_CACHE say."""
+    """Where from, where to, and on what terms. None: what HF_ENDPOINT and HF_HUB_CACHE say.
+
+    Bytes: `reserve` of the disk stay free, files above `plain_limit` come by the Hub's own protocol. `quiet`: seconds
+    without a word that the person who waits has to bear.
+    """
 
     endpoint: str | None = None
     cache: Path | None = None
     reserve: int = RESERVE
     parallel: int = 4
     plain_limit: int = PLAIN_LIMIT
+    quiet: float = 60.0
     patience: Patience = field(default_factory=Patience)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from models.errors import DownloadError
 from models.hub.explain import printable
+from models.stores.places import hub_cache
 from models.weights import WeightFile, WeightSet
 
 
@@ -40,10 +41,8 @@ class Place:
 
 
 def weights_folder() -> Path:
-    """Where downloads go: HF_HUB_CACHE."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+    """Where downloads go: the Hugging Face cache of this user."""
+    return hub_cache(os.environ, Path.home())
 
 
 def place_of(file: WeightFile, cache: Path | None = None) -> Place:

@@ -7,6 +7,9 @@ LM Studio's documentation.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
+
+_HUB = "huggingface/hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Places:
 def places(environ: Mapping[str, str], home: Path, system: str) -> Places:
     """The folders of one user; `system` is Python's sys.platform."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache").expanduser()
-    huggingface = _hub_cache(environ, cache)
+    huggingface = hub_cache(environ, home)
     own = [Path(environ["LLAMA_CACHE"])] if environ.get("LLAMA_CACHE") else []
     hubs = {huggingface: "huggingface"} | {path: "llama.cpp" for path in own if path != huggingface}
     return Places(
@@ -33,12 +36,12 @@ def places(environ: Mapping[str, str], home: Path, system: str) -> Places:
     )
 
 
-def _hub_cache(environ: Mapping[str, str], cache: Path) -> Path:
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environ.get(name):
-            return Path(environ[name]).expanduser()
-    base = Path(environ["HF_HOME"]).expanduser() if environ.get("HF_HOME") else cache / "huggingface"
-    return base / "hub"
+def hub_cache(environ: Mapping[str, str], home: Path) -> Path:
+    """Hugging Face's cache of one user, as huggingface_hub/constants.py works it out."""
+    below = (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", _HUB))
+    named = ((environ.get(name), rest) for name, rest in below)
+    place = next((f"{folder}/{rest}" for folder, rest in named if folder), f"{home}/.cache/{_HUB}")
+    return Path(Template(place).safe_substitute(environ)).expanduser()
 
 
 def _llama_cpp(environ: Mapping[str, str], home: Path, cache: Path, system: str) -> Path:

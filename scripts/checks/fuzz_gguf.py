@@ -19,9 +19,10 @@ from struct import pack
 from typing import Any
 
 from models.errors import BadFile
-from models.headers.gguf import Header, Reader, Span, parse
+from models.headers.gguf import Header, Span
 from models.headers.gguf_bytes import ARRAY, FIXED, STRING, UINT32
 from models.headers.quants import TYPES
+from models.headers.reader import Reader, parse
 
 SECONDS, BYTES = 1.0, 200 * 2**20
 SMALL = 8192

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError
-from models.headers.gguf import parse
+from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 from models.errors import EngineError
-from models.headers.gguf import parse
+from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.client.process import EngineProcess
 from runner.cost.blocks import Blocks, blocks_of

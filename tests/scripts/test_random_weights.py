@@ -9,7 +9,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 
 from models.errors import UsageError
-from models.headers.gguf import parse
+from models.headers.reader import parse
 from models.headers.shape import shape_of
 from runner.client.process import EngineProcess
 from runner.types.generation import Finish, Request

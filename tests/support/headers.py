@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from models.headers.gguf import Header, parse
+from models.headers.gguf import Header
+from models.headers.reader import parse
 from scripts.synthetic.geometries import Setting
 from scripts.synthetic.headers import STRING, Entry, Typed, header_bytes, typed
 from scripts.synthetic.mixes import NUMBERS

@@ -19,7 +19,7 @@ def own_home(home: Path, endpoint: str = NOWHERE) -> Iterator[Path]:
 
     places = {f"XDG_{name}_HOME": str(home / f".{name.lower()}") for name in ("CONFIG", "DATA", "STATE", "CACHE")}
     with loopback_client(home), pytest.MonkeyPatch.context() as patch:
-        for name, value in {**places, "HOME": str(home), "HF_HUB_CACHE": str(home / "hub")}.items():
+        for name, value in {**places, "HOME": str(home)}.items():
             patch.setenv(name, value)
         for name in ("OLLAMA_MODELS", "LLAMA_CACHE", "HF_HOME", "HUGGINGFACE_HUB_CACHE"):
             patch.delenv(name, raising=False)

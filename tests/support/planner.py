@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from models.headers.gguf import parse
+from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.cost.blocks import blocks_of
 from runner.hardware.overhead import overhead

@@ -5,7 +5,8 @@ import pytest
 from models.errors import BadFile
 from models.files import label_of
 from models.headers.candidates import ReadSet, candidates, main_type
-from models.headers.gguf import Header, parse
+from models.headers.gguf import Header
+from models.headers.reader import parse
 from models.hub.remote import read_headers
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BadFile
-from models.headers.gguf import Array, parse, read_header
+from models.headers.gguf import Array
 from models.headers.header_only import header_only
+from models.headers.reader import parse
+from models.stores.header_files import read_header
 from scripts.synthetic import headers
 from scripts.synthetic.headers import STRING, U32, Entry, Typed
 from scripts.synthetic.mixes import NUMBERS

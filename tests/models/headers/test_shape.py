@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile
 from models.headers.architectures import FURTHER_CACHES, KNOWN, SLIDING_WINDOWS
-from models.headers.gguf import Header, parse, read_header
+from models.headers.gguf import Header
+from models.headers.reader import parse
 from models.headers.roles import place
 from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
+from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
 from runner.cost.kv import ContextSettings, kv_bytes
 from runner.types.plan import Placement

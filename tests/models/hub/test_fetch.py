@@ -305,20 +305,20 @@ def test_a_stop_is_obeyed_at_once_and_keeps_what_came(hub: Hub, cache: Path) -> 
 def test_a_stop_ends_a_wait_and_a_silence(hub: Hub, cache: Path) -> None:
     patience = Patience(first_wait=600, longest_wait=600, timeout=600)
     for fault in (Fault("status", status=503), Fault("stall", after=0)):
-        stop = threading.Event()
+        stop, fresh = threading.Event(), cache / fault.kind
+        files = listed(hub, fresh)
         hub.order(replace(fault, path="*.gguf"))
         timer = threading.Timer(0.3, stop.set)
         timer.start()
         with pytest.raises(Stopped):
-            fetch(listed(hub, cache), stop=stop, terms=replace(terms(hub, cache), patience=patience))
+            fetch(files, stop=stop, terms=replace(terms(hub, fresh), patience=patience))
         timer.join()
 
 
-def test_a_long_silence_is_not_left_without_a_word(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.hub.fetch._QUIET", 0.1)
+def test_a_long_silence_is_not_left_without_a_word(hub: Hub, cache: Path) -> None:
     hub.order(Fault("stall", after=MB, path="*.gguf"))
     notes: list[str] = []
-    fetch(listed(hub, cache), note=notes.append, terms=terms(hub, cache))
+    fetch(listed(hub, cache), note=notes.append, terms=replace(terms(hub, cache), quiet=0.1))
     assert notes[0] == "Nothing has come for a minute; still waiting."
     assert any("went silent; trying again" in note for note in notes)
 
@@ -429,7 +429,7 @@ def test_a_file_over_the_limit_that_no_protocol_carries_is_one_sentence(root: Pa
 def start_in_fork_server() -> ForkServerContext:
     """A server whose children have the imports behind them, so that twenty of them cost little."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["huggingface_hub.hf_api", "huggingface_hub.file_download", "tests.test_fetch"])
+    context.set_forkserver_preload(["huggingface_hub.hf_api", "huggingface_hub.file_download", __name__])
     return context
 
 
@@ -543,8 +543,8 @@ FULL_DISK = """
     import subprocess, sys
     from pathlib import Path
     from models.errors import DownloadError
-    from models.fetch import Terms, fetch
-    from models.hub import list_repo
+    from models.hub.fetch import Terms, fetch
+    from models.hub.listing import list_repo
 
     disk, repo = Path(sys.argv[1]), sys.argv[2]
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)

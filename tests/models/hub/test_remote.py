@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile, DownloadError
 from models.files import group
-from models.headers.gguf import Header, read_header
+from models.headers.gguf import Header
 from models.hub.http import Patience
 from models.hub.listing import list_repo
 from models.hub.ranges import PATIENCE
 from models.hub.remote import Reading, read_headers
+from models.stores.header_files import read_header
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS

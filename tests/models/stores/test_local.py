@@ -376,6 +376,7 @@ def test_nothing_is_touched(tmp_path: Path, where: Places) -> None:
         ({}, "darwin", ".cache/huggingface/hub", "Library/Caches/llama.cpp", ".ollama/models"),
         ({}, "win32", ".cache/huggingface/hub", "AppData/Local/llama.cpp", ".ollama/models"),
         ({"XDG_CACHE_HOME": "H/xdg"}, "linux", "xdg/huggingface/hub", "xdg/llama.cpp", ".ollama/models"),
+        ({"HF_HOME": "$BASE/hf", "BASE": "H"}, "linux", "hf/hub", ".cache/llama.cpp", ".ollama/models"),
         ({"HF_HOME": "H/hf"}, "linux", "hf/hub", ".cache/llama.cpp", ".ollama/models"),
         (
             {"HF_HOME": "H/hf", "HF_HUB_CACHE": "H/c", "HUGGINGFACE_HUB_CACHE": "H/d", "OLLAMA_MODELS": "H/o"},

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import BadFile, EngineError, OutOfMemory
-from models.headers.gguf import read_header
 from models.headers.shape import ModelShape, shape_of
+from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, load
 from runner.planning.fallback import lower_placements

@@ -17,6 +17,7 @@ def loopback_client(home: Path) -> Iterator[None]:
         patch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
         patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setenv("HF_HUB_CACHE", str(home / "hub"))
         try:
             yield
         finally:
