@@ -27,7 +27,7 @@ class RoleBytes:
 class Description:
     """One set of weights. `kv_bytes_per_1000` counts f16 caches before any window is full; `state_bytes` is fixed.
 
-    `quality_loss` is a mean KL divergence (models.headers.quants.Quality). `template`: whether a chat template is inside.
+    `quality_loss` is a mean KL divergence (see `quants.Quality`). `template`: whether a chat template is inside.
     """
 
     quant: str

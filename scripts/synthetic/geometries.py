@@ -3,177 +3,58 @@
 Source: the config.json of each model and llama.cpp's conversion (tensor names and layout).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
+from scripts.synthetic.geometry import Attention, Geometry, Setting, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.mixes import Named
 
-Setting = bool | int | float | str | list[int] | list[bool]
 
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """One model. `settings` are the keys below `{arch}.`; `tokenizer` is bpe or spm.
-
-    `imatrix` says whether the published quantizations were made with an importance matrix.
-    """
-
-    title: str
-    arch: str
-    settings: Mapping[str, Setting]
-    tensors: tuple[Named, ...]
-    vocabulary: int
-    tokenizer: str = "bpe"
-    pre: str = "llama-bpe"
-    imatrix: bool = True
-
-    @property
-    def layers(self) -> int:
-        """Blocks, those for multi-token prediction included."""
-        return self._number("block_count")
-
-    @property
-    def experts(self) -> int:
-        """Routed experts per layer; 0 for a dense model."""
-        return self._number("expert_count")
-
-    @property
-    def gqa(self) -> int:
-        """Query heads per KV head of the first layer; 0 where it has none."""
-        kv_heads = self._number("attention.head_count_kv")
-        return self._number("attention.head_count") // kv_heads if kv_heads else 0
-
-    def _number(self, key: str) -> int:
-        value = self.settings.get(key, 0)
-        first = value[0] if isinstance(value, list) else value
-        assert isinstance(first, int)
-        return first
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """Plain multi-head attention with `heads` query heads of `head` values over `kv_heads` KV heads."""
-
-    heads: int
-    kv_heads: int
-    head: int = 128
-
-    def tensors(self, i: int, embd: int) -> Iterator[Named]:
-        """Separate Q, K, V and output."""
-        yield f"blk.{i}.attn_q.weight", (embd, self.heads * self.head)
-        yield f"blk.{i}.attn_k.weight", (embd, self.kv_heads * self.head)
-        yield f"blk.{i}.attn_v.weight", (embd, self.kv_heads * self.head)
-        yield f"blk.{i}.attn_output.weight", (self.heads * self.head, embd)
-
-    def biases(self, i: int) -> Iterator[Named]:
-        """Biases of Q, K and V."""
-        yield f"blk.{i}.attn_q.bias", (self.heads * self.head,)
-        yield f"blk.{i}.attn_k.bias", (self.kv_heads * self.head,)
-        yield f"blk.{i}.attn_v.bias", (self.kv_heads * self.head,)
-
-    def settings(self) -> dict[str, Setting]:
-        """The keys that say so."""
-        return {
-            "attention.head_count": self.heads,
-            "attention.head_count_kv": self.kv_heads,
-            "attention.key_length": self.head,
-            "attention.value_length": self.head,
-        }
-
-
-def _vectors(i: int, size: int, *names: str) -> Iterator[Named]:
-    for name in names:
-        yield f"blk.{i}.{name}.weight", (size,)
-
-
-def _ffn(i: int, embd: int, width: int, suffix: str = "") -> Iterator[Named]:
-    yield f"blk.{i}.ffn_gate{suffix}.weight", (embd, width)
-    yield f"blk.{i}.ffn_up{suffix}.weight", (embd, width)
-    yield f"blk.{i}.ffn_down{suffix}.weight", (width, embd)
-
-
-def _experts(i: int, embd: int, width: int, count: int) -> Iterator[Named]:
-    yield f"blk.{i}.ffn_gate_inp.weight", (embd, count)
-    yield f"blk.{i}.ffn_gate_exps.weight", (embd, width, count)
-    yield f"blk.{i}.ffn_up_exps.weight", (embd, width, count)
-    yield f"blk.{i}.ffn_down_exps.weight", (width, embd, count)
-
-
-def _ends(embd: int, vocabulary: int, *, tied: bool = False) -> Iterator[Named]:
-    yield "token_embd.weight", (embd, vocabulary)
-    yield "output_norm.weight", (embd,)
-    if not tied:
-        yield "output.weight", (embd, vocabulary)
-
-
-def _collect(
-    embd: int, layers: int, vocabulary: int, block: Callable[[int], Iterable[Named]], *, tied: bool = False
-) -> tuple[Named, ...]:
-    blocks = (tensor for i in range(layers) for tensor in block(i))
-    return (*_ends(embd, vocabulary, tied=tied), *blocks)
-
-
-def _base(embd: int, layers: int, context: int, ffn: int | list[int]) -> dict[str, Setting]:
-    return {
-        "block_count": layers,
-        "context_length": context,
-        "embedding_length": embd,
-        "feed_forward_length": ffn,
-        "attention.layer_norm_rms_epsilon": 1e-5,
-    }
-
-
-def _moe(count: int, used: int, width: int | None = None) -> dict[str, Setting]:
-    settings: dict[str, Setting] = {"expert_count": count, "expert_used_count": used}
-    return settings if width is None else {**settings, "expert_feed_forward_length": width}
-
-
-def _llama(title: str, embd: int, layers: int, attention: Attention, ffn: int, vocabulary: int) -> Geometry:
+def _llama(title: str, embd: int, layers: int, attention: Attention, width: int, vocabulary: int) -> Geometry:
     """Llama 3.1 and later: frequencies for long contexts, 128k tokens of context."""
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 131072, ffn), **attention.settings(), "rope.freq_base": 5e5}
+    settings = {**base(embd, layers, 131072, width), **attention.settings(), "rope.freq_base": 5e5}
     settings |= {"rope.dimension_count": attention.head}
-    tensors = (("rope_freqs.weight", (attention.head // 2,)), *_collect(embd, layers, vocabulary, block))
+    tensors = (("rope_freqs.weight", (attention.head // 2,)), *collect(embd, layers, vocabulary, block))
     return Geometry(title, "llama", settings, tensors, vocabulary)
 
 
-def _mistral(title: str, embd: int, layers: int, attention: Attention, ffn: int, vocabulary: int) -> Geometry:
-    llama = _llama(title, embd, layers, attention, ffn, vocabulary)
+def _mistral(title: str, embd: int, layers: int, attention: Attention, width: int, vocabulary: int) -> Geometry:
+    llama = _llama(title, embd, layers, attention, width, vocabulary)
     tensors = tuple(tensor for tensor in llama.tensors if tensor[0] != "rope_freqs.weight")
     settings = {**llama.settings, "context_length": 32768, "rope.freq_base": 1e8}
     return Geometry(title, "llama", settings, tensors, vocabulary, pre="tekken")
 
 
-def _mixtral(title: str, embd: int, layers: int, heads: int, ffn: int, context: int) -> Geometry:
+def _mixtral(title: str, embd: int, layers: int, heads: int, width: int, context: int) -> Geometry:
     attention, vocabulary = Attention(heads, 8), 32000
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from attention.tensors(i, embd)
-        yield from _experts(i, embd, ffn, 8)
+        yield from experts(i, embd, width, 8)
 
-    settings = {**_base(embd, layers, context, ffn), **attention.settings(), **_moe(8, 2)}
+    settings = {**base(embd, layers, context, width), **attention.settings(), **moe(8, 2)}
     settings |= {"rope.freq_base": 1e6, "rope.dimension_count": 128}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry(title, "llama", settings, tensors, vocabulary, "spm", imatrix=False)
 
 
 def _qwen2() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 3584, 28, 18944, 152064, Attention(28, 4)
+    embd, layers, width, vocabulary, attention = 3584, 28, 18944, 152064, Attention(28, 4)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from attention.tensors(i, embd)
         yield from attention.biases(i)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 32768, ffn), **attention.settings(), "rope.freq_base": 1e6}
-    tensors = _collect(embd, layers, vocabulary, block)
+    settings = {**base(embd, layers, 32768, width), **attention.settings(), "rope.freq_base": 1e6}
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("Qwen2.5-7B-Instruct", "qwen2", settings, tensors, vocabulary, pre="qwen2")
 
 
@@ -181,29 +62,29 @@ def _qwen2_moe() -> Geometry:
     embd, layers, vocabulary, attention = 2048, 24, 151936, Attention(16, 16)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm", "ffn_gate_inp_shexp")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm", "ffn_gate_inp_shexp")
         yield from attention.tensors(i, embd)
         yield from attention.biases(i)
-        yield from _experts(i, embd, 1408, 60)
-        yield from _ffn(i, embd, 5632, "_shexp")
+        yield from experts(i, embd, 1408, 60)
+        yield from ffn(i, embd, 5632, "_shexp")
 
-    settings = {**_base(embd, layers, 8192, 5632), **attention.settings(), **_moe(60, 4, 1408)}
+    settings = {**base(embd, layers, 8192, 5632), **attention.settings(), **moe(60, 4, 1408)}
     settings |= {"expert_shared_feed_forward_length": 5632, "rope.freq_base": 1e6}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("Qwen1.5-MoE-A2.7B-Chat", "qwen2moe", settings, tensors, vocabulary, pre="qwen2")
 
 
 def _qwen3() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 4096, 36, 12288, 151936, Attention(32, 8)
+    embd, layers, width, vocabulary, attention = 4096, 36, 12288, 151936, Attention(32, 8)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
-        yield from _vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 40960, ffn), **attention.settings(), "rope.freq_base": 1e6}
-    tensors = _collect(embd, layers, vocabulary, block)
+    settings = {**base(embd, layers, 40960, width), **attention.settings(), "rope.freq_base": 1e6}
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("Qwen3-8B", "qwen3", settings, tensors, vocabulary, pre="qwen2")
 
 
@@ -211,61 +92,61 @@ def _qwen3_moe() -> Geometry:
     embd, layers, vocabulary, attention = 2048, 48, 151936, Attention(32, 4)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
-        yield from _vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
         yield from attention.tensors(i, embd)
-        yield from _experts(i, embd, 768, 128)
+        yield from experts(i, embd, 768, 128)
 
-    settings = {**_base(embd, layers, 40960, 6144), **attention.settings(), **_moe(128, 8, 768)}
+    settings = {**base(embd, layers, 40960, 6144), **attention.settings(), **moe(128, 8, 768)}
     settings |= {"rope.freq_base": 1e6}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("Qwen3-30B-A3B", "qwen3moe", settings, tensors, vocabulary, pre="qwen2")
 
 
 def _gemma2() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 3584, 42, 14336, 256000, Attention(16, 8, 256)
+    embd, layers, width, vocabulary, attention = 3584, 42, 14336, 256000, Attention(16, 8, 256)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 8192, ffn), **attention.settings(), "attention.sliding_window": 4096}
+    settings = {**base(embd, layers, 8192, width), **attention.settings(), "attention.sliding_window": 4096}
     settings |= {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
-    tensors = _collect(embd, layers, vocabulary, block, tied=True)
+    tensors = collect(embd, layers, vocabulary, block, tied=True)
     return Geometry("gemma-2-9b-it", "gemma2", settings, tensors, vocabulary, "spm")
 
 
 def _gemma3() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 5376, 62, 21504, 262208, Attention(32, 16)
+    embd, layers, width, vocabulary, attention = 5376, 62, 21504, 262208, Attention(32, 16)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
-        yield from _vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
+        yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 131072, ffn), **attention.settings(), "attention.sliding_window": 1024}
+    settings = {**base(embd, layers, 131072, width), **attention.settings(), "attention.sliding_window": 1024}
     settings |= {"rope.freq_base": 1e6, "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}
-    tensors = _collect(embd, layers, vocabulary, block, tied=True)
+    tensors = collect(embd, layers, vocabulary, block, tied=True)
     return Geometry("gemma-3-27b-it", "gemma3", settings, tensors, vocabulary, "spm")
 
 
 def _phi3() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 3072, 32, 8192, 32064, Attention(32, 32, 96)
+    embd, layers, width, vocabulary, attention = 3072, 32, 8192, 32064, Attention(32, 32, 96)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield f"blk.{i}.attn_qkv.weight", (embd, 3 * embd)
         yield f"blk.{i}.attn_output.weight", (embd, embd)
-        yield f"blk.{i}.ffn_up.weight", (embd, 2 * ffn)
-        yield f"blk.{i}.ffn_down.weight", (ffn, embd)
+        yield f"blk.{i}.ffn_up.weight", (embd, 2 * width)
+        yield f"blk.{i}.ffn_down.weight", (width, embd)
 
-    settings: dict[str, Setting] = {**_base(embd, layers, 131072, ffn), "attention.sliding_window": 262144}
+    settings: dict[str, Setting] = {**base(embd, layers, 131072, width), "attention.sliding_window": 262144}
     settings |= {"attention.head_count": 32, "attention.head_count_kv": 32, "rope.dimension_count": 96}
     settings |= {"rope.scaling.original_context_length": 4096, "rope.scaling.attn_factor": 1.19}
     factors = tuple((f"rope_factors_{name}.weight", (attention.head // 2,)) for name in ("long", "short"))
-    tensors = (*factors, *_collect(embd, layers, vocabulary, block))
+    tensors = (*factors, *collect(embd, layers, vocabulary, block))
     return Geometry("Phi-3-mini-128k-instruct", "phi3", settings, tensors, vocabulary, "spm")
 
 
@@ -274,60 +155,60 @@ def _deepseek2() -> Geometry:
     rank, rope, nope, value = 512, 64, 128, 128
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
-        yield from _vectors(i, rank, "attn_kv_a_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, rank, "attn_kv_a_norm")
         yield f"blk.{i}.attn_q.weight", (embd, heads * (nope + rope))
         yield f"blk.{i}.attn_kv_a_mqa.weight", (embd, rank + rope)
         yield f"blk.{i}.attn_k_b.weight", (nope, rank, heads)
         yield f"blk.{i}.attn_v_b.weight", (rank, value, heads)
         yield f"blk.{i}.attn_output.weight", (heads * value, embd)
         if i == 0:
-            yield from _ffn(i, embd, 10944)
+            yield from ffn(i, embd, 10944)
         else:
-            yield from _experts(i, embd, 1408, 64)
-            yield from _ffn(i, embd, 2 * 1408, "_shexp")
+            yield from experts(i, embd, 1408, 64)
+            yield from ffn(i, embd, 2 * 1408, "_shexp")
 
-    settings = {**_base(embd, layers, 163840, 10944), **_moe(64, 6, 1408)}
+    settings = {**base(embd, layers, 163840, 10944), **moe(64, 6, 1408)}
     settings |= {"attention.head_count": heads, "attention.head_count_kv": 1, "attention.kv_lora_rank": rank}
     settings |= {"attention.key_length": rank + rope, "attention.value_length": rank}
     settings |= {"attention.key_length_mla": nope + rope, "attention.value_length_mla": value}
     settings |= {"leading_dense_block_count": 1, "expert_shared_count": 2, "rope.dimension_count": rope}
     settings |= {"expert_weights_scale": 1.0}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("DeepSeek-V2-Lite-Chat", "deepseek2", settings, tensors, vocabulary, pre="deepseek-llm")
 
 
 def _gpt_oss() -> Geometry:
-    embd, layers, experts, vocabulary, attention = 2880, 24, 32, 201088, Attention(64, 8, 64)
+    embd, layers, count, vocabulary, attention = 2880, 24, 32, 201088, Attention(64, 8, 64)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "post_attention_norm")
-        yield from _vectors(i, attention.heads, "attn_sinks")
+        yield from vectors(i, embd, "attn_norm", "post_attention_norm")
+        yield from vectors(i, attention.heads, "attn_sinks")
         yield from attention.tensors(i, embd)
         yield from attention.biases(i)
         yield f"blk.{i}.attn_output.bias", (embd,)
-        yield from _experts(i, embd, embd, experts)
-        yield f"blk.{i}.ffn_gate_inp.bias", (experts,)
+        yield from experts(i, embd, embd, count)
+        yield f"blk.{i}.ffn_gate_inp.bias", (count,)
         for name in ("gate", "up", "down"):
-            yield f"blk.{i}.ffn_{name}_exps.bias", (embd, experts)
+            yield f"blk.{i}.ffn_{name}_exps.bias", (embd, count)
 
-    settings = {**_base(embd, layers, 131072, embd), **attention.settings(), **_moe(experts, 4, embd)}
+    settings = {**base(embd, layers, 131072, embd), **attention.settings(), **moe(count, 4, embd)}
     settings |= {"attention.sliding_window": 128, "rope.freq_base": 150000.0}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("gpt-oss-20b", "gpt-oss", settings, tensors, vocabulary, pre="gpt-4o")
 
 
 def _command_r() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 8192, 40, 22528, 256000, Attention(64, 64)
+    embd, layers, width, vocabulary, attention = 8192, 40, 22528, 256000, Attention(64, 64)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm")
+        yield from vectors(i, embd, "attn_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 131072, ffn), **attention.settings(), "logit_scale": 0.0625}
+    settings = {**base(embd, layers, 131072, width), **attention.settings(), "logit_scale": 0.0625}
     settings |= {"attention.layer_norm_epsilon": 1e-5, "rope.freq_base": 8e6}
-    tensors = _collect(embd, layers, vocabulary, block, tied=True)
+    tensors = collect(embd, layers, vocabulary, block, tied=True)
     return Geometry("c4ai-command-r-v01", "command-r", settings, tensors, vocabulary, pre="command-r")
 
 
@@ -340,21 +221,21 @@ _GRANITE_SCALES: Mapping[str, Setting] = {
 
 
 def _granite() -> Geometry:
-    embd, layers, ffn, vocabulary, attention = 4096, 40, 12800, 49155, Attention(32, 8)
+    embd, layers, width, vocabulary, attention = 4096, 40, 12800, 49155, Attention(32, 8)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from attention.tensors(i, embd)
-        yield from _ffn(i, embd, ffn)
+        yield from ffn(i, embd, width)
 
-    settings = {**_base(embd, layers, 131072, ffn), **attention.settings(), **_GRANITE_SCALES}
+    settings = {**base(embd, layers, 131072, width), **attention.settings(), **_GRANITE_SCALES}
     settings |= {"rope.freq_base": 1e7, "rope.dimension_count": 128}
-    tensors = _collect(embd, layers, vocabulary, block, tied=True)
+    tensors = collect(embd, layers, vocabulary, block, tied=True)
     return Geometry("granite-3.1-8b-instruct", "granite", settings, tensors, vocabulary, pre="refact")
 
 
 def _granite_hybrid() -> Geometry:
-    embd, layers, experts, vocabulary, attention = 1536, 40, 64, 100352, Attention(12, 4)
+    embd, layers, count, vocabulary, attention = 1536, 40, 64, 100352, Attention(12, 4)
     inner, state, heads, kernel = 2 * embd, 128, 48, 4
     conv = inner + 2 * state
     kv_heads = [attention.kv_heads if i in (5, 15, 25, 35) else 0 for i in range(layers)]
@@ -370,16 +251,16 @@ def _granite_hybrid() -> Geometry:
         yield f"blk.{i}.ssm_out.weight", (inner, embd)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from attention.tensors(i, embd) if kv_heads[i] else mamba(i)
-        yield from _experts(i, embd, 512, experts)
-        yield from _ffn(i, embd, 1024, "_shexp")
+        yield from experts(i, embd, 512, count)
+        yield from ffn(i, embd, 1024, "_shexp")
 
-    settings = {**_base(embd, layers, 131072, 512), **attention.settings(), **_moe(experts, 6)}
+    settings = {**base(embd, layers, 131072, 512), **attention.settings(), **moe(count, 6)}
     settings |= {**_GRANITE_SCALES, "attention.head_count_kv": kv_heads, "expert_shared_feed_forward_length": 1024}
     settings |= {"ssm.conv_kernel": kernel, "ssm.inner_size": inner, "ssm.state_size": state}
     settings |= {"ssm.time_step_rank": heads, "ssm.group_count": 1, "rope.dimension_count": 128}
-    tensors = _collect(embd, layers, vocabulary, block, tied=True)
+    tensors = collect(embd, layers, vocabulary, block, tied=True)
     return Geometry("granite-4.0-h-tiny", "granitehybrid", settings, tensors, vocabulary, pre="dbrx")
 
 
@@ -387,15 +268,15 @@ def _glm4_moe() -> Geometry:
     embd, layers, vocabulary, attention = 4096, 47, 151552, Attention(96, 8)
 
     def block(i: int) -> Iterator[Named]:
-        yield from _vectors(i, embd, "attn_norm", "post_attention_norm")
+        yield from vectors(i, embd, "attn_norm", "post_attention_norm")
         yield from attention.tensors(i, embd)
         yield from attention.biases(i)
         if i == 0:
-            yield from _ffn(i, embd, 10944)
+            yield from ffn(i, embd, 10944)
         else:
-            yield from _experts(i, embd, 1408, 128)
+            yield from experts(i, embd, 1408, 128)
             yield f"blk.{i}.exp_probs_b.bias", (128,)
-            yield from _ffn(i, embd, 1408, "_shexp")
+            yield from ffn(i, embd, 1408, "_shexp")
         if i == layers - 1:
             yield from prediction(i)
 
@@ -403,12 +284,12 @@ def _glm4_moe() -> Geometry:
         yield f"blk.{i}.nextn.eh_proj.weight", (2 * embd, embd)
         for name in ("embed_tokens", "shared_head_head"):
             yield f"blk.{i}.nextn.{name}.weight", (embd, vocabulary)
-        yield from _vectors(i, embd, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
+        yield from vectors(i, embd, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
 
-    settings = {**_base(embd, layers, 131072, 10944), **attention.settings(), **_moe(128, 8, 1408)}
+    settings = {**base(embd, layers, 131072, 10944), **attention.settings(), **moe(128, 8, 1408)}
     settings |= {"expert_shared_count": 1, "leading_dense_block_count": 1, "nextn_predict_layers": 1}
     settings |= {"expert_weights_scale": 1.0, "expert_weights_norm": True, "rope.dimension_count": 64}
-    tensors = _collect(embd, layers, vocabulary, block)
+    tensors = collect(embd, layers, vocabulary, block)
     return Geometry("GLM-4.5-Air", "glm4moe", settings, tensors, vocabulary, pre="glm4")
 
 

@@ -3,25 +3,27 @@
 Each file is sparse: the header is written, then the file is cut to the size that the published one has, so that
 llama.cpp accepts it for a rehearsal. Real tokenizers are large; `--tokenizer none` leaves only their size.
 
-    python scripts/synthetic/headers.py --out /tmp/headers llama-3.1-8b --quants Q4_K_M,Q8_0
+    python -m scripts.synthetic.headers --out /tmp/headers llama-3.1-8b --quants Q4_K_M,Q8_0
 """
 
 import argparse
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from math import prod
 from pathlib import Path
 
-from models.headers.quants import TYPES
-from scripts.synthetic.geometries import MODELS, Geometry
+from models.headers import writer
+from models.headers.gguf import Array, TensorInfo, Value
+from models.headers.gguf_bytes import ARRAY, BOOL, STRING
+from models.headers.reader import parse
+from models.headers.shape import ModelShape, shape_of
+from scripts.synthetic.geometries import MODELS
+from scripts.synthetic.geometry import Geometry
 from scripts.synthetic.mixes import QUANTS, Dims, sort_key, types_of
 
 ALIGNMENT = 32
-U16, U32, I32, F32, BOOL, STRING, ARRAY = 2, 4, 5, 6, 7, 8, 9
-_FORMATS = {U16: "<H", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}
+U16, U32, I32, F32 = 2, 4, 5, 6  # GGUF's numbers of types
 # Merges per token of the tokenizers in use: Llama 3 has 280,147 for 128,256 tokens.
 _MERGES_PER_TOKEN = 2.18
 _CHAT_TEMPLATE = (
@@ -47,18 +49,17 @@ class Entry:
     type: int
 
     @property
+    def info(self) -> TensorInfo:
+        """The same for the writer, which says where it lies."""
+        return TensorInfo(self.name, self.type, self.dims, offset=0)
+
+    @property
     def bytes(self) -> int:
         """Size of the data."""
-        kind = TYPES[self.type]
-        return prod(self.dims) // kind.block * kind.block_bytes
+        return self.info.bytes
 
 
 KV = Mapping[str, Typed]
-
-
-def padded(size: int) -> int:
-    """`size` rounded up to the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def entries(geometry: Geometry, quant: str) -> tuple[Entry, ...]:
@@ -96,16 +97,17 @@ def metadata(geometry: Geometry, quant: str, tokenizer: str = "real") -> dict[st
 
 def header_bytes(kv: KV, table: Sequence[Entry]) -> bytes:
     """A GGUF v3 header up to the first byte of data."""
-    parts = [b"GGUF", struct.pack("<IQQ", 3, len(table), len(kv))]
-    for key, typed in kv.items():
-        parts += [_string(key), *_value(typed)]
-    offset = 0
-    for entry in table:
-        dims = struct.pack(f"<I{len(entry.dims)}Q", len(entry.dims), *entry.dims)
-        parts += [_string(entry.name), dims, struct.pack("<IQ", entry.type, offset)]
-        offset += padded(entry.bytes)
-    head = b"".join(parts)
-    return head.ljust(padded(len(head)), b"\0")
+    return writer.header_bytes({key: _pair(typed) for key, typed in kv.items()}, _infos(table), ALIGNMENT)
+
+
+def _infos(table: Sequence[Entry]) -> list[TensorInfo]:
+    return [entry.info for entry in table]
+
+
+def _pair(typed: Typed) -> tuple[int, Value]:
+    if isinstance(typed.value, bool | int | float | str):
+        return typed.type, typed.value
+    return ARRAY, Array(typed.type, len(typed.value), 0, 0, tuple(typed.value))
 
 
 def write(path: Path, kv: KV, table: Sequence[Entry]) -> Path:
@@ -113,8 +115,15 @@ def write(path: Path, kv: KV, table: Sequence[Entry]) -> Path:
     head = header_bytes(kv, table)
     with path.open("wb") as file:
         file.write(head)
-        file.truncate(len(head) + sum(padded(entry.bytes) for entry in table))
+        file.truncate(len(head) + writer.weight_bytes(_infos(table), ALIGNMENT))
     return path
+
+
+@cache
+def shape(model: str, quant: str = "Q4_K_M") -> ModelShape:
+    """The shape of a well-known model, from a header like the published one."""
+    geometry = MODELS[model]
+    return shape_of([parse(header_bytes(metadata(geometry, quant, "none"), entries(geometry, quant)))])
 
 
 def make(model: str, quant: str, folder: Path, *, tokenizer: str = "real", shards: int = 1) -> tuple[Path, ...]:
@@ -153,27 +162,6 @@ def typed(value: bool | int | float | str | Sequence[bool] | Sequence[int]) -> T
         case float():
             return Typed(F32, value)
     return Typed(STRING, value)
-
-
-def _string(text: str) -> bytes:
-    raw = text.encode()
-    return struct.pack("<Q", len(raw)) + raw
-
-
-def _value(typed: Typed) -> Iterator[bytes]:
-    value = typed.value
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        yield struct.pack("<IIQ", ARRAY, typed.type, len(value))
-        yield _elements(typed.type, value)
-    else:
-        yield struct.pack("<I", typed.type)
-        yield _elements(typed.type, (value,))
-
-
-def _elements(kind: int, values: Sequence[bool | int | float | str]) -> bytes:
-    if kind == STRING:
-        return b"".join(_string(str(value)) for value in values)
-    return struct.pack(f"<{len(values)}{_FORMATS[kind][1]}", *values)
 
 
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6

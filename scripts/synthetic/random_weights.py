@@ -7,6 +7,7 @@ They load, run and take time and memory like any model of their size, and need n
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import UsageError
+from models.headers.gguf import padded
+from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
-from scripts.synthetic.geometries import Attention, Geometry, Setting
-from scripts.synthetic.headers import I32, STRING, U32, Entry, Typed, entries, header_bytes, metadata, padded
+from scripts.synthetic.geometry import Attention, Geometry, base, collect, experts, ffn, moe, vectors
+from scripts.synthetic.headers import ALIGNMENT, I32, U32, Entry, Typed, entries, header_bytes, metadata
 from scripts.synthetic.mixes import QUANTS, Named
 
 _POOL = 8 << 20  # bytes of random blocks that are written over and over
@@ -24,43 +27,41 @@ _Bytes = NDArray[np.uint8]
 _Fill = Callable[[np.random.Generator, int, float], _Bytes]  # (source, number of values, their deviation)
 
 
-def geometry(
-    title: str, embd: int, layers: int, attention: Attention, width: int, vocabulary: int, experts: int = 0
-) -> Geometry:
-    """A model built like Llama; with `experts` like Mixtral, each of them `width` wide and an eighth of them used."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A model's measures; with `experts` each of them is `width` wide and an eighth of them used."""
+
+    embd: int
+    layers: int
+    width: int
+    vocabulary: int
+    experts: int = 0
+
+
+def geometry(title: str, size: Size, attention: Attention) -> Geometry:
+    """A model built like Llama, or like Mixtral if it has experts."""
 
     def block(i: int) -> Iterator[Named]:
-        yield f"blk.{i}.attn_norm.weight", (embd,)
-        yield f"blk.{i}.ffn_norm.weight", (embd,)
-        yield from attention.tensors(i, embd)
-        if experts:
-            yield f"blk.{i}.ffn_gate_inp.weight", (embd, experts)
-        suffix, more = ("_exps", (experts,)) if experts else ("", ())
-        yield f"blk.{i}.ffn_gate{suffix}.weight", (embd, width, *more)
-        yield f"blk.{i}.ffn_up{suffix}.weight", (embd, width, *more)
-        yield f"blk.{i}.ffn_down{suffix}.weight", (width, embd, *more)
+        yield from vectors(i, size.embd, "attn_norm", "ffn_norm")
+        yield from attention.tensors(i, size.embd)
+        if size.experts:
+            yield from experts(i, size.embd, size.width, size.experts)
+        else:
+            yield from ffn(i, size.embd, size.width)
 
-    settings: dict[str, Setting] = {"block_count": layers, "context_length": 32768, "embedding_length": embd}
-    settings |= {"feed_forward_length": width, "attention.layer_norm_rms_epsilon": 1e-5, **attention.settings()}
+    settings = {**base(size.embd, size.layers, 32768, size.width), **attention.settings()}
     settings |= {"rope.freq_base": 5e5, "rope.dimension_count": attention.head}
-    if experts:
-        settings |= {"expert_count": experts, "expert_used_count": experts // 8}
-    ends = (
-        ("token_embd.weight", (embd, vocabulary)),
-        ("output_norm.weight", (embd,)),
-        ("output.weight", (embd, vocabulary)),
-    )
-    tensors = (*ends, *(tensor for i in range(layers) for tensor in block(i)))
-    return Geometry(title, "llama", settings, tensors, vocabulary)
+    settings |= moe(size.experts, size.experts // 8) if size.experts else {}
+    return Geometry(title, "llama", settings, collect(size.embd, size.layers, size.vocabulary, block), size.vocabulary)
 
 
 GEOMETRIES: Mapping[str, Geometry] = {
     # The layers of an 8B model, half as many of them: 2.3 GB as Q4_K_M.
-    "dense": geometry("dense-4b", 4096, 16, Attention(32, 8), 14336, 32000),
+    "dense": geometry("dense-4b", Size(4096, 16, 14336, 32000), Attention(32, 8)),
     # Narrow experts as in today's mixtures, a tenth of the weights read per token: 4.4 GB as Q4_K_M.
-    "moe": geometry("moe-7b", 2048, 14, Attention(16, 4), 1280, 32000, experts=64),
-    "tiny-dense": geometry("tiny-dense", 256, 4, Attention(4, 2, 64), 768, 512),
-    "tiny-moe": geometry("tiny-moe", 256, 4, Attention(4, 2, 64), 256, 512, experts=16),
+    "moe": geometry("moe-7b", Size(2048, 14, 1280, 32000, experts=64), Attention(16, 4)),
+    "tiny-dense": geometry("tiny-dense", Size(256, 4, 768, 512), Attention(4, 2, 64)),
+    "tiny-moe": geometry("tiny-moe", Size(256, 4, 256, 512, experts=16), Attention(4, 2, 64)),
 }
 
 
@@ -73,7 +74,7 @@ def header(geometry: Geometry, quant: str) -> bytes:
 def write(path: Path, geometry: Geometry, quant: str, seed: int = 1) -> Path:
     """The file, unless one of its size is there already. UsageError for a quantization without a random block."""
     head, table = header(geometry, quant), entries(geometry, quant)
-    if path.exists() and path.stat().st_size == len(head) + sum(padded(entry.bytes) for entry in table):
+    if path.exists() and path.stat().st_size == len(head) + sum(padded(entry.bytes, ALIGNMENT) for entry in table):
         return path
     pools = {_kind(entry): _pool(entry, seed) for entry in table}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ def _data(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
     """The bytes of a tensor with its padding."""
     for start in range(0, entry.bytes, len(pool)):
         yield pool[: entry.bytes - start]
-    yield memoryview(bytes(padded(entry.bytes) - entry.bytes))
+    yield memoryview(bytes(padded(entry.bytes, ALIGNMENT) - entry.bytes))
 
 
 def _pool(entry: Entry, seed: int) -> memoryview:

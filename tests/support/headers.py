@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from models.headers.gguf import Header
+from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
-from scripts.synthetic.geometries import Setting
-from scripts.synthetic.headers import STRING, Entry, Typed, header_bytes, typed
+from scripts.synthetic.geometry import Setting
+from scripts.synthetic.headers import Entry, Typed, header_bytes, typed
 from scripts.synthetic.mixes import NUMBERS
 
 PLAIN: Mapping[str, Setting] = {

@@ -1,24 +1,15 @@
 """What the planner's tests share: shapes of real geometries, machines of given sizes, and llama.cpp's own fit rule."""
 
-from functools import cache
-
-from models.headers.reader import parse
-from models.headers.shape import ModelShape, shape_of
+from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.hardware.overhead import overhead
 from runner.planning.problem import Problem
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Wish
 from runner.types.units import GIB
-from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import entries, header_bytes, metadata
+from scripts.synthetic.headers import shape
 
-
-@cache
-def shape(model: str, quant: str = "Q4_K_M") -> ModelShape:
-    """The shape of a well-known model, from a header like the published one."""
-    geometry = MODELS[model]
-    return shape_of([parse(header_bytes(metadata(geometry, quant, "none"), entries(geometry, quant)))])
+__all__ = ["a100", "gpu", "h100", "machine", "search_on", "shape"]
 
 
 def gpu(gib: float, gbps: float = 1000, index: int = 0, memory_type: str = "GDDR6X") -> Device:

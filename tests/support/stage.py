@@ -1,10 +1,14 @@
 """What every screen test needs: an application over the fake engine, and a way to wait without sleeping on it."""
 
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -17,6 +21,9 @@ from tui.app import LocalrunApp
 from tui.widgets.composer import Composer
 
 DAY = 1_763_726_400.0
+# Text in Rich's picture of a terminal, at x and y; a cell is so wide there.
+_DRAWN = re.compile(r'<text [^>]*x="([\d.]+)" y="([\d.]+)" textLength[^>]*>(.*?)</text>')
+_CELL = 12.2
 
 
 @dataclass
@@ -36,6 +43,7 @@ class Stage:
     pilot: Pilot[None]
     backend: ScriptedService
     clock: Clock = field(default_factory=Clock)
+    told: Mock = field(default_factory=Mock)  # the application's `notify`
 
     @property
     def screen(self) -> Screen[Any]:
@@ -66,12 +74,14 @@ class Stage:
 
     async def until_told(self, words: str) -> None:
         """Wait for a notification."""
-        await self.until(lambda: any(words in note.message for note in self.pilot.app._notifications))
+        await self.until(lambda: any(words in call.args[0] for call in self.told.call_args_list))
 
     def words(self) -> str:
         """All that the screen shows, line by line."""
-        strips = self.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips)
+        lines: dict[float, str] = defaultdict(str)
+        for x, y, text in _DRAWN.findall(self.pilot.app.export_screenshot(simplify=True)):
+            lines[float(y)] = lines[float(y)].ljust(round(float(x) / _CELL)) + unescape(text).replace("\xa0", " ")
+        return "\n".join(line.rstrip() for _, line in sorted(lines.items()))
 
     def shown(self, selector: str) -> str:
         return "\n".join(str(widget.render()) for widget in self.screen.query(selector).results(Static))
@@ -106,8 +116,9 @@ async def stage(
         tick=None,
         linger=0.0,
     )
-    async with app.run_test(size=size) as pilot:
-        yield Stage(pilot, backend, clock)
+    with patch.object(app, "notify", wraps=app.notify) as told:
+        async with app.run_test(size=size) as pilot:
+            yield Stage(pilot, backend, clock, told)
 
 
 def backend(folder: Path) -> ScriptedService:

@@ -6,12 +6,13 @@ from models.errors import BadFile
 from models.files import label_of
 from models.headers.candidates import ReadSet, candidates, main_type
 from models.headers.gguf import Header
+from models.headers.gguf_bytes import BOOL, STRING
 from models.headers.reader import parse
 from models.hub.remote import read_headers
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import BOOL, F32, I32, STRING, U32, Entry, Typed
+from scripts.synthetic.headers import F32, I32, U32, Entry, Typed
 from scripts.synthetic.mixes import NUMBERS, QUANTS
 
 

@@ -381,9 +381,9 @@ def test_a_large_vocabulary_is_read_quickly() -> None:
     raw = large()
     best = 9.0
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         parse(raw)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert best < 0.2  # 0.03 to 0.05 s on a slow core; a reader that decodes every string needs seconds
 
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile
 from models.headers.gguf import Array
+from models.headers.gguf_bytes import STRING
 from models.headers.header_only import header_only
 from models.headers.reader import parse
 from models.stores.header_files import read_header
 from scripts.synthetic import headers
-from scripts.synthetic.headers import STRING, U32, Entry, Typed
+from scripts.synthetic.headers import U32, Entry, Typed
 from scripts.synthetic.mixes import NUMBERS
 from tests.support.headers import header_of
 
@@ -25,9 +26,9 @@ def tensors(header_bytes: bytes, size: int) -> list[tuple[str, int, tuple[int, .
 
 def test_the_real_model_without_its_tokenizer(smollm2: Path) -> None:
     before = read_header(smollm2)
-    drawn = header_only([before])
-    after = parse(drawn.header)
-    assert len(drawn.header) < 30_000 < before.data_start
+    rewritten = header_only([before])
+    after = parse(rewritten.header)
+    assert len(rewritten.header) < 30_000 < before.data_start
     assert [(t.name, t.type, t.dims) for t in after.tensors] == [(t.name, t.type, t.dims) for t in before.tensors]
     assert after.kv["tokenizer.ggml.model"] == "none" and after.kv["llama.vocab_size"] == 49152
     assert not [key for key in after.kv if key.startswith("tokenizer.") and key != "tokenizer.ggml.model"]
@@ -39,10 +40,10 @@ def test_the_real_model_without_its_tokenizer(smollm2: Path) -> None:
 def test_shards_become_one(model: str, tmp_path: Path) -> None:
     whole = [read_header(path) for path in headers.make(model, "Q4_K_M", tmp_path / "1", tokenizer="none")]
     parts = [read_header(path) for path in headers.make(model, "Q4_K_M", tmp_path / "3", tokenizer="none", shards=3)]
-    drawn, joined = header_only(whole), header_only(parts)
+    rewritten, joined = header_only(whole), header_only(parts)
     assert not [key for key in parse(joined.header).kv if key.startswith("split.")]
-    assert sorted(tensors(joined.header, joined.file_bytes)) == sorted(tensors(drawn.header, drawn.file_bytes))
-    assert joined.file_bytes - len(joined.header) == drawn.file_bytes - len(drawn.header)
+    assert sorted(tensors(joined.header, joined.file_bytes)) == sorted(tensors(rewritten.header, rewritten.file_bytes))
+    assert joined.file_bytes - len(joined.header) == rewritten.file_bytes - len(rewritten.header)
 
 
 def test_the_vocabulary_of_a_file_without_tokens_is_its_embedding() -> None:
@@ -64,9 +65,9 @@ def test_every_value_and_tensor_survives(extra: dict[str, str | int], kinds: lis
     typed = {f"x.{key}": Typed(STRING if isinstance(value, str) else U32, value) for key, value in extra.items()}
     table = [Entry(f"t{n}.weight", (256, rows), NUMBERS[kind]) for n, (kind, rows) in enumerate(kinds)]
     before = header_of("llama", tensors=table, extra=typed)
-    drawn = header_only([before])
-    after = parse(drawn.header)
+    rewritten = header_only([before])
+    after = parse(rewritten.header)
     assert {key: after.kv[key] for key in typed} == {key: before.kv[key] for key in typed}
     assert [(t.name, t.bytes) for t in after.tensors] == [(t.name, t.bytes) for t in before.tensors]
     ends = [after.data_start + tensor.offset + tensor.bytes for tensor in after.tensors]
-    assert ends == sorted(ends) and ends[-1] <= drawn.file_bytes
+    assert ends == sorted(ends) and ends[-1] <= rewritten.file_bytes

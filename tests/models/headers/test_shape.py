@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile
 from models.headers.architectures import FURTHER_CACHES, KNOWN, SLIDING_WINDOWS
-from models.headers.gguf import Header
+from models.headers.gguf import Header, padded
+from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
 from models.headers.roles import place
 from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
@@ -21,8 +22,9 @@ from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
 from runner.cost.kv import ContextSettings, kv_bytes
 from runner.types.plan import Placement
-from scripts.synthetic.geometries import MODELS, Setting
-from scripts.synthetic.headers import STRING, U16, Entry, Typed, entries, header_bytes, make, metadata, padded, split
+from scripts.synthetic.geometries import MODELS
+from scripts.synthetic.geometry import Setting
+from scripts.synthetic.headers import ALIGNMENT, U16, Entry, Typed, entries, header_bytes, make, metadata, split
 from scripts.synthetic.mixes import NUMBERS, QUANTS
 from tests.support.headers import EMBEDDING, header_of
 
@@ -115,7 +117,7 @@ def expected(shape: ModelShape, placement: Placement) -> dict[str, tuple[int, in
         if tensor.mirrored:
             homes = {"CPU", devices[-1]} if tensor.layer is None else set(devices[:-1])
         for device in () if tensor.unused else homes:
-            weights[device] += padded(tensor.bytes)
+            weights[device] += padded(tensor.bytes, ALIGNMENT)
     settings = ContextSettings(placement.ctx, placement.kv_type, placement.ubatch)
     for device, size in zip(devices, kv_bytes(shape, settings), strict=False):
         kv[device] += size

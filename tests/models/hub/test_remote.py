@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.errors import BadFile, DownloadError
 from models.files import group
 from models.headers.gguf import Header
+from models.headers.gguf_bytes import STRING
 from models.hub.http import Patience
 from models.hub.listing import list_repo
 from models.hub.ranges import PATIENCE
@@ -21,7 +22,7 @@ from models.stores.header_files import read_header
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import STRING, U32, Entry, Typed
+from scripts.synthetic.headers import U32, Entry, Typed
 from scripts.synthetic.mixes import QUANTS as ALL_QUANTS
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub
 

@@ -6,12 +6,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.headers.gguf import Header
+from models.headers.gguf_bytes import BOOL, STRING
 from models.headers.reader import parse
 from models.stores.header_cache import TOKENIZERS_KEPT, HeaderCache, tokenizer_of
 from models.stores.header_files import read_header
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import BOOL, F32, I32, STRING, U32, Entry, Typed
+from scripts.synthetic.headers import F32, I32, U32, Entry, Typed
 
 DIGEST = "0123456789abcdef" * 4
 
