@@ -4,7 +4,7 @@ A buffer is as large as everything that is alive at the widest point of the grap
 (ggml-alloc.c: ggml_dyn_tallocr_alloc takes the best fitting free block) could not fill again. The graph is built by
 llama-graph.cpp: build_attn, build_ffn, build_moe_ffn, and is cut by device in ggml-backend.cpp
 (ggml_backend_sched_split_graph). What is alive follows from these; what the allocator leaves open was found by
-rehearsing the geometries of `scripts/synthetic/geometries.py`, and `scripts/checks/ledger.py` prints how far the
+rehearsing the geometries of `scripts/synthetic/geometries.py`, and `scripts/checks/ledger` prints how far the
 formulas are off. They hold for flash attention.
 """
 

@@ -1,4 +1,4 @@
-"""Ask the Hub about the catalog's repositories: scripts/checks/catalog.py [NAME...].
+"""Ask the Hub about the catalog's repositories: python -m scripts.checks.catalog [NAME...]
 
 Prints one line per repository. Exit code 0 if each is there, holds GGUF files and has the licence that the catalog
 says; 1 if one differs; 2 if a name is not in the catalog; 4 if the Hub does not answer.
@@ -7,9 +7,6 @@ says; 1 if one differs; 2 if a name is not in the catalog; 4 if the Hub does not
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models.errors import LocalrunError, ModelNotFound
 from models.hub.listing import Listing, list_repo
@@ -18,7 +15,7 @@ from models.names.catalog import Entry
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="scripts/checks/catalog.py", description="Ask the Hub about the catalog.")
+    parser = argparse.ArgumentParser(prog="scripts.checks.catalog", description="Ask the Hub about the catalog.")
     parser.add_argument("names", nargs="*", help="only these models")
     names = parser.parse_args(arguments).names
     if unknown := [name for name in names if catalog.lookup(name) is None]:
@@ -37,7 +34,8 @@ def check(entries: Iterable[Entry], ask: Callable[[str], Listing] = list_repo) -
     for entry in entries:
         for repository in entry.repositories:
             problem, what = _verdict(entry, repository.name, ask)
-            wrong += problem
+            if problem:
+                wrong += 1
             print(f"{'BAD' if problem else 'ok ':4}{entry.name:30}{repository.name:50}{what}", flush=True)
     return min(wrong, 1)
 

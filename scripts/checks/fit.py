@@ -27,9 +27,9 @@ from runner.planning.search import Proposal, weigh
 from runner.types.machine import Device, Kind, Machine
 from runner.types.plan import Override, Wish
 from runner.types.units import GIB, MIB
-from scripts.checks.ledger import lent, shape
+from scripts.checks.loopback import lent
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import make
+from scripts.synthetic.headers import make, shape
 
 UBATCH = 512
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2)
@@ -203,7 +203,8 @@ def main() -> int:
     print(f"{'model':16}{'ctx':>6} {'free MiB':>15}  {'fit tok/s':>9} {'ours':>7}  {'fit ctx':>8} {'ours':>8}")
     for answer in said:
         verdict = judge(answer)
-        worse += not verdict.is_ours_as_good
+        if not verdict.is_ours_as_good:
+            worse += 1
         free = " + ".join(map(str, answer.free))
         note = f"overdrawn by {verdict.overdraft / MIB:.0f} MiB" if verdict.overdraft else ""
         print(

@@ -7,37 +7,23 @@ llama.cpp accepts it for a rehearsal. Real tokenizers are large; `--tokenizer no
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 from models.headers import writer
 from models.headers.gguf import Array, TensorInfo, Value
-from models.headers.gguf_bytes import ARRAY, BOOL, STRING
+from models.headers.gguf_bytes import ARRAY, STRING
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Geometry
 from scripts.synthetic.mixes import QUANTS, Dims, sort_key, types_of
+from scripts.synthetic.tokenizers import CHAT_TEMPLATE, TOKENIZERS
+from scripts.synthetic.typed import I32, U16, U32, Typed, typed
 
 ALIGNMENT = 32
-U16, U32, I32, F32 = 2, 4, 5, 6  # GGUF's numbers of types
-# Merges per token of the tokenizers in use: Llama 3 has 280,147 for 128,256 tokens.
-_MERGES_PER_TOKEN = 2.18
-_CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A value of one GGUF type; an array where `value` is a sequence."""
-
-    type: int
-    value: bool | int | float | str | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +74,8 @@ def metadata(geometry: Geometry, quant: str, tokenizer: str = "real") -> dict[st
     if tokenizer == "none":
         kv |= {f"{arch}.vocab_size": Typed(U32, geometry.vocabulary), "tokenizer.ggml.model": Typed(STRING, "none")}
     else:
-        kv |= _TOKENIZERS[geometry.tokenizer](geometry.vocabulary, geometry.pre)
-        kv["tokenizer.chat_template"] = Typed(STRING, _CHAT_TEMPLATE)
+        kv |= TOKENIZERS[geometry.tokenizer](geometry.vocabulary, geometry.pre)
+        kv["tokenizer.chat_template"] = Typed(STRING, CHAT_TEMPLATE)
     kv["general.quantization_version"] = Typed(U32, 2)
     kv["general.file_type"] = Typed(U32, QUANTS[quant].file_type)
     return kv
@@ -150,79 +136,6 @@ def split(kv: KV, table: Sequence[Entry], shards: int) -> Iterator[tuple[KV, Seq
         }
         first, last = (len(table) * k // shards for k in (number, number + 1))
         yield ({**kv, **split} if number == 0 else split), table[first:last]
-
-
-def typed(value: bool | int | float | str | Sequence[bool] | Sequence[int]) -> Typed:
-    sample = value[0] if isinstance(value, list | tuple) else value
-    match sample:
-        case bool():
-            return Typed(BOOL, value)
-        case int():
-            return Typed(U32, value)
-        case float():
-            return Typed(F32, value)
-    return Typed(STRING, value)
-
-
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
-_SYLLABLES = tuple(a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er"))
-
-
-def _words() -> Iterator[str]:
-    """Endless distinct made-up words, short ones first, every other one with a leading space mark."""
-    words: list[str] = [""]
-    while True:
-        words = [word + syllable for word in words for syllable in _SYLLABLES]
-        for word in words:
-            yield word
-            yield "▁" + word
-
-
-@cache
-def _bpe(vocabulary: int, pre: str) -> dict[str, Typed]:
-    control = ["<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>", "<|im_end|>"]
-    letters = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 324))]
-    count = vocabulary - len(letters) - len(control)
-    words = [word.replace("▁", "Ġ") for word in islice(_words(), count)]
-    tokens = [*letters, *words, *control]
-    kinds = [_NORMAL] * (vocabulary - len(control)) + [_CONTROL] * len(control)
-    merges = [*islice(_merges(words), int(vocabulary * _MERGES_PER_TOKEN))]
-    return {
-        "tokenizer.ggml.model": Typed(STRING, "gpt2"),
-        "tokenizer.ggml.pre": Typed(STRING, pre),
-        "tokenizer.ggml.tokens": Typed(STRING, tokens),
-        "tokenizer.ggml.token_type": Typed(I32, kinds),
-        "tokenizer.ggml.merges": Typed(STRING, merges),
-        "tokenizer.ggml.bos_token_id": Typed(U32, vocabulary - 4),
-        "tokenizer.ggml.eos_token_id": Typed(U32, vocabulary - 1),
-    }
-
-
-def _merges(words: Iterable[str]) -> Iterator[str]:
-    """Every way to join a word from two parts."""
-    for word in words:
-        for cut in range(1, min(len(word), 4)):
-            yield f"{word[:cut]} {word[cut:]}"
-
-
-@cache
-def _spm(vocabulary: int, pre: str) -> dict[str, Typed]:
-    head = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    control = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
-    words = [*islice(_words(), vocabulary - len(head) - len(control))]
-    tokens = [*head, *words, *control]
-    kinds = [_UNKNOWN, _CONTROL, _CONTROL] + [_BYTE] * 256 + [_NORMAL] * len(words) + [_CONTROL] * len(control)
-    return {
-        "tokenizer.ggml.model": Typed(STRING, "llama"),
-        "tokenizer.ggml.tokens": Typed(STRING, tokens),
-        "tokenizer.ggml.scores": Typed(F32, [-float(i) for i in range(len(tokens))]),
-        "tokenizer.ggml.token_type": Typed(I32, kinds),
-        "tokenizer.ggml.bos_token_id": Typed(U32, 1),
-        "tokenizer.ggml.eos_token_id": Typed(U32, 2),
-    }
-
-
-_TOKENIZERS: Mapping[str, Callable[[int, str], dict[str, Typed]]] = {"bpe": _bpe, "spm": _spm}
 
 
 def main() -> None:

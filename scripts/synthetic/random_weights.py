@@ -19,8 +19,9 @@ from models.headers.gguf import padded
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from scripts.synthetic.geometry import Attention, Geometry, base, collect, experts, ffn, moe, vectors
-from scripts.synthetic.headers import ALIGNMENT, I32, U32, Entry, Typed, entries, header_bytes, metadata
+from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
 from scripts.synthetic.mixes import QUANTS, Named
+from scripts.synthetic.typed import I32, U32, Typed
 
 _POOL = 8 << 20  # bytes of random blocks that are written over and over
 _Bytes = NDArray[np.uint8]

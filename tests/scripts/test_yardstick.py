@@ -12,7 +12,7 @@ from runner.cost.ledger import ledger, reserve
 from runner.types.machine import Kind, Machine
 from runner.types.plan import Override, Placement, Wish
 from runner.types.units import GIB
-from scripts.checks.yardstick import by_rule, by_tool, placement_of
+from scripts.checks.acceptance.yardstick import by_rule, by_tool, placement_of
 from tests.support.planner import gpu, machine, shape
 
 # Printed by llama-fit-params of the pinned llama.cpp for Qwen3-30B-A3B and Llama-3.1-8B (the first one shortened).

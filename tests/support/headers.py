@@ -6,8 +6,9 @@ from models.headers.gguf import Header
 from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
 from scripts.synthetic.geometry import Setting
-from scripts.synthetic.headers import Entry, Typed, header_bytes, typed
+from scripts.synthetic.headers import Entry, header_bytes
 from scripts.synthetic.mixes import NUMBERS
+from scripts.synthetic.typed import Typed, typed
 
 PLAIN: Mapping[str, Setting] = {
     "block_count": 2,

@@ -1,15 +1,14 @@
 """What every screen test needs: an application over the fake engine, and a way to wait without sleeping on it."""
 
-import re
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from html import unescape
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
 
+from rich.cells import cell_len
+from textual.errors import NoWidget
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
@@ -21,9 +20,12 @@ from tui.app import LocalrunApp
 from tui.widgets.composer import Composer
 
 DAY = 1_763_726_400.0
-# Text in Rich's picture of a terminal, at x and y; a cell is so wide there.
-_DRAWN = re.compile(r'<text [^>]*x="([\d.]+)" y="([\d.]+)" textLength[^>]*>(.*?)</text>')
-_CELL = 12.2
+
+
+def _cells(text: str) -> Iterator[str]:
+    """A character for each cell; a wide one is followed by an empty cell."""
+    for character in text:
+        yield from (character, *[""] * (cell_len(character) - 1))
 
 
 @dataclass
@@ -78,10 +80,14 @@ class Stage:
 
     def words(self) -> str:
         """All that the screen shows, line by line."""
-        lines: dict[float, str] = defaultdict(str)
-        for x, y, text in _DRAWN.findall(self.pilot.app.export_screenshot(simplify=True)):
-            lines[float(y)] = lines[float(y)].ljust(round(float(x) / _CELL)) + unescape(text).replace("\xa0", " ")
-        return "\n".join(line.rstrip() for _, line in sorted(lines.items()))
+        rows = [[" "] * self.screen.size.width for _ in range(self.screen.size.height)]
+        for widget in self.screen.query("*"):
+            with suppress(NoWidget):  # it is not displayed
+                place = self.screen.find_widget(widget)
+                seen = place.visible_region
+                for y, strip in enumerate(widget.render_lines(seen.translate(-place.region.offset)), seen.y):
+                    rows[y][seen.x : seen.right] = [cell for segment in strip for cell in _cells(segment.text)]
+        return "\n".join("".join(row).rstrip() for row in rows)
 
     def shown(self, selector: str) -> str:
         return "\n".join(str(widget.render()) for widget in self.screen.query(selector).results(Static))

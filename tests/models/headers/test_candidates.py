@@ -12,8 +12,9 @@ from models.hub.remote import read_headers
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import F32, I32, U32, Entry, Typed
+from scripts.synthetic.headers import Entry
 from scripts.synthetic.mixes import NUMBERS, QUANTS
+from scripts.synthetic.typed import F32, I32, U32, Typed
 
 
 def header_of(model: str, quant: str, file_type: int | None = None) -> Header:

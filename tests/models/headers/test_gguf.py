@@ -19,8 +19,9 @@ from models.headers.gguf_bytes import ARRAY, BOOL, FIXED, STRING, UINT32, elemen
 from models.headers.reader import Reader, parse
 from models.stores.header_files import read_header
 from scripts.checks import fuzz_gguf
-from scripts.checks.fuzz_gguf import array, header, in_pieces, pair, string, table, tensor
+from scripts.checks.fuzz_gguf import in_pieces
 from scripts.synthetic import geometries, headers
+from scripts.synthetic.raw import array, header, large_headers, pair, small_headers, string, table, tensor
 
 ARCHITECTURE = pair(b"general.architecture", STRING, b"llama")
 MATRIX = (b"a.weight", 12, (256, 2))  # Q4_K, 288 bytes
@@ -224,7 +225,7 @@ def test_long_arrays_are_skipped_and_say_where_they_lie() -> None:
 
 @cache
 def large() -> bytes:
-    return fuzz_gguf.large_headers()[0]
+    return large_headers()[0]
 
 
 def read_remotely(file: bytes, known: Span | None = None, first: int = 1 << 18) -> tuple[Reader, int, int]:
@@ -388,11 +389,11 @@ def test_a_large_vocabulary_is_read_quickly() -> None:
 
 
 def test_damaged_headers_are_read_or_refused() -> None:
-    report = fuzz_gguf.run(fuzz_gguf.small_headers(), range(10_000), seed=1)
+    report = fuzz_gguf.run(small_headers(), range(10_000), seed=1)
     assert 0 < report.read < report.cases == 10_000
     assert report.slowest < fuzz_gguf.SECONDS
 
 
 def test_damaged_headers_of_full_size_are_read_or_refused() -> None:
-    report = fuzz_gguf.run(fuzz_gguf.large_headers(), range(16), seed=1)
+    report = fuzz_gguf.run(large_headers(), range(16), seed=1)
     assert report.slowest < fuzz_gguf.SECONDS

@@ -13,8 +13,9 @@ from models.headers.header_only import header_only
 from models.headers.reader import parse
 from models.stores.header_files import read_header
 from scripts.synthetic import headers
-from scripts.synthetic.headers import U32, Entry, Typed
+from scripts.synthetic.headers import Entry
 from scripts.synthetic.mixes import NUMBERS
+from scripts.synthetic.typed import U32, Typed
 from tests.support.headers import header_of
 
 

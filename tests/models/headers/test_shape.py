@@ -24,8 +24,9 @@ from runner.cost.kv import ContextSettings, kv_bytes
 from runner.types.plan import Placement
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Setting
-from scripts.synthetic.headers import ALIGNMENT, U16, Entry, Typed, entries, header_bytes, make, metadata, split
+from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, make, metadata, split
 from scripts.synthetic.mixes import NUMBERS, QUANTS
+from scripts.synthetic.typed import U16, Typed
 from tests.support.headers import EMBEDDING, header_of
 
 # Published file sizes in GB.

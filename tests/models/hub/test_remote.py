@@ -22,8 +22,9 @@ from models.stores.header_files import read_header
 from models.weights import WeightFile, WeightSet
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import U32, Entry, Typed
+from scripts.synthetic.headers import Entry
 from scripts.synthetic.mixes import QUANTS as ALL_QUANTS
+from scripts.synthetic.typed import U32, Typed
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub
 
 REPO = "org/phi"

@@ -12,7 +12,8 @@ from models.stores.header_cache import TOKENIZERS_KEPT, HeaderCache, tokenizer_o
 from models.stores.header_files import read_header
 from scripts.synthetic import headers
 from scripts.synthetic.geometries import MODELS
-from scripts.synthetic.headers import F32, I32, U32, Entry, Typed
+from scripts.synthetic.headers import Entry
+from scripts.synthetic.typed import F32, I32, U32, Typed
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -1,4 +1,4 @@
-"""The ledger against llama.cpp's own numbers: rows recorded by scripts/checks/ledger.py, and some rehearsed anew."""
+"""The ledger against llama.cpp's own numbers: rows recorded by scripts/checks/ledger, and some rehearsed anew."""
 
 from functools import cache
 from pathlib import Path
@@ -7,7 +7,9 @@ from statistics import median
 import pytest
 
 from runner.client.process import EngineProcess
-from scripts.checks.ledger import DEVICES, Row, Stage, cases, read_rows, sample
+from scripts.checks.ledger.cases import DEVICES, cases, sample
+from scripts.checks.ledger.rehearser import Rehearser
+from scripts.checks.ledger.rows import Row, read_rows
 from scripts.synthetic.geometries import MODELS
 
 ROWS = Path(__file__).parents[2] / "data" / "ledger_rows.csv"
@@ -39,5 +41,5 @@ def test_nearly_all_totals_are_within_a_percent_and_most_are_exact() -> None:
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "gemma-2-9b", "qwen3-30b-a3b", "deepseek-v2-lite"])
 def test_the_recorded_rows_are_what_llama_cpp_says_today(model: str, child: EngineProcess, tmp_path: Path) -> None:
-    fresh = Stage(child, tmp_path).rows(sample(list(cases([model], ["Q4_K_M"]))))
+    fresh = Rehearser(child, tmp_path).rows(sample(list(cases([model], ["Q4_K_M"]))))
     assert list(fresh) == recorded()[model]

@@ -12,8 +12,10 @@ import pytest
 
 from runner.types.engine import ComponentBytes
 from runner.types.plan import MemoryRow, Placement, Predicted, Wish
-from scripts.checks.acceptance_rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary
-from scripts.checks.gpu_acceptance import Model, Setup, all_rows, expected, loopback, made, parsed, planned, run
+from scripts.checks.acceptance.examine import Model, Setup, all_rows, expected, made, planned, run
+from scripts.checks.acceptance.options import parsed
+from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary
+from scripts.checks.loopback import lent
 
 MIB = 1 << 20
 
@@ -36,12 +38,12 @@ def tiny(home: Path) -> Model:
 @pytest.fixture(scope="module")
 def there(home: Path) -> Iterator[Setup]:
     """A loopback device with two layers forced onto it."""
-    with loopback(home) as rpc:
-        yield Setup(home, Wish(768, "f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=rpc), None, 1)
+    with lent(home / "lender.log", 1) as endpoint:
+        yield Setup(home, Wish(768, "f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=(endpoint,)), None, 1)
 
 
 def dry_run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scripts.checks.gpu_acceptance", *words]
+    command = [sys.executable, "-m", "scripts.checks.acceptance", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -104,13 +106,13 @@ def test_a_load_that_fails_is_kept_as_a_sentence(there: Setup, tiny: Model) -> N
 )
 def test_bad_options_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parsed(words.split())
+        parsed(None, words.split())
     assert caught.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_plain_run_is_a_cuda_run_of_eight_minutes() -> None:
-    options = parsed([])
+    options = parsed(None, [])
     assert (options.backend, options.models, options.budget) == ("cuda", ("dense", "moe"), 480)
 
 
