@@ -35,7 +35,7 @@ def edge(*rooms: str) -> Room:
 
 
 # What every room of models/ speaks; what every room of runner/ speaks, the pure ones; and what the others may use.
-WORDS = ("models.errors", "models.visible", "models.weights", "models.files")
+WORDS = ("models.errors", "models.visible", "models.weights", "models.files", "models.entry")
 FACTS = ("runner.types", "models.headers", *WORDS)
 NAMES = ("models.stores", "models.hub", "models.names", *FACTS)
 SCREEN = ("runner.storage", "runner.report", *NAMES)
@@ -46,6 +46,7 @@ HOUSE = {
     "models.errors": pure(),
     "models.visible": pure(),
     "models.weights": pure(),
+    "models.entry": pure(),
     "models.files": pure("models.weights"),
     "models.headers": pure(*WORDS),
     "models.stores": edge("models.headers", *WORDS),

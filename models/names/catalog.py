@@ -1,4 +1,4 @@
-"""The catalog: short names for models people ask for, and the Hub repositories that hold their weights. Pure.
+"""The catalog: short names for models people ask for, and the Hub repositories that hold their weights. Edge: its file.
 
 It knows names, not machines: which of a family runs well here is the planner's to say.
 """
@@ -7,11 +7,12 @@ import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.entry import Entry, Repository
 from models.errors import ModelError
+from models.files import model_of
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 # Words of a full model name that say nothing about which model it is.
@@ -41,32 +42,6 @@ KEYS: dict[str, Callable[[object], bool]] = {
 OPTIONAL = frozenset({"active", "aliases", "package"})
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A repository on the Hub, `org/name`, and the address of a page that names it."""
-
-    name: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One model. `parameters` counts all, `active` those that one token uses (the same for a dense model).
-
-    `repositories` are in order of preference. `package` is an importable package that carries weights of it, or None.
-    """
-
-    name: str
-    title: str
-    family: str
-    licence: str
-    parameters: int
-    active: int
-    repositories: tuple[Repository, ...]
-    aliases: tuple[str, ...] = ()
-    package: str | None = None
-
-
 @functools.cache
 def entries() -> tuple[Entry, ...]:
     """All entries, in the catalog's order."""
@@ -76,6 +51,17 @@ def entries() -> tuple[Entry, ...]:
 def lookup(name: str) -> Entry | None:
     """The entry of that name or alias; case, separators and words such as Instruct do not matter."""
     return _index().get(_fold(name))
+
+
+def of_repository(repo: str) -> Entry | None:
+    """The entry that names this repository."""
+    wanted = repo.casefold()
+    return next((one for one in entries() if any(wanted == other.name.casefold() for other in one.repositories)), None)
+
+
+def meant_by(name: str) -> Entry | None:
+    """The entry that a catalog name, a repository, a file or a model's own name stands for, if any does."""
+    return of_repository(name) or lookup(name) or lookup(model_of(name))
 
 
 def nearest(name: str, count: int = 3) -> tuple[str, ...]:

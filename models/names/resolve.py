@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from models.entry import Entry
 from models.errors import DownloadError, ModelNotFound
 from models.files import group
 from models.hub import listing
@@ -113,7 +114,7 @@ def _names(weights: WeightSet) -> tuple[str, ...]:
 # ---- what the Hub has
 
 
-def _from_catalog(entry: catalog.Entry, typed: str, query: Query) -> Offer:
+def _from_catalog(entry: Entry, typed: str, query: Query) -> Offer:
     """What is here of it, else what the Hub has; both for a wide query."""
     repositories = [repository.name for repository in entry.repositories]
     here = _stored((typed, *repositories), entry.package)
@@ -122,7 +123,7 @@ def _from_catalog(entry: catalog.Entry, typed: str, query: Query) -> Offer:
     return _with_hub(here, query, lambda: _first_repository(entry, query) if here else _hub_or_namesake(entry, query))
 
 
-def _hub_or_namesake(entry: catalog.Entry, query: Query) -> Offer:
+def _hub_or_namesake(entry: Entry, query: Query) -> Offer:
     """What the Hub has; where it cannot be asked, a repository that is here and is called just like the model.
 
     Such a one came by an earlier search.
@@ -160,7 +161,7 @@ def _with_hub(here: Offer | None, query: Query, ask: Callable[[], Offer]) -> Off
     return replace(_merged(here, there), origin=there.origin, licence=there.licence or here.licence)
 
 
-def _first_repository(entry: catalog.Entry, query: Query) -> Offer:
+def _first_repository(entry: Entry, query: Query) -> Offer:
     """The first repository that is there; else the most downloaded one that a search gives."""
     for repository in entry.repositories:
         try:
@@ -174,7 +175,7 @@ def _first_repository(entry: catalog.Entry, query: Query) -> Offer:
     return _named(entry, found[0].repo, query)
 
 
-def _named(entry: catalog.Entry, repo: str, query: Query) -> Offer:
+def _named(entry: Entry, repo: str, query: Query) -> Offer:
     listed = _listed(repo, query)
     return replace(listed, name=entry.name, licence=listed.licence or entry.licence)
 

@@ -1,4 +1,4 @@
-"""What else would run here: other quantizations, and the catalog's models by their parameter counts. Pure.
+"""What else would run here: the catalog's models by their parameter counts. Pure.
 
 An estimate, not a plan: no header is read. Q4_K_M, the usual choice, has 4.85 bits per weight; the KV cache and the
 compute buffers are taken as a quarter of a GiB and a tenth of the weights.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.files import model_of
-from models.names.catalog import Entry, entries, lookup
+from models.entry import Entry
 from runner.cost.ledger import host_reserve, reserve
 from runner.cost.speed import Work, decode_tps
 from runner.planning.restrictions import limited
@@ -73,14 +72,3 @@ def best_of(among: Iterable[Entry], machine: Machine) -> Estimate | None:
     """The largest that runs well; None if none does."""
     good = [one for entry in among if (one := estimate(entry, machine)).runs_well]
     return max(good, key=lambda one: one.entry.parameters, default=None)
-
-
-def entry_named(name: str) -> Entry | None:
-    """The entry that a catalog name, a repository, a file or a model's own name stands for, if any does."""
-    return entry_of_repository(name) or lookup(name) or lookup(model_of(name))
-
-
-def entry_of_repository(repo: str) -> Entry | None:
-    """The entry that names this repository."""
-    wanted = repo.casefold()
-    return next((one for one in entries() if any(wanted == other.name.casefold() for other in one.repositories)), None)

@@ -35,7 +35,7 @@ def _other_model(plan: Plan) -> str:
     """The largest model of the family that runs well, or of the catalog if none of the family does."""
     study = study_of(plan)
     names = (study.name, plan.model.name, *(one.shape.name for one in study.sets))
-    entry = next((entry for name in names if (entry := alternatives.entry_named(name))), None)
+    entry = next((entry for name in names if (entry := catalog.meant_by(name))), None)
     family = catalog.family(entry.name) if entry else ()
     smaller = [
         [one for one in entries if one.parameters < plan.model.parameters and one != entry]

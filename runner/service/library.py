@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from models.entry import Entry
 from models.errors import LocalrunError
 from models.names import catalog
 from models.stores import local
@@ -49,7 +50,7 @@ def choices(machine: Machine, studies: Studies, paths: Paths) -> list[Choice]:
     def plan_of(offer: Offer) -> Plan:
         return planned(studies.read(offer, offer.name), machine, Wish(), measured)
 
-    def catalog_plan(entry: catalog.Entry) -> Plan | None:
+    def catalog_plan(entry: Entry) -> Plan | None:
         """From headers that were read before; None where some would have to be fetched."""
         offer = offers.get(entry.name)
         files = [file for one in offer.sets for file in one.files] if offer else []
@@ -85,11 +86,11 @@ def _by_name(offers: Iterable[Offer]) -> Sequence[Offer]:
     return tuple(found.values())
 
 
-def _entry(offer: Offer) -> catalog.Entry | None:
+def _entry(offer: Offer) -> Entry | None:
     """The catalog's entry for what is certainly the same: the same repository, or the package it names."""
     if offer.origin == "package":
         return catalog.lookup(offer.name)
-    return alternatives.entry_of_repository(offer.name)
+    return catalog.of_repository(offer.name)
 
 
 def _planned(offer: Offer, weights: WeightSet, plan_of: Callable[[Offer], Plan]) -> Choice:
@@ -119,7 +120,7 @@ def _typed(offer: Offer, quant: str) -> str:
 def from_catalog(
     machine: Machine,
     here: Iterable[str],
-    plan_of: Callable[[catalog.Entry], Plan | None] = lambda _entry: None,
+    plan_of: Callable[[Entry], Plan | None] = lambda _entry: None,
     patience: float = _PATIENCE_S,
 ) -> list[Choice]:
     """What would run well and is not here, largest first.
@@ -136,7 +137,7 @@ def from_catalog(
     return [row for row in rows if row is not None]
 
 
-def _from_plan(entry: catalog.Entry, plan: Plan) -> Choice | None:
+def _from_plan(entry: Entry, plan: Plan) -> Choice | None:
     """What the plan would take, if it runs well."""
     one = plan.candidates[plan.chosen] if plan.chosen is not None else None
     if one is None or one.predicted is None or one.predicted.decode_tps < alternatives.WELL_TPS:
@@ -144,7 +145,7 @@ def _from_plan(entry: catalog.Entry, plan: Plan) -> Choice | None:
     return Choice(entry.name, one.quant, one.file_bytes, False, one.verdict, one.predicted.decode_tps, entry.title)
 
 
-def _from_estimate(entry: catalog.Entry, machine: Machine) -> Choice | None:
+def _from_estimate(entry: Entry, machine: Machine) -> Choice | None:
     one = alternatives.estimate(entry, machine)
     if not one.runs_well:
         return None

@@ -8,10 +8,10 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
+from models.entry import Entry
 from models.errors import LocalrunError, ModelNotFound
 from models.hub.listing import Listing, list_repo
 from models.names import catalog
-from models.names.catalog import Entry
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,7 +17,10 @@ _TRUTHS = ("all", "any", "bool", "callable", "hasattr", "isinstance", "issubclas
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One file. `nodes` are all of its tree; `imports` are dotted names, those of ours down to the module."""
+    """One file. `charter` is the first paragraph of its docstring, `nodes` are all of its tree.
+
+    `imports` are dotted names, those of ours down to the module.
+    """
 
     name: str
     path: Path
@@ -56,7 +59,8 @@ def modules() -> Mapping[str, Module]:
 def _module(name: str, path: Path, ours: Mapping[str, Path]) -> Module:
     tree = ast.parse(path.read_text())
     nodes = tuple(ast.walk(tree))
-    return Module(name, path, ast.get_docstring(tree) or "", nodes, frozenset(_imports(nodes, ours)))
+    charter = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+    return Module(name, path, charter, nodes, frozenset(_imports(nodes, ours)))
 
 
 def _dotted(path: Path) -> str:

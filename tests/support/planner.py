@@ -9,7 +9,7 @@ from runner.types.plan import Wish
 from runner.types.units import GIB
 from scripts.synthetic.headers import shape
 
-__all__ = ["a100", "gpu", "h100", "machine", "search_on", "shape"]
+__all__ = ["a100", "gpu", "h100", "machine", "problem_on", "shape"]
 
 
 def gpu(gib: float, gbps: float = 1000, index: int = 0, memory_type: str = "GDDR6X") -> Device:

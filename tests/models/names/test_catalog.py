@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.entry import Repository
 from models.errors import DownloadError, ModelError
 from models.hub.listing import list_repo
 from models.names import catalog
@@ -139,7 +140,7 @@ def test_a_dense_model_uses_all_its_parameters() -> None:
     assert entry.active == entry.parameters == 7_000_000_000
     assert entry.aliases == ()
     assert entry.package is None
-    assert entry.repositories == (catalog.Repository("org/A-7B-GGUF", "https://example.org/a"),)
+    assert entry.repositories == (Repository("org/A-7B-GGUF", "https://example.org/a"),)
 
 
 @pytest.mark.parametrize(
@@ -232,3 +233,21 @@ def test_the_checker_says_that_nobody_answers(
 
 def test_the_file_itself_is_plain_toml() -> None:
     assert set(tomllib.loads(catalog.CATALOG.read_text(encoding="utf-8"))) == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("llama-3.3-70b", "llama-3.3-70b"),
+        ("bartowski/Llama-3.3-70B-Instruct-GGUF", "llama-3.3-70b"),
+        ("BARTOWSKI/llama-3.3-70b-instruct-gguf", "llama-3.3-70b"),
+        ("somebody/Llama-3.3-70B-Instruct-GGUF", "llama-3.3-70b"),
+        ("/models/Llama-3.3-70B-Instruct-Q4_K_M-00001-of-00002.gguf", "llama-3.3-70b"),
+        ("Llama 3.3 70B Instruct", "llama-3.3-70b"),
+        ("somebody/Poems-GGUF", None),
+        ("", None),
+    ],
+)
+def test_which_entry_a_name_stands_for(name: str, found: str | None) -> None:
+    one = catalog.meant_by(name)
+    assert (one.name if one else None) == found

@@ -1,11 +1,12 @@
-"""What else would run: estimates of the catalog on machines of many sizes, and names of entries."""
+"""What else would run: estimates of the catalog on machines of many sizes."""
 
 from dataclasses import replace
 
 import pytest
 
+from models.entry import Entry
 from models.names import catalog
-from runner.planning.alternatives import best_of, entry_named, estimate
+from runner.planning.alternatives import best_of, estimate
 from runner.types.machine import Kind, Machine
 from runner.types.plan import Verdict
 from runner.types.units import GIB
@@ -14,7 +15,7 @@ from tests.support.planner import a100, gpu, machine
 LLAMA = catalog.family("llama")
 
 
-def entry(name: str) -> catalog.Entry:
+def entry(name: str) -> Entry:
     found = catalog.lookup(name)
     assert found is not None
     return found
@@ -65,24 +66,6 @@ def test_memory_that_is_shared_counts_once() -> None:
 def test_an_integrated_gpu_beside_a_discrete_one_is_left_out() -> None:
     beside = replace(gpu(100), id="Vulkan1", kind=Kind.IGPU)
     assert estimate(entry("llama-3.3-70b"), machine(gpu(8), beside, ram=16)).verdict is Verdict.NO
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("llama-3.3-70b", "llama-3.3-70b"),
-        ("bartowski/Llama-3.3-70B-Instruct-GGUF", "llama-3.3-70b"),
-        ("BARTOWSKI/llama-3.3-70b-instruct-gguf", "llama-3.3-70b"),
-        ("somebody/Llama-3.3-70B-Instruct-GGUF", "llama-3.3-70b"),
-        ("/models/Llama-3.3-70B-Instruct-Q4_K_M-00001-of-00002.gguf", "llama-3.3-70b"),
-        ("Llama 3.3 70B Instruct", "llama-3.3-70b"),
-        ("somebody/Poems-GGUF", None),
-        ("", None),
-    ],
-)
-def test_which_entry_a_name_stands_for(name: str, found: str | None) -> None:
-    one = entry_named(name)
-    assert (one.name if one else None) == found
 
 
 def test_sizes_are_those_of_the_files() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from models.entry import Entry
 from models.errors import BadFile
-from models.names.catalog import Entry
 from models.weights import Offer, WeightFile, WeightSet
 from runner.planning.choose import Contender, choose
 from runner.service.library import from_catalog, from_disk

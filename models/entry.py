@@ -1,0 +1,29 @@
+"""A model of the catalog, as data. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository on the Hub, `org/name`, and the address of a page that names it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model. `parameters` counts all, `active` those that one token uses (the same for a dense model).
+
+    `repositories` are in order of preference. `package` is an importable package that carries weights of it, or None.
+    """
+
+    name: str
+    title: str
+    family: str
+    licence: str
+    parameters: int
+    active: int
+    repositories: tuple[Repository, ...]
+    aliases: tuple[str, ...] = ()
+    package: str | None = None
