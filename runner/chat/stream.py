@@ -6,24 +6,7 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Markers:
-    """How a model family fences its thinking: the text between `opening` and `closing` is not the answer."""
-
-    opening: str
-    closing: str
-
-
-# <think> is DeepSeek's, Qwen's and most others'; the channel form is gpt-oss's (OpenAI's harmony format).
-THINKING = (
-    Markers("<think>", "</think>"),
-    Markers("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
-    Markers("[THINK]", "[/THINK]"),
-)
-# The frame around an answer that comes without any thinking before it.
-NOISE = ("<|channel|>final<|message|>",)
-_OPENINGS = (*(fence.opening for fence in THINKING), *NOISE)
+from runner.chat.markers import OPENINGS, THINKING, Markers
 
 
 def held_back(text: str, needles: Sequence[str]) -> int:
@@ -101,12 +84,12 @@ class TextStream:
         if self._at_start and not self._inside:
             self._pending = self._pending.lstrip("\n")
             head = self._pending.lstrip()
-            self._at_start = any(opening.startswith(head[: len(opening)]) for opening in _OPENINGS)
+            self._at_start = any(opening.startswith(head[: len(opening)]) for opening in OPENINGS)
 
     def _needles(self) -> tuple[str, ...]:
         if self._inside:
             return (self._inside.closing,)
-        return (*self._stop, *_OPENINGS) if self._at_start else self._stop
+        return (*self._stop, *OPENINGS) if self._at_start else self._stop
 
     def _cross(self, needle: str) -> None:
         """Step over a marker."""
@@ -116,9 +99,3 @@ class TextStream:
             self.stopped = True
         else:
             self._inside = next((fence for fence in THINKING if fence.opening == needle), None)
-
-
-def opened_thinking(prompt: str) -> Markers | None:
-    """The fence that the prompt's own end has opened (templates of always-thinking models do that)."""
-    tail = prompt.rstrip()
-    return next((fence for fence in THINKING if tail.endswith(fence.opening)), None)

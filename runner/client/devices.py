@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from models.errors import EngineError, UsageError
 from runner.client.process import EngineProcess
-from runner.types.codec import unpack
+from runner.types.commands import AddRpc, Devices
 from runner.types.machine import Runtime
 
 _RPC_PATIENCE_S = 3.0
@@ -15,7 +15,7 @@ _RPC_PATIENCE_S = 3.0
 
 def runtime(process: EngineProcess) -> Runtime:
     """What this llama.cpp can use."""
-    return unpack(Runtime, process.ask("devices"))
+    return process.ask(Devices())
 
 
 def add_rpc(process: EngineProcess, endpoints: Sequence[str]) -> None:
@@ -28,4 +28,4 @@ def add_rpc(process: EngineProcess, endpoints: Sequence[str]) -> None:
             socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
         except (OSError, OverflowError):
             raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
-        process.prepare("rpc", endpoint=endpoint)
+        process.prepare(AddRpc(endpoint))

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from models.errors import BadFile, EngineError
 from models.headers.candidates import ReadSet
@@ -21,7 +20,7 @@ from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.cost.ledger import Rehearsed
 from runner.planning.placement import Rehearse
-from runner.types.engine import ComponentBytes
+from runner.types import commands
 from runner.types.machine import Machine
 from runner.types.plan import Placement, Source
 
@@ -47,7 +46,7 @@ def devices_for(engine: EngineProcess, machine: Machine) -> RehearsalDevices:
     names = [device.id for device in machine.devices]
     if machine.source == "probe":
         return RehearsalDevices(tuple((name, name) for name in names), Source.REHEARSAL)
-    actors = engine.prepare("standins", count=len(names))
+    actors = engine.prepare(commands.StandIns(len(names)))
     return RehearsalDevices(tuple(zip(names, actors, strict=True)), Source.STAND_IN)
 
 
@@ -118,25 +117,13 @@ def _rehearse(engine: EngineProcess, devices: RehearsalDevices, path: Path, plac
         overrides=tuple(replace(one, device=devices.actor(one.device)) for one in placement.overrides),
     )
     try:
-        (said,) = engine.ask("rehearse", path=str(path), placements=[acted])
+        (said,) = engine.ask(commands.Rehearse(str(path), (acted,)))
     except BadFile as error:
         return Rehearsed((), devices.source, refusal=str(error).replace(str(path), "the model"))
     except EngineError:
         if not engine.is_alive():
             engine.restart()
         return None
-    if said["buffers"] is None:
-        return Rehearsed((), devices.source, refusal=said["refusal"])
-    return Rehearsed(_by_device(said["buffers"], devices), devices.source)
-
-
-def _by_device(buffers: Sequence[dict[str, Any]], devices: RehearsalDevices) -> tuple[ComponentBytes, ...]:
-    """Sums over a device's buffers, under the device's own name."""
-    totals: dict[str, ComponentBytes] = {}
-    for row in buffers:
-        name = devices.device(row["device"])
-        sofar = totals.get(name, ComponentBytes(name, 0, 0, 0))
-        totals[name] = ComponentBytes(
-            name, sofar.weights + row["weights"], sofar.kv + row["kv"], sofar.compute + row["compute"]
-        )
-    return tuple(totals.values())
+    if said.memory is None:
+        return Rehearsed((), devices.source, refusal=said.refusal)
+    return Rehearsed(tuple(replace(row, device=devices.device(row.device)) for row in said.memory), devices.source)

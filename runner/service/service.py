@@ -28,6 +28,7 @@ from runner.service.rehearsals import Rehearsals
 from runner.service.studies import Studies, studied_set, study_of, weights_of
 from runner.storage import history
 from runner.storage.paths import paths
+from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
@@ -141,7 +142,7 @@ class LocalService:
 
     def grammar_of_schema(self, schema: str) -> str:
         """GBNF of a JSON schema."""
-        return str(self.engine.ask("grammar", schema=schema))
+        return self.engine.ask(Grammar(schema))
 
     def close(self) -> None:
         """End the engine process."""

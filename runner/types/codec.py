@@ -1,55 +1,93 @@
-"""Dataclasses as JSON and back: the language between the parent and its child. Pure.
+"""Dataclasses as JSON and back: the language between the parent and the engine process. Pure.
 
-A value is a frozen dataclass of numbers, strings, enumerations, tuples and other such dataclasses. Unknown fields
-are ignored and missing ones take their default, so that both ends may grow.
+A value is what JSON knows, an enumeration, a tuple of values, one or None, or a frozen dataclass of values. Unknown
+fields are ignored and missing ones take their default, so that both ends may grow.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
 
 
 def pack(value: object) -> Any:
     """The JSON form of a value."""
+    kind = type(value)
+    if kind in (str, int, float, bool, type(None)):
+        return value
     if isinstance(value, Enum):
         return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: pack(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, (list, tuple)):
         return [pack(item) for item in value]
     if isinstance(value, Mapping):
         return {key: pack(item) for key, item in value.items()}
+    if is_dataclass(kind):
+        return {name: pack(getattr(value, name)) for name in _names(kind)}
     return value
 
 
 def unpack(kind: type[T], data: Any) -> T:
-    """The dataclass `kind` from its JSON form; a ValueError or TypeError where it does not fit."""
-    if not isinstance(data, dict):
-        raise TypeError(f"{kind.__name__} must be an object")
-    hints = _hints(kind)  # type: ignore[arg-type]
-    return kind(**{name: _value(hints[name], item) for name, item in data.items() if name in hints})
+    """The value of type `kind` from its JSON form; a ValueError or TypeError where it does not fit."""
+    read = _reader(kind)  # type: ignore[arg-type]
+    return read(data) if read else data  # type: ignore[no-any-return]
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
-def _value(hint: Any, data: Any) -> Any:
-    if get_origin(hint) in (Union, types.UnionType):
-        inner = [arm for arm in get_args(hint) if arm is not type(None)]
-        return None if data is None else _value(inner[0], data)
-    if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], item) for item in data)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return unpack(hint, data)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(data)
+@cache
+def _reader(hint: Any) -> Reader | None:
+    """How to read a value of this type; None where it is what JSON made of it."""
+    arms = get_args(hint)
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = (arm for arm in arms if arm is not type(None))
+        return partial(_optional, read) if (read := _reader(inner)) else None
+    if origin is tuple:
+        return _tuple_reader(arms)
+    if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return partial(_object, hint, {name: _reader(hints[name]) for name in _names(hint)})
+    return hint if isinstance(hint, type) and issubclass(hint, Enum) else None
+
+
+def _tuple_reader(arms: tuple[Any, ...]) -> Reader:
+    """For `tuple[X, ...]`, any number of one type, and `tuple[X, Y]`, one of each."""
+    if arms[1:] == (Ellipsis,):
+        return partial(_many, _reader(arms[0]))
+    return partial(_one_of_each, tuple(_reader(arm) for arm in arms))
+
+
+def _many(read: Reader | None, data: Any) -> tuple[Any, ...]:
+    return tuple(map(read, _listed(data)) if read else _listed(data))
+
+
+def _one_of_each(readers: tuple[Reader | None, ...], data: Any) -> tuple[Any, ...]:
+    return tuple(read(item) if read else item for read, item in zip(readers, _listed(data), strict=True))
+
+
+def _listed(data: Any) -> list[Any]:
+    if not isinstance(data, list):
+        raise TypeError("a tuple must be a list")
     return data
+
+
+def _optional(read: Reader, data: Any) -> Any:
+    return None if data is None else read(data)
+
+
+def _object(kind: Callable[..., Any], readers: Mapping[str, Reader | None], data: Any) -> Any:
+    if not isinstance(data, dict):
+        raise TypeError(f"{kind.__name__} must be an object")
+    return kind(
+        **{name: read(item) if (read := readers[name]) else item for name, item in data.items() if name in readers}
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from runner.types.engine import ComponentBytes
 from runner.types.machine import Machine
 from runner.types.reasons import Reason, Why
 
@@ -95,13 +96,9 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryRow:
+class MemoryRow(ComponentBytes):
     """One ledger line, in bytes; `free` is what the device had before."""
 
-    device: str
-    weights: int
-    kv: int
-    compute: int
     overhead: int
     free: int
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.types.codec import pack, unpack
+from runner.types.commands import Devices
+from runner.types.engine import Event, EventKind
 from runner.types.generation import Chunk, Message, Phase
 from runner.types.plan import Plan, Wish
 from runner.types.sampling import Sampling
@@ -81,7 +83,7 @@ def one_start(model: str) -> dict[str, float]:
     clock = time.perf_counter
     times = [clock()]
     backend = LocalService()
-    backend.engine.ask("devices")
+    backend.engine.ask(Devices())
     times.append(clock())
     plan = backend.plan(model, Wish())
     times.append(clock())
@@ -130,8 +132,8 @@ def pipe(lines: int = 4000) -> float:
     chunks = [Chunk(Phase.DECODE, text=" word" * 50, prompt_tokens=9, completion_tokens=50 * n) for n in range(lines)]
     started = time.process_time()
     for chunk in chunks:
-        line = json.dumps({"id": 1, "event": "chunk", "value": pack(chunk)}).encode() + b"\n"
-        unpack(Chunk, json.loads(line)["value"])
+        line = json.dumps(pack(Event(1, EventKind.STEP, chunk))).encode() + b"\n"
+        unpack(Chunk, unpack(Event, json.loads(line)).value)
     return (time.process_time() - started) / (50 * lines)
 
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.engine import llama
-from runner.engine.generator import Engine
-from runner.engine.model import Chain, Context
+from runner.engine.context import Context
+from runner.engine.generator import Generator
+from runner.engine.sampler import Sampler
 from runner.types.generation import Phase, Request
 from runner.types.plan import Placement
 from runner.types.sampling import Sampling
@@ -50,14 +51,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
-    engine = Engine(lambda: False)
     placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
-    engine.load(wanted.file, placement, lambda _fraction: True)
-    decode, sample = Watch(Context, "step", Context.wait), Watch(Chain, "sample")
+    generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: False)
+    decode, sample = Watch(Context, "step", Context.wait), Watch(Sampler, "sample")
     shares = []
     for _ in range(wanted.rounds + 1):
         decode.seconds = sample.seconds = 0.0
-        total = decoding_seconds(engine)
+        total = decoding_seconds(generator)
         rest = total - decode.seconds - sample.seconds
         shares.append(1 - decode.seconds / total)
         each = 1e6 / TOKENS
@@ -69,11 +69,11 @@ def main() -> int:
     os._exit(0)
 
 
-def decoding_seconds(engine: Engine) -> float:
-    """Seconds from the first token of a greedy turn to its end."""
-    turn = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
+def decoding_seconds(generator: Generator) -> float:
+    """Seconds from the first token of a greedy answer to its end."""
+    request = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
     started = 0.0
-    for chunk in engine.generate(turn):
+    for chunk in generator.generate(request):
         if not started and chunk.phase is Phase.DECODE:
             started = time.perf_counter()
     return time.perf_counter() - started

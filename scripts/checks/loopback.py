@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.errors import EngineError
 from runner.client.process import EngineProcess
+from runner.types.commands import Lend
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def lent(log: Path, count: int) -> Iterator[str]:
 
         def lend() -> None:
             with suppress(EngineError):  # it serves until it is ended
-                lender.ask("lend", endpoint=endpoint, devices=["CPU"] * count, threads=1)
+                lender.ask(Lend(endpoint, ("CPU",) * count, 1))
 
         threading.Thread(target=lend, daemon=True).start()
         _wait_for(endpoint)

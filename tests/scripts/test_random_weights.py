@@ -12,6 +12,7 @@ from models.errors import UsageError
 from models.headers.reader import parse
 from models.headers.shape import shape_of
 from runner.client.process import EngineProcess
+from runner.types.commands import Generate, Load
 from runner.types.generation import Finish, Request
 from runner.types.plan import Placement
 from runner.types.sampling import Sampling
@@ -64,7 +65,7 @@ def test_the_large_ones_are_a_few_gigabytes(model: str, gigabytes: float) -> Non
 @pytest.mark.parametrize("model", TINY)
 def test_llama_cpp_runs_them_and_a_word_is_a_token(tmp_path: Path, child: EngineProcess, model: str) -> None:
     path = write(tmp_path / "x.gguf", GEOMETRIES[model], "Q4_K_M")
-    child.ask("load", path=str(path), placement=PLACEMENT)
-    turn = Request(raw="The" + " a" * 511, sampling=Sampling(temperature=0, max_tokens=40), ignore_end=True)
-    last = [value for event, value in child.stream("generate", turn=turn) if event == "chunk"][-1]
-    assert (last["prompt_tokens"], last["completion_tokens"], last["finish"]) == (512, 40, Finish.LENGTH)
+    child.ask(Load(str(path), PLACEMENT))
+    request = Request(raw="The" + " a" * 511, sampling=Sampling(temperature=0, max_tokens=40), ignore_end=True)
+    *_, last = child.stream(Generate(request))
+    assert (last.prompt_tokens, last.completion_tokens, last.finish) == (512, 40, Finish.LENGTH)

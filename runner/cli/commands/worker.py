@@ -10,6 +10,7 @@ from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host
+from runner.types.commands import Lend
 from runner.storage.paths import paths
 
 
@@ -26,5 +27,5 @@ def run(options: Options, output: Output) -> ExitCode:
             f"Lending {', '.join(devices)} at {endpoint}. Anybody who reaches that port can use them: "
             "llama.cpp's RPC has no password. Ctrl-C ends it."
         )
-        engine.ask("lend", endpoint=endpoint, devices=list(devices), threads=host.cores())
+        engine.ask(Lend(endpoint, devices, host.cores()))
     return ExitCode.OK

@@ -1,11 +1,11 @@
 """Cases rehearsed by llama.cpp on loopback devices."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from runner.client.process import EngineProcess
+from runner.types.commands import Rehearse, StandIns
 from runner.types.plan import Placement
 from scripts.checks.ledger.cases import DEVICES, Bytes, Case
 from scripts.checks.ledger.rows import Row, computed
@@ -18,16 +18,18 @@ class Rehearser:
     def __init__(self, child: EngineProcess, folder: Path) -> None:
         self._child, self._folder = child, folder
         names = [device.id for device in DEVICES]
-        self._actors = dict(zip(names, child.ask("standins", count=len(names)), strict=True))
+        self._actors = dict(zip(names, child.ask(StandIns(len(names))), strict=True))
         self._names = {actor: name for name, actor in self._actors.items()}
 
     def rows(self, cases: Sequence[Case]) -> Iterator[Row]:
         """Every device of every case, all of one model. An AssertionError where llama.cpp refuses a placement."""
         (path,) = make(cases[0].model, cases[0].quant, self._folder, tokenizer="none")
-        placements = [self._acted(case.placement) for case in cases]
-        for case, said in zip(cases, self._child.ask("rehearse", path=str(path), placements=placements), strict=True):
-            assert said["buffers"] is not None, f"{case}: {said['refusal']}"
-            real = self._by_device(said["buffers"])
+        placements = tuple(self._acted(case.placement) for case in cases)
+        for case, said in zip(cases, self._child.ask(Rehearse(str(path), placements)), strict=True):
+            assert said.memory is not None, f"{case}: {said.refusal}"
+            real = {
+                self._names.get(row.device, row.device): Bytes(row.weights, row.kv, row.compute) for row in said.memory
+            }
             for device, ours in computed(case).items():
                 yield Row(case, device, ours, real.get(device, Bytes(0, 0, 0)))
 
@@ -35,11 +37,3 @@ class Rehearser:
         overrides = (replace(rule, device=self._actors.get(rule.device, rule.device)) for rule in placement.overrides)
         devices = tuple(self._actors[name] for name in placement.devices)
         return replace(placement, devices=devices, overrides=tuple(overrides))
-
-    def _by_device(self, buffers: Sequence[Mapping[str, Any]]) -> Mapping[str, Bytes]:
-        totals: dict[str, Bytes] = {}
-        for row in buffers:
-            name = self._names.get(row["device"], row["device"])
-            sofar = totals.get(name, Bytes(0, 0, 0))
-            totals[name] = Bytes(sofar.weights + row["weights"], sofar.kv + row["kv"], sofar.compute + row["compute"])
-        return totals

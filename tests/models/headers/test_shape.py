@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +20,8 @@ from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
 from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
 from runner.cost.kv import ContextSettings, kv_bytes
+from runner.types.commands import Rehearse, StandIns
+from runner.types.engine import Rehearsal
 from runner.types.plan import Placement
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Setting
@@ -125,13 +126,9 @@ def expected(shape: ModelShape, placement: Placement) -> dict[str, tuple[int, in
     return {device: (weights[device], kv[device]) for device in weights if weights[device] or kv[device]}
 
 
-def told(buffers: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+def told(rehearsal: Rehearsal) -> dict[str, tuple[int, int]]:
     """The same from llama.cpp's breakdown."""
-    sums: dict[str, tuple[int, int]] = {}
-    for buffer in buffers:
-        weights, kv = sums.get(buffer["device"], (0, 0))
-        sums[buffer["device"]] = (weights + buffer["weights"], kv + buffer["kv"])
-    return {device: pair for device, pair in sums.items() if any(pair)}
+    return {row.device: (row.weights, row.kv) for row in rehearsal.memory or () if row.weights or row.kv}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -140,9 +137,9 @@ def test_weights_and_kv_are_llama_cpps_to_the_byte(
 ) -> None:
     (path,) = make(model, quant_of(model), tmp_path, tokenizer="none")
     shape = shapes[model]
-    wanted = placements(shape, tuple(child.ask("standins", count=2)))
-    rehearsals = child.ask("rehearse", path=str(path), placements=wanted)
-    assert [told(rehearsal["buffers"]) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
+    wanted = placements(shape, child.ask(StandIns(2)))
+    rehearsals = child.ask(Rehearse(str(path), tuple(wanted)))
+    assert [told(rehearsal) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
 
 
 def test_a_real_file(child: EngineProcess, smollm2: Path) -> None:
@@ -151,17 +148,17 @@ def test_a_real_file(child: EngineProcess, smollm2: Path) -> None:
     assert (shape.vocabulary, shape.embedding, shape.feed_forward, shape.attention_width) == (49152, 576, 1536, 576)
     assert shape.tied_embeddings and not shape.kv_same_type and shape.memory_is_exact
     assert set(shape.memory) == {LayerMemory(192, 192)}
-    wanted = placements(shape, tuple(child.ask("standins", count=2)))
-    rehearsals = child.ask("rehearse", path=str(smollm2), placements=wanted)
-    assert [told(rehearsal["buffers"]) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
+    wanted = placements(shape, child.ask(StandIns(2)))
+    rehearsals = child.ask(Rehearse(str(smollm2), tuple(wanted)))
+    assert [told(rehearsal) for rehearsal in rehearsals] == [expected(shape, p) for p in wanted]
 
 
 def test_llama_cpp_accepts_made_tokenizers_and_shards(child: EngineProcess, tmp_path: Path) -> None:
     paths = make("phi-3-mini", "Q8_0", tmp_path, shards=3)
     shape = shape_of([read_header(path) for path in paths])
     (wanted, *_) = placements(shape, ())
-    (rehearsal,) = child.ask("rehearse", path=str(paths[0]), placements=[wanted])
-    assert told(rehearsal["buffers"]) == expected(shape, wanted)
+    (rehearsal,) = child.ask(Rehearse(str(paths[0]), (wanted,)))
+    assert told(rehearsal) == expected(shape, wanted)
 
 
 def test_every_tensor_name_of_llama_cpp_has_its_place() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.chat.stream import THINKING, Piece, TextStream, held_back, opened_thinking
+from runner.chat.markers import THINKING, opened_thinking
+from runner.chat.stream import Piece, TextStream, held_back
 
 
 def run(stream: TextStream, data: bytes, cuts: list[int]) -> Piece:

@@ -13,6 +13,7 @@ from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings, caches_of, kv_bytes
 from runner.cost.layout import HOST, Layout, contiguous, layout_of, number_patterns, overrides_of
 from runner.cost.ledger import Rehearsed, host_reserve, ledger, measured, reserve, rows, shortages
+from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind
 from runner.types.plan import Override, Placement, Source
@@ -263,16 +264,16 @@ def test_agrees_with_llama_cpp(
     overrides: tuple[Override, ...],
 ) -> None:
     """Weights and KV to the byte, and all together within 1 %, on every device."""
-    names = tuple(child.ask("standins", count=2))[: len(counts)]
+    names = child.ask(StandIns(2))[: len(counts)]
     devices = tuple(Device(name, Kind.RPC, "stand-in", 500 * GIB, 500 * GIB, 1e12) for name in names)
     placement = Placement(
         names, sum(counts), shape(model).layers + 1, counts, ctx, kv_type, overrides, load_mode="none"
     )
     (path,) = make(model, "Q4_K_M", tmp_path, tokenizer="none")
-    (said,) = child.ask("rehearse", path=str(path), placements=[placement])
+    (said,) = child.ask(Rehearse(str(path), (placement,)))
     for row in ledger(shape(model), machine(*devices, ram=500), placement):
-        buffers = [buffer for buffer in said["buffers"] if buffer["device"] == row.device]
-        assert row.weights == sum(buffer["weights"] for buffer in buffers)
-        assert row.kv == sum(buffer["kv"] for buffer in buffers)
-        compute = sum(buffer["compute"] for buffer in buffers)
-        assert row.compute - compute == pytest.approx(0, abs=0.01 * (row.weights + row.kv + compute) + 2 * MIB)
+        (real,) = (one for one in said.memory or () if one.device == row.device)
+        assert (row.weights, row.kv) == (real.weights, real.kv)
+        assert row.compute - real.compute == pytest.approx(
+            0, abs=0.01 * (row.weights + row.kv + real.compute) + 2 * MIB
+        )

@@ -9,26 +9,23 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.client.process import EngineProcess
-from runner.types.codec import unpack
-from runner.types.engine import Loaded
+from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.plan import Placement
 from runner.types.sampling import Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=48)
+STORY = Request((Message("user", "Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True)
 CPU_ONLY = Placement(devices=(), gpu_layers=0, layers_total=31, tensor_split=(), ctx=1024, threads=1)
 
 
-def generate(child: EngineProcess, turn: Request) -> Generator[Chunk, None, None]:
-    for event, value in child.stream("generate", turn=turn):
-        if event == "chunk":
-            yield unpack(Chunk, value)
+def generate(child: EngineProcess, request: Request) -> Generator[Chunk, None, None]:
+    return child.stream(Generate(request))
 
 
 def answer(child: EngineProcess, *messages: Message, sampling: Sampling = GREEDY) -> tuple[str, Chunk]:
@@ -42,7 +39,7 @@ def ask(text: str) -> Message:
 
 @pytest.fixture(scope="module")
 def engine(child: EngineProcess, smollm2: Path) -> EngineProcess:
-    child.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    child.ask(Load(str(smollm2), CPU_ONLY))
     return child
 
 
@@ -63,7 +60,7 @@ def test_greedy_answers_and_seeds_repeat(engine: EngineProcess) -> None:
     assert first != answer(engine, question, sampling=Sampling(temperature=1.0, seed=8, max_tokens=24))[0]
 
 
-def test_the_next_turn_prefills_only_what_is_new(engine: EngineProcess) -> None:
+def test_the_next_request_prefills_only_what_is_new(engine: EngineProcess) -> None:
     question = ask("What is the capital of France?")
     reply, first = answer(engine, question)
     _, second = answer(engine, question, Message("assistant", reply), ask("And of Italy?"))
@@ -80,7 +77,7 @@ def test_reuse_changes_no_word(engine: EngineProcess) -> None:
     assert last.cached_tokens == last.prompt_tokens - 1
 
 
-def test_max_tokens_and_stop_strings_end_a_turn(engine: EngineProcess) -> None:
+def test_max_tokens_and_stop_strings_end_an_answer(engine: EngineProcess) -> None:
     _, cut = answer(engine, ask("Write a story."), sampling=Sampling(temperature=0, max_tokens=5))
     assert (cut.finish, cut.completion_tokens) == (Finish.LENGTH, 5)
     whole, _ = answer(engine, ask("Name three primary colours."))
@@ -89,13 +86,13 @@ def test_max_tokens_and_stop_strings_end_a_turn(engine: EngineProcess) -> None:
     assert (text, stopped.finish) == (whole[: whole.index(word)], Finish.STOP)
 
 
-def test_a_full_context_ends_a_turn(child: EngineProcess, smollm2: Path) -> None:
-    child.ask("load", path=str(smollm2), placement=replace(CPU_ONLY, ctx=256))
-    turn = Request(raw="one two three four " * 58, sampling=Sampling(temperature=0), ignore_end=True)
-    last = list(generate(child, turn))[-1]
+def test_a_full_context_ends_an_answer(child: EngineProcess, smollm2: Path) -> None:
+    child.ask(Load(str(smollm2), replace(CPU_ONLY, ctx=256)))
+    request = Request(raw="one two three four " * 58, sampling=Sampling(temperature=0), ignore_end=True)
+    last = list(generate(child, request))[-1]
     assert last.finish is Finish.LENGTH
     assert last.prompt_tokens + last.completion_tokens == 256
-    child.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    child.ask(Load(str(smollm2), CPU_ONLY))
 
 
 def test_a_prompt_longer_than_the_context_names_both_numbers(engine: EngineProcess) -> None:
@@ -113,14 +110,14 @@ def test_a_grammar_binds_the_answer(engine: EngineProcess) -> None:
     assert answer(engine, ask("Is water wet?"), sampling=yes_no)[0] in ("yes", "no")
     with pytest.raises(UsageError, match="grammar"):
         answer(engine, ask("x"), sampling=Sampling(grammar="root ::= ("))
-    gbnf = engine.ask("grammar", schema='{"type": "integer"}')
+    gbnf = engine.ask(Grammar('{"type": "integer"}'))
     assert int(answer(engine, ask("How many legs has a dog?"), sampling=Sampling(temperature=0, grammar=gbnf))[0]) >= 0
 
 
-def interrupted(engine: EngineProcess, turn: Request, when: Phase) -> tuple[Chunk, float]:
+def interrupted(engine: EngineProcess, request: Request, when: Phase) -> tuple[Chunk, float]:
     """Stop at the first sign of `when`; the last chunk, and the seconds until it came."""
     asked = 0.0
-    for chunk in generate(engine, turn):
+    for chunk in generate(engine, request):
         last = chunk
         if not asked and chunk.phase is when:
             engine.stop()
@@ -129,7 +126,7 @@ def interrupted(engine: EngineProcess, turn: Request, when: Phase) -> tuple[Chun
 
 
 @pytest.mark.parametrize("when", [Phase.PREFILL, Phase.DECODE])
-def test_stop_ends_a_turn_and_the_next_one_is_right(engine: EngineProcess, when: Phase) -> None:
+def test_stop_ends_an_answer_and_the_next_one_is_right(engine: EngineProcess, when: Phase) -> None:
     story = Request((ask("Write about the sea. " * 120),), sampling=Sampling(temperature=0), ignore_end=True)
     expected = answer(engine, ask("What is the capital of France?"))[0]
     last, seconds = interrupted(engine, story, when)
@@ -139,12 +136,10 @@ def test_stop_ends_a_turn_and_the_next_one_is_right(engine: EngineProcess, when:
     assert answer(engine, ask("What is the capital of France?"))[0] == expected
 
 
-def test_leaving_a_turn_early_stops_it(engine: EngineProcess) -> None:
-    turn = generate(
-        engine, Request((ask("Write a very long story."),), sampling=Sampling(temperature=0), ignore_end=True)
-    )
-    next(turn)
-    turn.close()
+def test_leaving_an_answer_early_stops_it(engine: EngineProcess) -> None:
+    chunks = generate(engine, STORY)
+    next(chunks)
+    chunks.close()
     assert answer(engine, ask("Hi"))[1].finish in (Finish.STOP, Finish.LENGTH)
 
 
@@ -163,9 +158,9 @@ def test_files_that_are_no_models_are_refused_and_the_child_lives_on(
 ) -> None:
     for name, path in bad_files(tmp_path, smollm2).items():
         with pytest.raises(BadFile, match="could not load"):
-            child.ask("load", path=str(path), placement=CPU_ONLY)
+            child.ask(Load(str(path), CPU_ONLY))
         assert child.is_alive(), name
-    loaded = unpack(Loaded, child.ask("load", path=str(smollm2), placement=CPU_ONLY))
+    loaded = child.ask(Load(str(smollm2), CPU_ONLY))
     assert (loaded.ctx, loaded.memory[-1].device) == (1024, "CPU")
 
 
@@ -176,23 +171,23 @@ def test_a_file_of_the_right_size_without_weights_is_refused(
     with smollm2.open("rb") as source, hollow.open("wb") as target:
         target.write(source.read(1_785_664))
         target.truncate(smollm2.stat().st_size)
-    child.ask("load", path=str(hollow), placement=CPU_ONLY)
+    child.ask(Load(str(hollow), CPU_ONLY))
     with pytest.raises(BadFile, match="no weights"):
         answer(child, ask("Hi"))
-    child.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    child.ask(Load(str(smollm2), CPU_ONLY))
 
 
 def test_what_does_not_fit_is_refused_without_dying(child: EngineProcess, smollm2: Path) -> None:
     huge = Placement(devices=(), gpu_layers=0, layers_total=31, tensor_split=(), ctx=20_000_000, threads=1)
     with pytest.raises(EngineError):
-        child.ask("load", path=str(smollm2), placement=huge)
+        child.ask(Load(str(smollm2), huge))
     assert child.is_alive()
-    child.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    child.ask(Load(str(smollm2), CPU_ONLY))
 
 
 def fresh_child(folder: Path, smollm2: Path) -> EngineProcess:
     process = EngineProcess(folder / "engine.log")
-    process.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    process.ask(Load(str(smollm2), CPU_ONLY))
     return process
 
 
@@ -207,15 +202,15 @@ def test_an_engine_that_dies_is_one_sentence(tmp_path: Path, smollm2: Path, numb
                 os.kill(process.pid, number)
     assert text and "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
     process.restart()
-    process.ask("load", path=str(smollm2), placement=CPU_ONLY)
+    process.ask(Load(str(smollm2), CPU_ONLY))
     assert answer(process, ask("Hi"))[0]
     process.close()
 
 
 def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
     process = fresh_child(tmp_path, smollm2)
-    turn = generate(process, Request((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
-    next(turn)
+    chunks = generate(process, STORY)
+    next(chunks)
     started = time.monotonic()
     process.close(grace_s=5)
     assert time.monotonic() - started < 4
@@ -224,22 +219,22 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
 
 
 def test_stop_from_another_thread(engine: EngineProcess) -> None:
-    turn = generate(engine, Request((ask("Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True))
-    next(turn)
+    chunks = generate(engine, STORY)
+    next(chunks)
     thread = threading.Thread(target=engine.stop)
     thread.start()
-    assert list(turn)[-1].finish is Finish.INTERRUPTED
+    assert list(chunks)[-1].finish is Finish.INTERRUPTED
     thread.join()
 
 
 def test_errors_keep_their_kind(engine: EngineProcess) -> None:
-    cases: list[tuple[dict[str, Any], type[LocalrunError]]] = [
-        ({"turn": Request((), raw="")}, UsageError),
-        ({"turn": Request((ask("x" * 20000),))}, PromptTooLong),
+    cases: list[tuple[Request, type[LocalrunError]]] = [
+        (Request((), raw=""), UsageError),
+        (Request((ask("x" * 20000),)), PromptTooLong),
     ]
-    for arguments, kind in cases:
+    for request, kind in cases:
         with pytest.raises(kind):
-            engine.ask("generate", **arguments)
+            engine.ask(Generate(request))
 
 
 def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,17 +242,17 @@ def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, mon
         (tmp_path / name).write_text("raise SystemExit('not ours')\n")
     monkeypatch.chdir(tmp_path)
     process = EngineProcess(tmp_path / "engine.log")
-    assert process.ask("devices")["devices"][-1]["id"] == "CPU"
+    assert process.ask(Devices()).devices[-1].id == "CPU"
     process.close()
 
 
 def test_stand_ins_take_layers_in_a_rehearsal(child: EngineProcess, smollm2: Path) -> None:
-    first, second = child.ask("standins", count=2)
+    first, second = child.ask(StandIns(2))
     split = Placement(
         devices=(first, second), gpu_layers=31, layers_total=31, tensor_split=(20, 11), ctx=1024, threads=1
     )
-    (rehearsed,) = child.ask("rehearse", path=str(smollm2), placements=[split])
-    kv = {row["device"]: row["kv"] for row in rehearsed["buffers"]}
+    (rehearsed,) = child.ask(Rehearse(str(smollm2), (split,)))
+    kv = {row.device: row.kv for row in rehearsed.memory or ()}
     assert kv[first] == 2 * kv[second] > 0
     assert kv["CPU"] == 0
 

@@ -2,6 +2,7 @@
 
 from runner.client.process import EngineProcess
 from runner.hardware.meter import sample
+from runner.types.commands import Devices
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, MIB
 
@@ -9,7 +10,7 @@ CARD = Device("CUDA0", Kind.GPU, "A card", 24 * GIB, 23 * GIB)
 
 
 def test_the_machine_while_it_works(child: EngineProcess) -> None:
-    child.ask("devices")  # it has started
+    child.ask(Devices())  # it has started
     machine = Machine("probe", (CARD,), 1, 1, None, 1)
     found = sample(machine, child.pid)
     assert found.engine_rss is not None and found.engine_rss > 10 * MIB

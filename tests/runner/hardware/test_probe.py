@@ -13,6 +13,7 @@ from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess
 from runner.hardware import nvml, pci
 from runner.hardware.probe import devices_of, probe, unused_gpus
+from runner.types.commands import Lend
 from runner.types.machine import DeviceFacts, Kind, Runtime
 from runner.types.units import GIB, MIB
 
@@ -51,7 +52,7 @@ def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def lend() -> None:
         with pytest.raises(EngineError):  # it serves until it is ended
-            process.ask("lend", endpoint=endpoint, devices=["CPU"], threads=1)
+            process.ask(Lend(endpoint, ("CPU",), 1))
 
     thread = threading.Thread(target=lend)
     thread.start()

@@ -6,8 +6,9 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from runner.hardware import host
 from runner.service.service import LocalService
 from runner.storage.paths import paths
 from runner.storage.rates import keep_bandwidth
+from runner.types.commands import Load, LongCommand
 from runner.types.generation import Message
 from runner.types.measurement import Bandwidth
 from runner.types.plan import Placement, Plan, Source, Verdict, Wish
@@ -124,13 +126,12 @@ class Full(EngineProcess):
         super().__init__(log)
         self.tried: list[Placement] = []
 
-    def stream(self, op: str, **arguments: object) -> Iterator[tuple[str, object]]:
+    def stream(self, command: LongCommand[Any, Any]) -> Generator[Any, None, Any]:
         """Refuse to load; everything else goes on."""
-        placement = arguments.get("placement")
-        if op == "load" and isinstance(placement, Placement):
-            self.tried.append(placement)
+        if isinstance(command, Load):
+            self.tried.append(command.placement)
             raise OutOfMemory("There is no room.")
-        yield from super().stream(op, **arguments)
+        return super().stream(command)
 
 
 def test_a_look_at_another_context_does_not_decide_what_is_loaded(home: Path, smollm2: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,42 @@ def test_a_value_survives_the_pipe(value: Request | Chunk | Placement | Loaded) 
 
 def test_unknown_fields_are_ignored_and_missing_ones_default() -> None:
     assert unpack(Message, {"role": "user", "content": "hi", "new": 1}) == Message("user", "hi")
+
+
+@dataclass(frozen=True)
+class Point:
+    place: tuple[int, str]
+    phase: Phase | None
+    ahead: tuple[Message, ...] | None = None
+    inner: Message | None = None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Point((3, "x"), None),
+        Point((3, "x"), Phase.DONE, (), Message("user", "hi")),
+        Point((3, "x"), Phase.DECODE, (Message("user", "hi"),)),
+    ],
+)
+def test_fixed_tuples_and_what_may_be_missing(value: Point) -> None:
+    assert unpack(Point, json.loads(json.dumps(pack(value)))) == value
+
+
+def test_a_value_need_not_be_an_object() -> None:
+    assert unpack(int, pack(7)) == 7
+    assert unpack(tuple[str, ...], pack(("a", "b"))) == ("a", "b")
+    assert unpack(tuple[Message, ...], pack((Message("user", "hi"),))) == (Message("user", "hi"),)
+    assert unpack(tuple[Phase, int], pack((Phase.DONE, 1))) == (Phase.DONE, 1)
+    assert unpack(Phase, pack(Phase.DONE)) is Phase.DONE
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [(Phase, "never"), (tuple[str, ...], "ab"), (tuple[int, str], [1]), (tuple[int, str], [1, "", 2])]
+)
+def test_a_value_of_another_kind_is_refused(kind: type, data: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        unpack(kind, data)
 
 
 @pytest.mark.parametrize("data", [[], None, "x", {"role": "user"}])

@@ -1,0 +1,45 @@
+"""The answer to a request as it grows: bytes of tokens become text, and each step is told with counts and speeds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from runner.chat.stream import Piece, TextStream
+from runner.types.generation import Chunk, Finish, Phase
+
+
+class Answer:
+    """What was decoded since `asked` (seconds of time.perf_counter); `prefilled` is the last step before it."""
+
+    def __init__(self, prefilled: Chunk, stream: TextStream, asked: float) -> None:
+        self._state = replace(prefilled, phase=Phase.DECODE)
+        self._stream = stream
+        self._asked = asked
+        self._began = time.perf_counter()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop string was met."""
+        return self._stream.stopped
+
+    def step(self, data: bytes, count: int, used: int) -> Chunk:
+        """New bytes of the first `count` tokens; `used` KV cells are in use."""
+        self._state = self._told(self._stream.feed(data), count, used)
+        return self._state
+
+    def end(self, data: bytes, count: int, used: int, finish: Finish) -> Chunk:
+        """The last bytes, and why there are no more."""
+        return replace(self._told(self._stream.finish(data), count, used), phase=Phase.DONE, finish=finish)
+
+    def _told(self, piece: Piece, count: int, used: int) -> Chunk:
+        now, ttft = time.perf_counter(), self._state.ttft_s
+        return replace(
+            self._state,
+            text=piece.text,
+            reasoning=piece.reasoning,
+            completion_tokens=count,
+            context_used=used,
+            ttft_s=now - self._asked if ttft is None else ttft,
+            decode_tps=(count - 1) / (now - self._began) if count > 1 else None,
+        )

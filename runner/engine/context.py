@@ -1,0 +1,114 @@
+"""KV cache and compute buffers of llama.cpp as an object: decodes tokens, keeps what it may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from models.errors import DeviceLost, EngineError, OutOfMemory
+from models.headers.quants import CACHE_TYPES
+from runner.engine.breakdown import breakdown
+from runner.engine.llama import C, complaints, failure, forget_complaints
+from runner.engine.model import Model
+from runner.types.engine import ComponentBytes
+from runner.types.failures import diagnose
+from runner.types.plan import Placement
+
+_INTERRUPTED = 2
+_SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "failed to compute"}
+
+
+class Context:
+    """KV cache and compute buffers over a model: decodes tokens of one sequence."""
+
+    def __init__(self, model: Model, placement: Placement) -> None:
+        forget_complaints()
+        params = C.llama_context_default_params()
+        params.n_ctx = placement.ctx
+        params.n_batch = params.n_ubatch = placement.ubatch
+        params.n_seq_max = placement.sequences
+        params.n_outputs_max = placement.outputs
+        params.n_threads = params.n_threads_batch = placement.threads
+        params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
+        params.swa_full = False
+        params.kv_unified = placement.sequences > 1
+        self.handle = C.llama_init_from_model(model.handle, params)
+        if not self.handle:
+            raise failure("llama.cpp could not set up the context", EngineError)
+        self.model = model
+        self.size = C.llama_n_ctx(self.handle)
+        self.ubatch = C.llama_n_ubatch(self.handle)
+        self._memory = C.llama_get_memory(self.handle)
+        self._one = (C.llama_token * 1)()
+        self._step = C.llama_batch_get_one(self._one, 1)
+
+    def close(self) -> None:
+        """Free everything."""
+        if self.handle:
+            C.llama_free(self.handle)
+            self.handle = None
+
+    def step(self, token: int) -> None:
+        """Decode one token after the others. OutOfMemory, DeviceLost or EngineError where that fails."""
+        self._one[0] = token
+        code = C.llama_decode(self.handle, self._step)
+        if code:
+            raise decode_failure(code, complaints())
+
+    def feed(self, tokens: Sequence[int]) -> bool:
+        """Decode at most `ubatch` tokens after the others, logits for the last one; False if it was interrupted."""
+        array = (C.llama_token * len(tokens))(*tokens)
+        code = C.llama_decode(self.handle, C.llama_batch_get_one(array, len(tokens)))
+        if code not in (0, _INTERRUPTED):
+            raise decode_failure(code, complaints())
+        return bool(code == 0)
+
+    def wait(self) -> None:
+        """Return when everything decoded so far is really done."""
+        C.llama_synchronize(self.handle)
+
+    def interrupt_with(self, poll: Callable[[], bool] | None) -> None:
+        """Let `poll` stop a decode (the CPU asks it per graph node, GPUs do not); None to switch it off."""
+        self._poll = C.ggml_abort_callback(lambda _data: poll()) if poll else C.ggml_abort_callback()
+        C.llama_set_abort_callback(self.handle, self._poll, None)
+
+    @property
+    def first_position(self) -> int:
+        """The first position that the caches still hold whole; -1 if empty."""
+        return int(C.llama_memory_seq_pos_min(self._memory, 0))
+
+    @property
+    def positions(self) -> int:
+        """How many positions are decoded."""
+        return int(C.llama_memory_seq_pos_max(self._memory, 0)) + 1
+
+    def keep(self, count: int) -> bool:
+        """Forget everything behind the first `count` tokens; False (nothing kept) where that cannot be done exactly.
+
+        A sliding window that has moved on reports success but holds nothing, so the rule of llama.cpp's
+        server decides first: the window of the new end must still be there.
+        """
+        first = self.first_position
+        whole = first <= 0 or first < count - self.model.window
+        if whole and C.llama_memory_seq_rm(self._memory, 0, count, -1):
+            return True
+        C.llama_memory_clear(self._memory, True)
+        return False
+
+    def has_flat_logits(self) -> bool:
+        """Whether all logits are equal: the weights are zeros, a file of the right size without its content."""
+        logits = C.llama_get_logits_ith(self.handle, -1)
+        first = logits[0]
+        return all(logits[i] == first for i in range(1, C.llama_vocab_n_tokens(self.model.vocabulary), 97))
+
+    def breakdown(self) -> tuple[ComponentBytes, ...]:
+        """Bytes by device, the CPU last; EngineError where this build does not tell."""
+        return breakdown(self.handle)
+
+
+def decode_failure(code: int, said: Sequence[str]) -> EngineError:
+    """The error for a return code of llama_decode (llama.h), after llama.cpp complained with `said`."""
+    found = diagnose(said)
+    kind = OutOfMemory if code == -2 else found.kind
+    what = {OutOfMemory: "ran out of memory", DeviceLost: "lost a device"}.get(kind)
+    because = f": {found.reason}" if found.reason else ""
+    return kind(f"llama.cpp {what or _SAID.get(code, f'stopped with code {code}')} while decoding{because}.")

@@ -1,0 +1,55 @@
+"""What llama.cpp's complaints mean: which error of ours, and the words without its source paths. Pure."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.errors import DeviceLost, EngineError, OutOfMemory
+
+# ggml's own words, and those of CUDA, HIP, Vulkan, SYCL, Metal and C++ that it passes on.
+_SIGNS: tuple[tuple[type[EngineError], re.Pattern[str]], ...] = (
+    (
+        OutOfMemory,
+        re.compile(
+            r"out of (\w+ )?memory|out_?of_?(device_?|host_?)?memory|insufficient memory|alloc_failed|bad_alloc"
+            r"|(failed|unable|cannot|could not) (to )?(allocate|reserve memory)|\balloc\w* (of size \d+ )?failed",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        DeviceLost,
+        re.compile(
+            r"device_?lost|device is lost|remote rpc server crashed|failed to connect to|unspecified launch failure"
+            r"|launch timed out|error: unknown error|devices?(\(s\))? (is|are|is/are) (busy or )?unavailable"
+            r"|no (cuda|rocm)-capable device|uncorrectable ecc|fallen off the bus|gpu ?(hang|reset)",
+            re.IGNORECASE,
+        ),
+    ),
+)
+# `/build/ggml-cuda.cu:97: `, `, in function f at /build/ggml-cuda.cu:97`: where in llama.cpp it was said.
+_PLACE = re.compile(r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?")
+_FUNCTION = re.compile(r"^([a-z_][\w:~]*(\(\))?: )+")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a failure was, EngineError where nothing tells, and the line that says so (no stop at its end)."""
+
+    kind: type[EngineError]
+    reason: str
+
+
+def diagnose(lines: Iterable[str]) -> Diagnosis:
+    """Read llama.cpp's words, the most telling first: last words, then complaints from the oldest on."""
+    said = [text for line in lines if (text := plain(line))]
+    for line in said:
+        for kind, sign in _SIGNS:
+            if sign.search(line):
+                return Diagnosis(kind, line)
+    first = said[0] if said else ""
+    return Diagnosis(EngineError, max((line for line in said if line.startswith(first)), key=len, default=""))
+
+
+def plain(line: str) -> str:
+    """A line of llama.cpp's log without the function and the source file that said it."""
+    return _FUNCTION.sub("", _PLACE.sub("", " ".join(line.split()))).strip(" .:")

@@ -1,0 +1,69 @@
+"""From an exit code and last words to one error with one sentence."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory
+from runner.client.death import death
+from runner.types.engine import LastWords
+
+SOURCE = "/tmp/build-x/vendor/llama.cpp/ggml/src/ggml-cuda/ggml-cuda.cu"
+ALLOCATING = "allocating 1024.00 MiB on device 0: cudaMalloc failed: out of memory"
+LOG = Path("/state/engine.log")
+ABORT = -signal.SIGABRT
+NO_WORDS = LastWords("")
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "kind", "sentence"),
+    [
+        (
+            ABORT,
+            LastWords(f"{SOURCE}:97: CUDA error", ("CUDA error: out of memory", f"current device: 0, at {SOURCE}:451")),
+            OutOfMemory,
+            "The engine ran out of memory (CUDA error: out of memory).",
+        ),
+        (
+            ABORT,
+            LastWords("GGML_ASSERT(buffer) failed", (f"ggml_backend_cuda_buffer_type_alloc_buffer: {ALLOCATING}",)),
+            OutOfMemory,
+            f"The engine ran out of memory ({ALLOCATING}).",
+        ),
+        (
+            ABORT,
+            LastWords(f"{SOURCE}:97: CUDA error", ("CUDA error: unspecified launch failure",)),
+            DeviceLost,
+            "The engine lost a device (CUDA error: unspecified launch failure).",
+        ),
+        (
+            ABORT,
+            LastWords("/src/ggml-rpc.cpp:381: Remote RPC server crashed or returned malformed response"),
+            DeviceLost,
+            "The engine lost a device (Remote RPC server crashed or returned malformed response).",
+        ),
+        (
+            ABORT,
+            LastWords(f"{SOURCE}:97: CUDA error", ("CUDA error: an illegal memory access was encountered",)),
+            EngineError,
+            "The engine stopped with SIGABRT (CUDA error: an illegal memory access was encountered).",
+        ),
+        (
+            ABORT,
+            LastWords("/src/llama-context.cpp:1180: GGML_ASSERT(n_tokens_all <= cparams.n_batch) failed"),
+            EngineError,
+            "The engine stopped with SIGABRT (GGML_ASSERT(n_tokens_all <= cparams.n_batch) failed).",
+        ),
+        (-signal.SIGKILL, NO_WORDS, EngineKilled, "The engine was killed, perhaps for want of memory."),
+        (-signal.SIGSEGV, NO_WORDS, EngineError, "The engine stopped with SIGSEGV."),
+        (ABORT, NO_WORDS, EngineError, "The engine stopped with SIGABRT."),
+        (3, NO_WORDS, EngineError, "The engine ended with code 3."),
+    ],
+)
+def test_a_death_is_one_error_with_one_sentence(
+    code: int, words: LastWords, kind: type[EngineError], sentence: str
+) -> None:
+    error = death(code, words, LOG)
+    assert type(error) is kind
+    assert str(error) == f"{sentence} Its log is {LOG}."
