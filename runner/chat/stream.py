@@ -54,7 +54,7 @@ class TextStream:
         return self._drain(final=False)
 
     def finish(self, data: bytes = b"") -> Piece:
-        """Take the last bytes and give what was held back: the turn is over."""
+        """Take the last bytes and give what was held back: the answer is over."""
         self._pending += self._decoder.decode(data, final=True)
         return self._drain(final=True)
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from models import errors
 from models.errors import EngineError, LocalrunError
 from runner.client.death import death
+from runner.client.spawn import spawn
 from runner.types.codec import pack, unpack
 from runner.types.commands import Command, LongCommand, Stop, op_of, types_of
 from runner.types.engine import Event, EventKind, Failure, LastWords
 
-_LOG_LIMIT = 4 << 20
 Reply = TypeVar("Reply")
 Step = TypeVar("Step")
 
@@ -34,7 +32,7 @@ class EngineProcess:
         self._closed = False
         self._last_words = LastWords("")
         self._prepared: list[Command[Any]] = []
-        self._process, self._commands, self._events = _spawn(log)
+        self._process, self._commands, self._events = spawn(log)
 
     @property
     def pid(self) -> int:
@@ -49,7 +47,7 @@ class EngineProcess:
         """A fresh process in the place of one that ended, prepared like it."""
         self.close()
         self._closed, self._last_words = False, LastWords("")
-        self._process, self._commands, self._events = _spawn(self._log)
+        self._process, self._commands, self._events = spawn(self._log)
         for command in self._prepared:
             self.ask(command)
 
@@ -155,43 +153,6 @@ class EngineProcess:
             self._process.kill()
             code = self._process.wait()
         return death(code, self._last_words, self._log)
-
-
-def _spawn(log: Path) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
-    command_out, command_in = os.pipe()
-    event_out, event_in = os.pipe()
-    with _open_log(log) as sink:
-        # -P: a models.py or runner.py in the user's folder must never be taken for ours.
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runner.engine", str(command_out), str(event_in)],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            pass_fds=(command_out, event_in),
-            start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
-            env=_environment(),
-        )
-    os.close(command_out)
-    os.close(event_in)
-    return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb")
-
-
-def _environment() -> dict[str, str]:
-    defaults = {
-        "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
-        "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**defaults, **os.environ}
-
-
-def _open_log(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        grown = path.exists() and path.stat().st_size > _LOG_LIMIT
-        return path.open("wb" if grown else "ab")
-    except OSError:
-        return open(os.devnull, "wb")  # noqa: PTH123
 
 
 def _error(failure: Failure) -> LocalrunError:

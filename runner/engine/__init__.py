@@ -1,1 +1,1 @@
-"""The child process, `python -m runner.engine`: the only user of llama.cpp. Nobody imports it."""
+"""The engine process, `python -m runner.engine`: the only user of llama.cpp. Nobody imports it."""

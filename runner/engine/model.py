@@ -71,7 +71,7 @@ class Model:
         return self._piece.raw[:count]
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its turn with this token."""
+        """Whether the model ends its answer with this token."""
         return bool(C.llama_vocab_is_eog(self.vocabulary, token))
 
     @property
@@ -86,10 +86,10 @@ class Model:
         return text.decode("utf-8", "replace") if text else None
 
     def render(self, template: str, messages: Sequence[Message]) -> str:
-        """The conversation as a prompt, ready for the assistant's turn. ValueError if the template refuses."""
+        """The conversation as a prompt, ready for the assistant's answer. ValueError if the template refuses."""
         begin, end = C.llama_vocab_bos(self.vocabulary), C.llama_vocab_eos(self.vocabulary)
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        return render(template, self._special(begin), self._special(end), turns)
+        plain = [{"role": message.role, "content": message.content} for message in messages]
+        return render(template, self._special(begin), self._special(end), plain)
 
     def _special(self, token: int) -> str:
         text = C.llama_vocab_get_text(self.vocabulary, token) if token >= 0 else b""

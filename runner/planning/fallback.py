@@ -10,7 +10,7 @@ from runner.planning.placement import place
 from runner.types.machine import Machine
 from runner.types.plan import Placement, Verdict, Wish
 
-_WITHHELD = (0.1, 0.25, 0.5, 0.75)  # of all free memory, from rung to rung
+_WITHHELD = (0.1, 0.25, 0.5, 0.75)  # of all free memory, from placement to placement
 
 
 def lower_placements(shape: ModelShape, machine: Machine, wish: Wish, first: Placement) -> Iterator[Placement]:

@@ -7,7 +7,7 @@ from runner.types.sampling import Sampling
 
 
 class Phase(StrEnum):
-    """Which part of a turn is going on."""
+    """Which part of a request is going on."""
 
     PREFILL = "prefill"
     DECODE = "decode"
@@ -15,7 +15,7 @@ class Phase(StrEnum):
 
 
 class Finish(StrEnum):
-    """Why a turn ended."""
+    """Why an answer ended."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One step of a turn. `text` and `reasoning` are what is new; all counts and speeds are of the turn so far.
+    """One step of a request. `text` and `reasoning` are what is new; counts and speeds are of the request so far.
 
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.

@@ -20,7 +20,7 @@ class DeviceSample:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The machine now, for meters at 2 Hz. `engine_rss` is the child's resident memory."""
+    """The machine now, for meters at 2 Hz. `engine_rss` is the engine process's resident memory."""
 
     at: float
     devices: tuple[DeviceSample, ...]

@@ -16,7 +16,7 @@ _OFF = "off"
 class Sampling:
     """How tokens are drawn (llama.cpp's chain and defaults). `max_tokens` None: until the end or a full context.
 
-    `seed` None: a fresh one, which the turn reports. `grammar` is GBNF.
+    `seed` None: a fresh one, which the answer reports. `grammar` is GBNF.
     """
 
     temperature: float = 0.8

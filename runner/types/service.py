@@ -73,7 +73,7 @@ class Session(Protocol):
         """Answer, or go on with the last assistant message; the last chunk carries `finish`."""
 
     def stop(self) -> None:
-        """End the running turn soon (finish `interrupted`); thread-safe, returns at once."""
+        """End the running request soon (finish `interrupted`); thread-safe, returns at once."""
 
     def sample(self) -> Sample:
         """Measure the machine now (some milliseconds)."""

@@ -132,6 +132,14 @@ def test_the_end_of_every_request_is_heard(child: EngineProcess, smollm2: Path) 
     assert [last.finish for last in heard] == [Finish.LENGTH, Finish.LENGTH]
 
 
+def test_a_process_that_was_closed_says_so_and_is_not_taken_for_killed(tmp_path: Path) -> None:
+    process = EngineProcess(tmp_path / "log")
+    process.close(grace_s=0)
+    with pytest.raises(EngineError, match="was closed") as caught:
+        process.ask(Devices())
+    assert type(caught.value) is EngineError
+
+
 # ---- which deaths lead to a smaller placement
 
 

@@ -1,19 +1,13 @@
 """This computer as a Machine: the real one, a borrowed device on the loopback, and what drivers and files would say."""
 
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from models.errors import EngineError, UsageError
-from runner.client.devices import add_rpc, runtime
+from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import nvml, pci
 from runner.hardware.probe import devices_of, probe, unused_gpus
-from runner.types.commands import Lend
 from runner.types.machine import DeviceFacts, Kind, Runtime
 from runner.types.units import GIB, MIB
 
@@ -37,64 +31,6 @@ def test_this_computer(child: EngineProcess) -> None:
     assert 0 < found.ram_available <= found.ram_total
     assert found.cores >= 1 and found.ram_bandwidth == 12e9
     assert {"CPU", "RPC"} <= set(runtime(child).backends)
-
-
-# ---- devices of others
-
-
-@pytest.fixture(scope="module")
-def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A process that lends its CPU."""
-    with socket.socket() as finder:
-        finder.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{finder.getsockname()[1]}"
-    process = EngineProcess(tmp_path_factory.mktemp("lender") / "log")
-
-    def lend() -> None:
-        with pytest.raises(EngineError):  # it serves until it is ended
-            process.ask(Lend(endpoint, ("CPU",), 1))
-
-    thread = threading.Thread(target=lend)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])), 1).close()
-            break
-        except OSError:
-            continue
-    yield endpoint
-    process.close()
-    thread.join()
-
-
-def test_a_lent_device_is_a_device(lender: str, tmp_path: Path) -> None:
-    child = EngineProcess(tmp_path / "log")
-    try:
-        add_rpc(child, [lender])
-        (device,) = probe(runtime(child), 12e9).devices
-        assert (device.id, device.kind, device.shares_host_memory) == ("RPC0", Kind.RPC, False)
-        assert device.total > GIB and device.bandwidth is None
-        child.restart()
-        assert [one.id for one in probe(runtime(child), 12e9).devices] == ["RPC0"]
-    finally:
-        child.close()
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "error", "said"),
-    [
-        ("host", UsageError, "--rpc wants host:port, not 'host'"),
-        (":1", UsageError, "--rpc wants host:port"),
-        ("host:port", UsageError, "--rpc wants host:port"),
-        ("127.0.0.1:9", EngineError, "No device answers at 127.0.0.1:9"),
-        ("127.0.0.1:99999", EngineError, "No device answers"),
-        ("no.such.host.invalid:1", EngineError, "No device answers"),
-    ],
-)
-def test_an_endpoint_that_is_none(child: EngineProcess, endpoint: str, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=said):
-        add_rpc(child, [endpoint])
 
 
 # ---- devices that are not here

@@ -1,0 +1,49 @@
+"""Start an engine process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+_LOG_LIMIT = 4 << 20
+
+
+def spawn(log: Path) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
+    """(process, where it takes commands, where it tells events); `log` gets its standard output and error."""
+    command_out, command_in = os.pipe()
+    event_out, event_in = os.pipe()
+    with _open_log(log) as sink:
+        # -P: a models.py or runner.py in the user's folder must never be taken for ours.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runner.engine", str(command_out), str(event_in)],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            pass_fds=(command_out, event_in),
+            start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
+            env=_environment(),
+        )
+    os.close(command_out)
+    os.close(event_in)
+    return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb")
+
+
+def _environment() -> dict[str, str]:
+    defaults = {
+        "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
+        "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **os.environ}
+
+
+def _open_log(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grown = path.exists() and path.stat().st_size > _LOG_LIMIT
+        return path.open("wb" if grown else "ab")
+    except OSError:
+        return open(os.devnull, "wb")  # noqa: PTH123
