@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory
-from runner.types.engine import LastWords
 from runner.types.failures import diagnose
+from runner.types.pipe import LastWords
 
 _HOW = {OutOfMemory: "ran out of memory", DeviceLost: "lost a device"}
 

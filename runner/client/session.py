@@ -12,7 +12,8 @@ from runner.hardware.meter import sample
 from runner.types.commands import Count, Generate, Load
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Message, Request
-from runner.types.plan import Candidate, Placement, Plan
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling
 

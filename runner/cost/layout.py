@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from runner.cost.blocks import Blocks
 from runner.types.machine import Device
-from runner.types.plan import Override
+from runner.types.placement import Override
 
 HOST = -1
 _IDLE = Override("^$", "CPU")

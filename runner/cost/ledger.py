@@ -15,7 +15,8 @@ from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, layout_of
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Machine
-from runner.types.plan import MemoryRow, Placement, Source
+from runner.types.placement import Placement
+from runner.types.plan import MemoryRow, Source
 from runner.types.units import GIB, MIB
 
 DEFAULT_MARGIN = 1024 * MIB  # as llama.cpp's own fit leaves (common/common.h: fit_params_target)

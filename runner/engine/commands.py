@@ -22,7 +22,6 @@ from runner.engine.generator import Generator
 from runner.types.codec import pack
 from runner.types.commands import (
     AddRpc,
-    Command,
     Count,
     Devices,
     Generate,
@@ -34,8 +33,9 @@ from runner.types.commands import (
     Unload,
     command_of,
 )
-from runner.types.engine import Event, EventKind, Failure, LastWords, Loaded, LoadProgress
+from runner.types.engine import Loaded, LoadProgress
 from runner.types.machine import Runtime
+from runner.types.pipe import Command, Event, EventKind, Failure, LastWords
 
 _PROGRESS_S = 0.05
 Line = dict[str, Any]

@@ -11,7 +11,7 @@ from runner.engine.llama import C, complaints, failure, forget_complaints
 from runner.engine.model import Model
 from runner.types.engine import ComponentBytes
 from runner.types.failures import diagnose
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 
 _INTERRUPTED = 2
 _SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "failed to compute"}

@@ -9,7 +9,7 @@ from models.errors import EngineError
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.types.engine import Rehearsal
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 
 
 def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...]:

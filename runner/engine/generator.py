@@ -17,7 +17,7 @@ from runner.engine.model import Model
 from runner.engine.sampler import Sampler
 from runner.types.engine import Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
 

@@ -10,7 +10,7 @@ from models.errors import BadFile, EngineError
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, render
 from runner.types.generation import Message
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 
 _LOAD_MODES = {"none": 0, "mmap": 1}
 _LONGEST_PIECE = 256

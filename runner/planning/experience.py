@@ -20,7 +20,8 @@ from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
-from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted, Source, Verdict
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Source, Verdict
 from runner.types.reasons import FromHistory
 
 _LATEST = 5  # measurements that count

@@ -8,7 +8,8 @@ from dataclasses import replace
 from models.headers.shape import ModelShape
 from runner.planning.placement import place
 from runner.types.machine import Machine
-from runner.types.plan import Placement, Verdict, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Verdict, Wish
 
 _WITHHELD = (0.1, 0.25, 0.5, 0.75)  # of all free memory, from placement to placement
 

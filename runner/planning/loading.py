@@ -5,7 +5,8 @@ from runner.cost.layout import Layout, overrides_of
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.types.machine import Kind
-from runner.types.plan import Placement, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Wish
 
 # What some processor may store a second time in another order while it is mapped: the types of ggml-cpu/repack.cpp
 # (ggml_repack_get_optimal_repack_type), for every instruction set together.

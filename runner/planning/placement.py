@@ -24,7 +24,8 @@ from runner.planning.restrictions import limited, shares_of
 from runner.planning.search import Proposal
 from runner.planning.settings import settings_for_layers, settings_in_order, settings_to_hope_for
 from runner.types.machine import Machine
-from runner.types.plan import MemoryRow, Placement, Predicted, Source, Verdict, Wish
+from runner.types.placement import Placement
+from runner.types.plan import MemoryRow, Predicted, Source, Verdict, Wish
 from runner.types.reasons import Reason
 from runner.types.units import MIB
 

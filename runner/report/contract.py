@@ -12,7 +12,8 @@ from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
-from runner.types.plan import Candidate, MemoryRow, Placement, Plan, Predicted
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, MemoryRow, Plan, Predicted
 from runner.types.service import Session
 
 Json = dict[str, Any]

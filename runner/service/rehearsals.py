@@ -22,7 +22,8 @@ from runner.cost.ledger import Rehearsed
 from runner.planning.placement import Rehearse
 from runner.types import commands
 from runner.types.machine import Machine
-from runner.types.plan import Placement, Source
+from runner.types.placement import Placement
+from runner.types.plan import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,14 @@
-"""What an engine process can be asked, each command with the type of its reply. Pure data.
-
-On the pipe a command is {"id": 7, "op": "load", ...its fields}. What the engine says to it is
-{"id": 7, "event": "step", "value": ...} any number of times, then one `done` with the reply or one `error` with a
-Failure. `ready` and `abort` answer no command.
-"""
+"""What an engine process can be asked, each command with the types of its steps and its reply. Pure data."""
 
 from dataclasses import dataclass
-from types import NoneType
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any
 
 from runner.types.codec import unpack
 from runner.types.engine import Loaded, LoadProgress, Rehearsal
 from runner.types.generation import Chunk, Message, Request
 from runner.types.machine import Runtime
-from runner.types.plan import Placement
-
-Reply_co = TypeVar("Reply_co", covariant=True)
-Step_co = TypeVar("Step_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Command(Generic[Reply_co]):
-    """Something to ask of the engine; it answers with a reply of the type in its base."""
-
-
-@dataclass(frozen=True, slots=True)
-class LongCommand(Command[Reply_co], Generic[Step_co, Reply_co]):
-    """A command that tells of its steps before it replies."""
+from runner.types.pipe import Command, LongCommand
+from runner.types.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +81,16 @@ class Lend(Command[None]):
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop(Command[None]):
-    """Interrupt the command with the id `target`; this one is never answered."""
-
-    target: int
-
-
-_ALL: tuple[Any, ...] = (Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, Grammar, Lend, Stop)
-_BY_OP = {kind.__name__.lower(): kind for kind in _ALL}
-# As the base class in each definition names them: Command[Reply] or LongCommand[Step, Reply].
-_TYPES: dict[Any, tuple[Any, Any]] = {kind: (NoneType, *get_args(kind.__orig_bases__[0]))[-2:] for kind in _ALL}
-
-
-def op_of(command: Command[Any]) -> str:
-    """The command's name on the pipe."""
-    return type(command).__name__.lower()
+_BY_OP: dict[str, Any] = {
+    kind.__name__.lower(): kind
+    for kind in (Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, Grammar, Lend)
+}
 
 
 def command_of(line: dict[str, Any]) -> Command[Any]:
-    """The command in a line; ValueError for none that there is."""
+    """The command in a line from the pipe; ValueError for none that there is."""
     kind = _BY_OP.get(line["op"])
     if kind is None:
         raise ValueError(f"unknown command {line['op']!r}")
     command: Command[Any] = unpack(kind, line)
     return command
-
-
-def types_of(command: Command[Any]) -> tuple[Any, Any]:
-    """The types of a command's steps and of its reply; a short one has no steps."""
-    return _TYPES[type(command)]

@@ -1,8 +1,6 @@
-"""What an engine process says: of the models that it loads or rehearses, and of its own failures. Pure data."""
+"""What an engine says of the models that it loads or rehearses. Pure data."""
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +37,3 @@ class Rehearsal:
 
     memory: tuple[ComponentBytes, ...] | None
     refusal: str | None = None
-
-
-class EventKind(StrEnum):
-    """What a line from the engine is."""
-
-    READY = "ready"
-    STEP = "step"
-    DONE = "done"
-    ERROR = "error"
-    ABORT = "abort"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A line from the engine; `value` is in its JSON form, for its type depends on the command."""
-
-    id: int
-    event: EventKind
-    value: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a command failed: the name of a class in models.errors, and its sentence."""
-
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class LastWords:
-    """What llama.cpp said before it aborted the process, and its last complaints, the oldest first."""
-
-    message: str
-    complaints: tuple[str, ...] = ()

@@ -7,28 +7,19 @@ from dataclasses import dataclass
 from models.errors import DeviceLost, EngineError, OutOfMemory
 
 # ggml's own words, and those of CUDA, HIP, Vulkan, SYCL, Metal and C++ that it passes on.
-_SIGNS: tuple[tuple[type[EngineError], re.Pattern[str]], ...] = (
-    (
-        OutOfMemory,
-        re.compile(
-            r"out of (\w+ )?memory|out_?of_?(device_?|host_?)?memory|insufficient memory|alloc_failed|bad_alloc"
-            r"|(failed|unable|cannot|could not) (to )?(allocate|reserve memory)|\balloc\w* (of size \d+ )?failed",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        DeviceLost,
-        re.compile(
-            r"device_?lost|device is lost|remote rpc server crashed|failed to connect to|unspecified launch failure"
-            r"|launch timed out|error: unknown error|devices?(\(s\))? (is|are|is/are) (busy or )?unavailable"
-            r"|no (cuda|rocm)-capable device|uncorrectable ecc|fallen off the bus|gpu ?(hang|reset)",
-            re.IGNORECASE,
-        ),
-    ),
+_OUT_OF_MEMORY = (
+    r"(?i)out of (\w+ )?memory|out_?of_?(device_?|host_?)?memory|insufficient memory|alloc_failed|bad_alloc"
+    r"|(failed|unable|cannot|could not) (to )?(allocate|reserve memory)|\balloc\w* (of size \d+ )?failed"
 )
+_DEVICE_LOST = (
+    r"(?i)device_?lost|device is lost|remote rpc server crashed|failed to connect to|unspecified launch failure"
+    r"|launch timed out|error: unknown error|devices?(\(s\))? (is|are|is/are) (busy or )?unavailable"
+    r"|no (cuda|rocm)-capable device|uncorrectable ecc|fallen off the bus|gpu ?(hang|reset)"
+)
+_SIGNS: tuple[tuple[type[EngineError], str], ...] = ((OutOfMemory, _OUT_OF_MEMORY), (DeviceLost, _DEVICE_LOST))
 # `/build/ggml-cuda.cu:97: `, `, in function f at /build/ggml-cuda.cu:97`: where in llama.cpp it was said.
-_PLACE = re.compile(r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?")
-_FUNCTION = re.compile(r"^([a-z_][\w:~]*(\(\))?: )+")
+_PLACE = r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?"
+_FUNCTION = r"^([a-z_][\w:~]*(\(\))?: )+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ def diagnose(lines: Iterable[str]) -> Diagnosis:
     said = [text for line in lines if (text := plain(line))]
     for line in said:
         for kind, sign in _SIGNS:
-            if sign.search(line):
+            if re.search(sign, line):
                 return Diagnosis(kind, line)
     first = said[0] if said else ""
     return Diagnosis(EngineError, max((line for line in said if line.startswith(first)), key=len, default=""))
@@ -52,4 +43,4 @@ def diagnose(lines: Iterable[str]) -> Diagnosis:
 
 def plain(line: str) -> str:
     """A line of llama.cpp's log without the function and the source file that said it."""
-    return _FUNCTION.sub("", _PLACE.sub("", " ".join(line.split()))).strip(" .:")
+    return re.sub(_FUNCTION, "", re.sub(_PLACE, "", " ".join(line.split()))).strip(" .:")

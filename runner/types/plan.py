@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Machine
+from runner.types.placement import Placement
 from runner.types.reasons import Reason, Why
-
-if TYPE_CHECKING:  # the parser of headers behind it would cost the engine, which needs placements alone, its start
-    from runner.types.study import Study
+from runner.types.study import Study
 
 
 class Prefer(StrEnum):
@@ -59,40 +57,6 @@ class Wish:
     ram_limit: int | None = None
     sequences: int = 1
     outputs: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """Tensors whose full name matches `pattern` (ECMAScript regex) go to `device` (`CPU` or a device's id)."""
-
-    pattern: str
-    device: str
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Everything llama.cpp is told when it loads, in its own terms.
-
-    `gpu_layers` counts from the back and includes the output layer, as `layers_total` does. `tensor_split` holds
-    layer counts, one per entry of `devices` (no devices: CPU only). `kv_type` is the type of K and V.
-    `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
-    `load_mode` is `mmap` or `none`.
-    """
-
-    devices: tuple[str, ...]
-    gpu_layers: int
-    layers_total: int
-    tensor_split: tuple[int, ...]
-    ctx: int
-    kv_type: str = "f16"
-    overrides: tuple[Override, ...] = ()
-    experts_on_cpu: int = 0
-    ffn_on_cpu: int = 0
-    ubatch: int = 512
-    outputs: int = 1
-    sequences: int = 1
-    threads: int = 1
-    load_mode: str = "mmap"
 
 
 @dataclass(frozen=True, slots=True)

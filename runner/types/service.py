@@ -11,7 +11,8 @@ from typing import Protocol
 from models.weights import Progress
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Message
-from runner.types.plan import Candidate, Placement, Plan, Terms, Verdict, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling
 

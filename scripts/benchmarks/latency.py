@@ -21,8 +21,8 @@ from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.types.codec import pack, unpack
 from runner.types.commands import Devices
-from runner.types.engine import Event, EventKind
 from runner.types.generation import Chunk, Message, Phase
+from runner.types.pipe import Event, EventKind
 from runner.types.plan import Plan, Wish
 from runner.types.sampling import Sampling
 

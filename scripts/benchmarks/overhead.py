@@ -21,7 +21,7 @@ from runner.engine.context import Context
 from runner.engine.generator import Generator
 from runner.engine.sampler import Sampler
 from runner.types.generation import Phase, Request
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
 TOKENS = 128

@@ -25,7 +25,8 @@ from runner.planning.placement import Placed, place
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal, weigh
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import Override, Wish
+from runner.types.placement import Override
+from runner.types.plan import Wish
 from runner.types.units import GIB, MIB
 from scripts.checks.loopback import lent
 from scripts.synthetic.geometries import MODELS

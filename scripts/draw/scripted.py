@@ -12,19 +12,8 @@ from models.weights import Progress
 from runner.types.engine import ComponentBytes, Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import (
-    Candidate,
-    MemoryRow,
-    ModelInfo,
-    Override,
-    Placement,
-    Plan,
-    Predicted,
-    Source,
-    Terms,
-    Verdict,
-    Wish,
-)
+from runner.types.placement import Override, Placement
+from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Terms, Verdict, Wish
 from runner.types.reasons import Noted
 from runner.types.sample import DeviceSample, Sample
 from runner.types.sampling import Sampling

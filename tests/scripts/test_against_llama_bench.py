@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError
-from runner.types.plan import Override, Placement
+from runner.types.placement import Override, Placement
 from scripts.benchmarks.against_llama_bench import Speeds, arguments, ratios, speeds_of, theirs
 from scripts.synthetic.random_weights import GEOMETRIES, write
 

@@ -14,7 +14,7 @@ from models.headers.shape import shape_of
 from runner.client.process import EngineProcess
 from runner.types.commands import Generate, Load
 from runner.types.generation import Finish, Request
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from scripts.synthetic.headers import entries
 from scripts.synthetic.random_weights import GEOMETRIES, header, write

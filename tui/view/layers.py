@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 
 CPU = "CPU"
 _DENSE = ("ffn_up", "ffn_gate", "ffn_down")

@@ -6,7 +6,8 @@ from textual.content import Content
 from textual.widgets import Label, Static
 
 from runner.types.engine import Loaded
-from runner.types.plan import Candidate, ModelInfo, Placement
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, ModelInfo
 from tui.view import text
 from tui.view.meters import Meter
 from tui.view.turns import cost

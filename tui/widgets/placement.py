@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from tui.theme import PARTLY, device_mark
 from tui.view.layers import CPU, Layer, layers
 from tui.widgets.drawing import Drawing, flow, styled

@@ -10,8 +10,8 @@ from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host
-from runner.types.commands import Lend
 from runner.storage.paths import paths
+from runner.types.commands import Lend
 
 
 def run(options: Options, output: Output) -> ExitCode:

@@ -20,7 +20,8 @@ from runner.hardware import nvml
 from runner.service import benchmark
 from runner.service.service import LocalService
 from runner.types.machine import Machine
-from runner.types.plan import Candidate, Placement, Plan, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, Plan, Wish
 from runner.types.sampling import Sampling
 from scripts.checks.acceptance import yardstick
 from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, sentence

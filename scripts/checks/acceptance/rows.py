@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from runner.report import contract
 from runner.report.contract import Json
 from runner.types.engine import ComponentBytes
-from runner.types.plan import MemoryRow, Placement, Predicted
+from runner.types.placement import Placement
+from runner.types.plan import MemoryRow, Predicted
 from runner.types.units import gib
 
 _RATIOS = ("decode_tps", "decode_tps_at_depth", "prefill_tps")

@@ -8,7 +8,7 @@ from itertools import product
 from runner.cost.blocks import Blocks, blocks_of
 from runner.cost.layout import HOST, Layout, contiguous, overrides_of
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from scripts.synthetic.headers import shape
 
 CONTEXTS = (2048, 8192, 32768, 131072)

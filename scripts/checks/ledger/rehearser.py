@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.client.process import EngineProcess
 from runner.types.commands import Rehearse, StandIns
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from scripts.checks.ledger.cases import DEVICES, Bytes, Case
 from scripts.checks.ledger.rows import Row, computed
 from scripts.synthetic.headers import make

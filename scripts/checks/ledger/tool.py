@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from runner.types.units import MIB
 from scripts.checks.ledger.cases import DEVICES, Bytes, Case, cases
 from scripts.checks.ledger.rows import Row, computed

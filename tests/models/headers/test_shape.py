@@ -22,7 +22,7 @@ from runner.client.process import EngineProcess
 from runner.cost.kv import ContextSettings, kv_bytes
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import Rehearsal
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Setting
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, make, metadata, split

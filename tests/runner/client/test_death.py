@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory
 from runner.client.death import death
-from runner.types.engine import LastWords
+from runner.types.pipe import LastWords
 
 SOURCE = "/tmp/build-x/vendor/llama.cpp/ggml/src/ggml-cuda/ggml-cuda.cu"
 ALLOCATING = "allocating 1024.00 MiB on device 0: cudaMalloc failed: out of memory"

@@ -1,8 +1,5 @@
 """Devices of other processes: they are lent, added, computed on, and lost."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,68 +9,40 @@ from models.errors import DeviceLost, EngineError, UsageError
 from runner.client.devices import add_rpc, runtime
 from runner.client.process import EngineProcess
 from runner.hardware.probe import probe
-from runner.types.commands import Generate, Lend, Load
+from runner.types.commands import Generate, Load
 from runner.types.generation import Request
 from runner.types.machine import Kind
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from runner.types.units import GIB
+from scripts.checks.loopback import lent
 
 
 @pytest.fixture
-def lender(tmp_path: Path) -> Iterator[tuple[EngineProcess, str]]:
-    """A process that lends its CPU, and where."""
-    with socket.socket() as finder:
-        finder.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{finder.getsockname()[1]}"
-    process = EngineProcess(tmp_path / "lender.log")
-
-    def lend() -> None:
-        with pytest.raises(EngineError):  # it serves until it is ended
-            process.ask(Lend(endpoint, ("CPU",), 1))
-
-    thread = threading.Thread(target=lend)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])), 1).close()
-            break
-        except OSError:
-            time.sleep(0.01)
-    yield process, endpoint
+def borrower(tmp_path: Path) -> Iterator[EngineProcess]:
+    process = EngineProcess(tmp_path / "log")
+    yield process
     process.close()
-    thread.join()
 
 
-def test_a_lent_device_is_a_device(lender: tuple[EngineProcess, str], tmp_path: Path) -> None:
-    borrower = EngineProcess(tmp_path / "log")
-    try:
-        add_rpc(borrower, [lender[1]])
+def test_a_lent_device_is_a_device(borrower: EngineProcess, tmp_path: Path) -> None:
+    with lent(tmp_path / "lender.log", 1) as endpoint:
+        add_rpc(borrower, [endpoint])
         (device,) = probe(runtime(borrower), 12e9).devices
         assert (device.id, device.kind, device.shares_host_memory) == ("RPC0", Kind.RPC, False)
         assert device.total > GIB and device.bandwidth is None
         borrower.restart()
         assert [one.id for one in probe(runtime(borrower), 12e9).devices] == ["RPC0"]
-    finally:
-        borrower.close()
 
 
-def test_a_device_that_goes_away_is_a_lost_device(
-    lender: tuple[EngineProcess, str], tmp_path: Path, smollm2: Path
-) -> None:
-    owner, endpoint = lender
-    borrower = EngineProcess(tmp_path / "log")
-    try:
+def test_a_device_that_goes_away_is_a_lost_device(borrower: EngineProcess, tmp_path: Path, smollm2: Path) -> None:
+    with lent(tmp_path / "lender.log", 1) as endpoint:
         add_rpc(borrower, [endpoint])
         borrower.ask(Load(str(smollm2), Placement(("RPC0",), 31, 31, (31,), 512)))
         answer = borrower.stream(Generate(Request(raw="One two", sampling=Sampling(temperature=0), ignore_end=True)))
         next(answer)
-        owner.close()
-        with pytest.raises(DeviceLost, match=r"^The engine lost a device \(Remote RPC server crashed[^/]*\)\. Its log"):
-            list(answer)
-    finally:
-        borrower.close()
+    with pytest.raises(DeviceLost, match=r"^The engine lost a device \(Remote RPC server crashed[^/]*\)\. Its log"):
+        list(answer)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ from runner.client.session import EngineSession, load
 from runner.planning.fallback import lower_placements
 from runner.types.codec import pack
 from runner.types.commands import Devices, Rehearse, StandIns
-from runner.types.engine import ComponentBytes, LastWords, LoadProgress
+from runner.types.engine import ComponentBytes, LoadProgress
 from runner.types.generation import Chunk, Finish, Message
 from runner.types.machine import Machine
-from runner.types.plan import Candidate, ModelInfo, Placement, Plan, Source, Verdict, Wish
+from runner.types.pipe import LastWords
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict, Wish
 from runner.types.sampling import Sampling
 from tests.support.planner import gpu, machine
 

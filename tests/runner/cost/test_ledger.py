@@ -16,7 +16,8 @@ from runner.cost.ledger import Rehearsed, host_reserve, ledger, measured, reserv
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind
-from runner.types.plan import Override, Placement, Source
+from runner.types.placement import Override, Placement
+from runner.types.plan import Source
 from runner.types.units import GIB, MIB
 from scripts.synthetic.headers import make
 from tests.support.planner import gpu, machine, shape

@@ -16,7 +16,7 @@ from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, Us
 from runner.client.process import EngineProcess
 from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
-from runner.types.plan import Placement
+from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=48)

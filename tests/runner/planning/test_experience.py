@@ -10,7 +10,8 @@ from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk, Phase
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
-from runner.types.plan import Candidate, MemoryRow, ModelInfo, Placement, Plan, Predicted, Source, Verdict
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Verdict
 from runner.types.reasons import FromHistory, Noted
 
 NOW = 2_000_000_000.0

@@ -18,7 +18,8 @@ from runner.planning.restrictions import limited
 from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import Placement, Source, Verdict, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Source, Verdict, Wish
 from runner.types.reasons import BeyondTrained, LayersThatFit, Lowered, Noted, Overdrawn, Refused, WouldFitWith
 from runner.types.units import GIB, MIB
 from scripts.checks.fit_rule import fitted

@@ -10,7 +10,8 @@ from runner.report.contract import answer_json, bench_json, error_json, plan_jso
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.measurement import Benchmark
-from runner.types.plan import Placement, Plan, Verdict, Wish
+from runner.types.placement import Placement
+from runner.types.plan import Plan, Verdict, Wish
 from tests.support.planner import a100, gpu, machine, shape
 
 CANDIDATE = {

@@ -18,18 +18,8 @@ from runner.report.summary import (
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.machine import Machine
-from runner.types.plan import (
-    Candidate,
-    MemoryRow,
-    ModelInfo,
-    Override,
-    Placement,
-    Plan,
-    Predicted,
-    Source,
-    Terms,
-    Verdict,
-)
+from runner.types.placement import Override, Placement
+from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Terms, Verdict
 from runner.types.reasons import Noted
 from runner.types.units import GIB, MIB
 

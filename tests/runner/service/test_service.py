@@ -20,10 +20,12 @@ from runner.hardware import host
 from runner.service.service import LocalService
 from runner.storage.paths import paths
 from runner.storage.rates import keep_bandwidth
-from runner.types.commands import Load, LongCommand
+from runner.types.commands import Load
 from runner.types.generation import Message
 from runner.types.measurement import Bandwidth
-from runner.types.plan import Placement, Plan, Source, Verdict, Wish
+from runner.types.pipe import LongCommand
+from runner.types.placement import Placement
+from runner.types.plan import Plan, Source, Verdict, Wish
 from runner.types.sampling import Sampling
 from runner.types.units import GIB
 from scripts.synthetic import headers

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runner.types.codec import pack, unpack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
-from runner.types.plan import Override, Placement
+from runner.types.placement import Override, Placement
 from runner.types.sampling import Sampling
 
 MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text(), st.none() | st.text())

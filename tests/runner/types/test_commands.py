@@ -9,7 +9,6 @@ import pytest
 from runner.types.codec import pack, unpack
 from runner.types.commands import (
     AddRpc,
-    Command,
     Count,
     Devices,
     Generate,
@@ -18,16 +17,14 @@ from runner.types.commands import (
     Load,
     Rehearse,
     StandIns,
-    Stop,
     Unload,
     command_of,
-    op_of,
-    types_of,
 )
-from runner.types.engine import Event, EventKind, Failure, LastWords, Loaded, LoadProgress, Rehearsal
+from runner.types.engine import Loaded, LoadProgress, Rehearsal
 from runner.types.generation import Chunk, Message, Request
 from runner.types.machine import Runtime
-from runner.types.plan import Placement
+from runner.types.pipe import Command, Event, EventKind, Failure, LastWords, Stop
+from runner.types.placement import Placement
 
 HERE = Placement((), 0, 31, (), 512)
 
@@ -45,13 +42,18 @@ HERE = Placement((), 0, 31, (), 512)
         (Generate(Request(raw="Hi")), Chunk, NoneType),
         (Grammar("{}"), NoneType, str),
         (Lend("host:1", ("CPU", "CPU"), 2), NoneType, NoneType),
-        (Stop(7), NoneType, NoneType),
     ],
 )
 def test_a_command_on_the_pipe(command: Command[Any], step: object, reply: object) -> None:
-    line = json.loads(json.dumps({"id": 7, "op": op_of(command), **pack(command)}))
+    line = json.loads(json.dumps({"id": 7, "op": command.op, **pack(command)}))
     assert command_of(line) == command
-    assert types_of(command) == (step, reply)
+    assert command.types() == (step, reply)
+
+
+def test_stop_is_no_command_to_wait_for() -> None:
+    assert {"op": Stop(7).op, **pack(Stop(7))} == {"op": "stop", "target": 7}
+    with pytest.raises(ValueError, match="'stop'"):
+        command_of({"id": 0, "op": "stop", "target": 7})
 
 
 def test_a_command_that_there_is_not() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.types.plan import Override, Placement
+from runner.types.placement import Override, Placement
 from scripts.draw.scripted import expert_plan, small_plan
 from tui.view.layers import Layer, layers
 
