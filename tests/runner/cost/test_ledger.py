@@ -114,7 +114,7 @@ def test_reading_stops_at_the_window() -> None:
 
 
 def test_a_cache_of_unknown_type_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"q6_K.*choose one of f32, f16"):
+    with pytest.raises(UsageError, match=r"q6_K.*choose one of f16, q8_0"):
         caches_of(tiny()).held(ContextSettings(512, kv_type="q6_K"))
 
 
