@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.client.process import EngineProcess
-from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns
+from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns, Unload
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -235,6 +235,13 @@ def test_errors_keep_their_kind(engine: EngineProcess) -> None:
     for request, kind in cases:
         with pytest.raises(kind):
             engine.ask(Generate(request))
+
+
+def test_an_unloaded_engine_says_so_and_lives_on(engine: EngineProcess, smollm2: Path) -> None:
+    engine.ask(Unload())
+    with pytest.raises(EngineError, match="No model is loaded"):
+        answer(engine, ask("Hi"))
+    engine.ask(Load(str(smollm2), CPU_ONLY))
 
 
 def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
