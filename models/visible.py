@@ -6,6 +6,7 @@ import unicodedata
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 _STEERING = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 _LAYOUT = "\n\t\u200d"  # U+200D joins emoji
+LONGEST = 300  # characters of foreign text in a sentence of ours
 
 
 class _Visible(dict[int, str | int]):
@@ -28,6 +29,11 @@ def visible(text: str) -> str:
     newline and tab, so nothing in it moves the cursor, colours, reorders or breaks a line by itself.
     """
     return text if text.isascii() and text.isprintable() else text.translate(_TABLE)
+
+
+def is_plain(name: str, limit: int = LONGEST) -> bool:
+    """Whether a name from elsewhere shows as what it is; one that does not may pose as another."""
+    return name.isprintable() and name == one_line(name, limit)
 
 
 def one_line(text: str, limit: int | None = None) -> str:

@@ -6,12 +6,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from models.errors import DownloadError, LocalrunError, ModelNotFound
+from models.visible import LONGEST, one_line
 
 if TYPE_CHECKING:
     import httpx2
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-_LONGEST = 300
 
 
 class CutShort(Exception):  # noqa: N818
@@ -61,13 +61,7 @@ def wait_asked(error: BaseException) -> float | None:
 def said(error: BaseException) -> str:
     """The first line of an error's own text, made safe to print."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return printable(lines[0] if lines else type(error).__name__).rstrip(".")
-
-
-def printable(text: str) -> str:
-    """`text` on one line of bounded length, without control or direction characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return one_line(lines[0] if lines else type(error).__name__, LONGEST).rstrip(".")
 
 
 def _refusal(error: BaseException, repo: str, endpoint: str | None) -> LocalrunError | None:
@@ -87,7 +81,9 @@ def _refusal(error: BaseException, repo: str, endpoint: str | None) -> LocalrunE
         case errors.RevisionNotFoundError() | errors.EntryNotFoundError():
             problem = DownloadError(f"A file of {repo} is not there any more. Run the command again to list it anew.")
         case errors.HFValidationError():
-            problem = ModelNotFound(f"{printable(repo)!r} is not the name of a repository. Write it as ORG/REPO.")
+            problem = ModelNotFound(
+                f"'{one_line(repo, LONGEST)}' is not the name of a repository. Write it as ORG/REPO."
+            )
         case errors.OfflineModeIsEnabled():
             problem = DownloadError(f"HF_HUB_OFFLINE is set, and {repo} is not all here. Unset it to download.")
         case errors.HfHubHTTPError():
@@ -101,7 +97,7 @@ def _by_status(error: "httpx2.HTTPError", repo: str) -> str:
         case 401:
             text = "The Hub does not accept the token (401). Run `hf auth login`, or unset HF_TOKEN."
         case 403:
-            reason = printable(getattr(error, "server_message", None) or "no reason given").rstrip(".")
+            reason = one_line(getattr(error, "server_message", None) or "no reason given", LONGEST).rstrip(".")
             text = f"The Hub forbids access to {repo} (403: {reason}). Check what the token may read."
         case 404:
             text = f"The Hub does not find what was asked for in {repo} (404). Check the name and HF_ENDPOINT."

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DownloadError
-from models.hub.explain import printable
 from models.hub.http import Note, Patience, Persistence
 from models.stores.cache import stays_inside
+from models.visible import LONGEST, is_plain, one_line
 from models.weights import WeightFile
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _answer(ask: Callable[[], T], repo: str, endpoint: str | None, patience: Pat
 
 
 def _not_the_hub(repo: str) -> DownloadError:
-    about = printable(repo)
+    about = one_line(repo, LONGEST)
     return DownloadError(
         f"What answered about {about} is not a Hub. Check HF_ENDPOINT, a proxy, or a network's login page."
     )
@@ -124,7 +124,7 @@ def _found(entries: Any) -> tuple[Found, ...]:
     if not isinstance(entries, list):
         raise TypeError("a search gives a list")
     found = (Found(str(entry["id"]), int(entry.get("downloads") or 0)) for entry in entries)
-    return tuple(entry for entry in found if entry.repo == printable(entry.repo))
+    return tuple(entry for entry in found if is_plain(entry.repo))
 
 
 def _file(sibling: "RepoSibling", repo: str, revision: str, cache: Path | None) -> WeightFile | None:
@@ -146,4 +146,4 @@ def _licence(info: "ModelInfo") -> str | None:
     licence = getattr(info.card_data, "license", None)
     tagged = next((tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")), None)
     name = licence if isinstance(licence, str) else tagged
-    return printable(name) if name else None
+    return one_line(name, LONGEST) if name else None

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from models.errors import DownloadError
-from models.hub.explain import printable
 from models.stores.places import hub_cache
+from models.visible import LONGEST, is_plain, one_line
 from models.weights import WeightFile, WeightSet
 
 
@@ -48,7 +48,7 @@ def weights_folder() -> Path:
 def place_of(file: WeightFile, cache: Path | None = None) -> Place:
     """The file's place under `cache` (None: `weights_folder`). Raises DownloadError for what is on no Hub."""
     if file.repo is None or file.revision is None or not stays_inside(file.name):
-        raise DownloadError(f"{printable(file.name)} is not a file of the Hub. Give it as a path.")
+        raise DownloadError(f"{one_line(file.name, LONGEST)} is not a file of the Hub. Give it as a path.")
     root = cache or weights_folder()
     name = f"models--{file.repo.replace('/', '--')}"
     blob = root / name / "blobs" / (file.sha256 or "unknown")
@@ -90,7 +90,7 @@ def name_main(folder: Path, revision: str) -> None:
 def stays_inside(name: str) -> bool:
     """Whether a file's name from the Hub leads to a place inside its folder, and can be printed."""
     parts = PurePosixPath(name).parts
-    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in name and name == printable(name)
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in name and is_plain(name)
 
 
 def size_of(path: Path) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from runner.report.table import Table
-from runner.report.visible import visible
+from runner.report.words import visible
 
 _PROGRESS_S = 0.1  # on a terminal the progress line is redrawn this often
 _DIM, _BOLD, _RED, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[0m"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from runner.report.contract import Json
 from runner.report.table import Table
+from runner.report.words import gib
 from runner.types.engine import Loaded
 from runner.types.measurement import Benchmark
 from runner.types.plan import Predicted
-from runner.types.units import gib
 
 _UNKNOWN = "n/a"
 

@@ -8,11 +8,12 @@ from typing import Protocol
 from models.weights import Progress
 from runner.report import sentences
 from runner.report.contract import planned_and_measured
+from runner.report.words import file_size as gb
+from runner.report.words import gib
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan, Terms
-from runner.types.units import gb, gib
 
 LARGE_DOWNLOAD = 1_000_000_000  # bytes from which on a person is asked first
 _ENDS = {

@@ -9,7 +9,7 @@ from models.headers.describe import Description, quality_word
 from models.weights import Offer
 from runner.report.contract import Json
 from runner.report.table import Table
-from runner.types.units import gb, gib
+from runner.report.words import file_size, gib
 
 
 def offers_table(offers: Sequence[Offer]) -> Table:
@@ -41,7 +41,7 @@ def description_lines(one: Description) -> Iterator[str]:
     yield f"  quality       {quality_word(one.quality_loss)}: {one.quality_loss:.4g} ({one.quality_source})"
     here = "here" if one.is_here else "not here"
     files = f"{len(one.files)} files" if len(one.files) > 1 else one.files[0]
-    yield f"  size          {gib(one.file_bytes)} ({gb(one.file_bytes)}), {files}, {here}"
+    yield f"  size          {gib(one.file_bytes)} ({file_size(one.file_bytes)}), {files}, {here}"
     for role in one.roles:
         yield f"    {role.role:<13} {gib(role.bytes):>9}  {role.bits_per_weight:5.2f} bits"
     yield f"  KV cache      {gib(one.kv_bytes_per_1000)} per 1000 tokens at f16{windows}{state}"

@@ -32,8 +32,3 @@ def gib(size: float) -> str:
     if abs(size) < GIB:
         return f"{size / MIB:.0f} MiB"
     return f"{size / GIB:.1f} GiB"
-
-
-def gb(size: float) -> str:
-    """`42.5 GB` in powers of 1000, as the Hub counts."""
-    return f"{size / 1e9:.1f} GB"

@@ -19,10 +19,10 @@ from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
+from runner.report.words import gib
 from runner.storage.paths import paths
 from runner.types.codec import pack
 from runner.types.machine import DeviceFacts, Kind, Runtime
-from runner.types.units import gib
 
 _PACKAGES = ("localrun-llm", "llama-cpp-python", "huggingface-hub", "textual", "nvidia-ml-py")
 

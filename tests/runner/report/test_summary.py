@@ -108,10 +108,10 @@ def test_the_one_question_before_a_download(left: int, terms: Terms, words: str)
 @pytest.mark.parametrize(
     ("progress", "words"),
     [
-        (Progress("a.gguf", 500_000_000, 2_000_000_000, 10e6), "a.gguf  0.5 GB of 2.0 GB  25%  10.0 MB/s  2 min left"),
-        (Progress("a.gguf", 0, 2_000_000_000), "a.gguf  0.0 GB of 2.0 GB  0%"),
-        (Progress("a.gguf", 5, 5, 10e6), "a.gguf  0.0 GB of 0.0 GB  100%"),
-        (Progress("a.gguf", 0, 0), "a.gguf  0.0 GB of 0.0 GB  100%"),
+        (Progress("a.gguf", 500_000_000, 2_000_000_000, 10e6), "a.gguf  500 MB of 2.0 GB  25%  10.0 MB/s  2 min left"),
+        (Progress("a.gguf", 0, 2_000_000_000), "a.gguf  0 kB of 2.0 GB  0%"),
+        (Progress("a.gguf", 5, 5, 10e6), "a.gguf  0 kB of 0 kB  100%"),
+        (Progress("a.gguf", 0, 0), "a.gguf  0 kB of 0 kB  100%"),
     ],
 )
 def test_a_download_under_way(progress: Progress, words: str) -> None:
