@@ -11,7 +11,8 @@ from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
-from runner.report.summary import LARGE_DOWNLOAD, before_load, download_question, loading_line, progress_line
+from runner.report.download import LARGE_DOWNLOAD, download_question, loading_line, progress_line
+from runner.report.sentences import before_load
 from runner.service.service import LocalService
 from runner.types.plan import Plan
 
@@ -42,7 +43,7 @@ def open_model(service: LocalService, options: Options, output: Output) -> Engin
             for sentence in step.loaded.notes:
                 output.warn(sentence)
             return step
-        output.progress(loading_line(step))
+        output.progress(loading_line(candidate, step))
     raise EngineError("The engine loaded nothing.")
 
 

@@ -12,7 +12,8 @@ from runner.cli.prompt import opening, sampling_of
 from runner.cli.turn import Answer, Show, as_json_lines, as_text, take_turn, unseen
 from runner.client.session import EngineSession
 from runner.report import contract
-from runner.report.summary import after_turn, stats_lines
+from runner.report.comparison import stats_lines
+from runner.report.turn import after_turn
 from runner.service.service import LocalService
 from runner.types.generation import Message
 
@@ -73,7 +74,8 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
         if answer.error is not None:
             return answer.error.exit_code
         messages.append(Message("assistant", answer.text, answer.reasoning or None))
-        output.note(after_turn(answer.last))
+        if not options.stats:
+            output.note(after_turn(answer.last, session.loaded.ctx))
     return ExitCode.OK
 
 

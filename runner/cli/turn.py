@@ -11,7 +11,7 @@ from models.errors import EngineError, ExitCode
 from runner.cli.output import Output
 from runner.client.session import EngineSession
 from runner.report import contract
-from runner.report.summary import prefill_line
+from runner.report.turn import prefill_line
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.sampling import Sampling
 

@@ -27,7 +27,6 @@ from runner.types.reasons import FromHistory
 _LATEST = 5  # measurements that count
 _ENOUGH = 3  # measurements that need no caution
 _SURE_TOKENS = 32  # a shorter answer says little about decode
-_SURE_PROMPT = 256  # nor does a shorter prompt about prefill
 
 
 def applied(plan: Plan, measurements: Sequence[Measurement]) -> Plan:
@@ -106,7 +105,7 @@ def measurement_of(
     `at` is the time in seconds since 1970.
     """
     decode = last.decode_tps if last and last.completion_tokens >= _SURE_TOKENS else None
-    prefill = last.prefill_tps if last and last.prefilled >= _SURE_PROMPT else None
+    prefill = last.comparable_prefill_tps if last else None
     conditions = conditions_of(machine, candidate, placement)
     return Measurement(conditions, placement.ctx, tuple(measured), decode or 0.0, prefill or 0.0, at)
 

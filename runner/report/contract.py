@@ -108,13 +108,20 @@ def predicted_json(predicted: Predicted | None) -> Json | None:
 
 def planned_and_measured(planned: Sequence[MemoryRow], measured: Sequence[ComponentBytes]) -> list[Json]:
     """One entry per device: what the plan said beside what llama.cpp allocated; None where one is silent."""
+    return [
+        {"device": name, "planned": _components(plan), "measured": _components(held)}
+        for name, plan, held in paired(planned, measured)
+    ]
+
+
+def paired(
+    planned: Sequence[MemoryRow], measured: Sequence[ComponentBytes]
+) -> list[tuple[str, MemoryRow | None, ComponentBytes | None]]:
+    """Every device with what the plan said of it and what llama.cpp holds there, the CPU last."""
     plans = {row.device: row for row in planned}
     found = {row.device: row for row in measured}
     names = [name for name in (*plans, *found) if name != "CPU"]
-    return [
-        {"device": name, "planned": _components(plans.get(name)), "measured": _components(found.get(name))}
-        for name in (*dict.fromkeys(names), "CPU")
-    ]
+    return [(name, plans.get(name), found.get(name)) for name in (*dict.fromkeys(names), "CPU")]
 
 
 def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:

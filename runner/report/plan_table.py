@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 
 from models.headers.describe import quality_word
 from models.headers.quants import quality
 from runner.report import sentences
-from runner.report.sentences import tokens
+from runner.report.placement import PLACES, machine_facts, model_facts
+from runner.report.words import context, gib, rate_cell
 from runner.types.plan import Candidate, MemoryRow, Plan, Verdict
-from runner.types.units import gib
 
 WIDTH = 80
 _BAR = 6
@@ -35,45 +34,23 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def _machine(plan: Plan) -> str:
-    model, machine = plan.model, plan.machine
-    size = f"{parameters(model.parameters)} parameters, {model.layers} layers"
-    experts = f", {model.experts_used} of {model.experts} experts a token" if model.experts else ""
-    trained = f", trained to {tokens(model.context_trained)}"
-    alike = Counter((device.name, gib(device.free)) for device in machine.devices)
-    devices = [f"{_times(count)}{name} ({free} free{' each' * (count > 1)})" for (name, free), count in alike.items()]
-    host = f"{gib(machine.ram_available)} of RAM"
-    return f"{model.name}: {size}{experts}{trained}. On {', '.join([*devices, host])}."
-
-
-def parameters(count: int) -> str:
-    """`70.6B`, `135M`."""
-    return f"{count / 1e9:.3g}B" if count >= 1e9 else f"{count / 1e6:.3g}M"
-
-
-def _times(count: int) -> str:
-    return f"{count} x " if count > 1 else ""
+    return f"{plan.model.name}: {', '.join(model_facts(plan.model))}. On {', '.join(machine_facts(plan.machine))}."
 
 
 def _line(candidate: Candidate, chosen: bool) -> str:
     mark = ">" if chosen else " "
     size, lack = gib(candidate.file_bytes), gib(candidate.short_of_gpu) if candidate.short_of_gpu else ""
     word = quality_word(quality(candidate.quant, candidate.bits_per_weight).loss)
-    ctx = tokens(candidate.placement.ctx) if candidate.placement and candidate.verdict is not Verdict.NO else ""
-    speed, where = _speed(candidate), _where(candidate)
+    ctx = context(candidate.placement.ctx) if candidate.placement and candidate.verdict is not Verdict.NO else ""
+    speed = rate_cell(candidate.predicted.decode_tps) if candidate.predicted else ""
+    where = _where(candidate)
     return f"{mark} {candidate.quant:<10} {size:>9} {where:<{_WHERE}}{lack:>9} {ctx:>7} {speed:>5} {word}".rstrip()
-
-
-def _speed(candidate: Candidate) -> str:
-    if candidate.predicted is None:
-        return ""
-    tps = candidate.predicted.decode_tps
-    return f"{tps:.1f}" if tps < 100 else f"{tps:.0f}"
 
 
 def _where(candidate: Candidate) -> str:
     """A bar per device: how full it gets; a single block each where there are many."""
     if candidate.verdict is Verdict.NO:
-        return "does not fit"
+        return PLACES[candidate.verdict]
     used = [row for row in candidate.memory if row.device != "CPU"]
     host = candidate.memory[-1]
     if not used:

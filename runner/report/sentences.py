@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from models.headers.describe import quality_word
 from models.headers.quants import quality
+from runner.report.placement import outlook, where
+from runner.report.words import context, gib, one_line, percent, rate
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.reasons import (
     BestAt,
@@ -33,7 +37,6 @@ from runner.types.reasons import (
     Why,
     WouldFitWith,
 )
-from runner.types.units import gib
 
 _LEAST_SLOWDOWN = 1.05  # below that, nobody would notice
 _SETTINGS = {"kv_type": "KV cache", "ubatch": "ubatch"}
@@ -65,14 +68,14 @@ def sentence(reason: Reason | Why) -> str:
 def _of_choice(reason: Taken | Better | Faster | FromHistory | NoneRuns | WeightsThatFit) -> str:
     match reason:
         case Taken(quant, tps, ctx, goal):
-            return f"{quant}: {_speed(tps)} with a context of {tokens(ctx)}, {_goal(goal)}."
+            return f"{quant}: {rate(tps)} with a context of {context(ctx)}, {_goal(goal)}."
         case FromHistory(quant, tps, ctx):
             measured = "going by what was measured here before"
-            return f"{quant}: {_speed(tps)} with a context of {tokens(ctx)}, {measured}."
+            return f"{quant}: {rate(tps)} with a context of {context(ctx)}, {measured}."
         case Better():
             return _given_up(reason)
         case Faster(quant, tps):
-            return f"{quant} fits the GPU whole and would run at {_speed(tps)}."
+            return f"{quant} fits the GPU whole and would run at {rate(tps)}."
         case NoneRuns(count, quant, first):
             subject = "It does not run" if count == 1 else f"None of {count} quantizations runs"
             label = quant if count == 1 else f"{quant}, the smallest"
@@ -99,7 +102,7 @@ def _given_up(better: Better) -> str:
     if better.tps is None:
         return f"{better.quant} does not fit."
     needs = f" and need {gib(better.short_of_gpu)} more to be all on the GPU" if better.short_of_gpu > 0 else ""
-    return f"{better.quant} would run at {_speed(better.tps)}{needs}."
+    return f"{better.quant} would run at {rate(better.tps)}{needs}."
 
 
 def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | NothingFits) -> str:
@@ -117,7 +120,7 @@ def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | Nothin
             gpus = f"{gib(device_bytes)} of GPU memory and " if device_bytes else ""
             has = f"this machine has {gpus}{gib(ram_bytes)} of RAM to give"
             verdict = f": {gib(short)} too little" if short > 0 else ", too scattered to use"
-            return f"Needs {gib(needed)} for weights, {tokens(ctx)} of context and buffers; {has}{verdict}."
+            return f"Needs {gib(needed)} for weights, {context(ctx)} of context and buffers; {has}{verdict}."
 
 
 def _of_placement(
@@ -127,14 +130,14 @@ def _of_placement(
         case Spilled(on_host, slower):
             return _spilled(on_host, slower)
         case WouldFitWith(size, ctx):
-            also = f", or a context of {tokens(ctx)}" if ctx else ""
+            also = f", or a context of {context(ctx)}" if ctx else ""
             return f"{gib(size)} more GPU memory{also} would fit all of it."
         case BeyondTrained(ctx, trained):
-            return f"The context of {tokens(ctx)} is longer than the {tokens(trained)} the model was trained on."
+            return f"The context of {context(ctx)} is longer than the {context(trained)} the model was trained on."
         case LessThanTrained(ctx, trained):
-            return f"A context of {tokens(ctx)}; the model was trained on {tokens(trained)} (--ctx asks for more)."
+            return f"A context of {context(ctx)}; the model was trained on {context(trained)} (--ctx asks for more)."
         case MostOnDevices(ctx):
-            return f"A context of {tokens(ctx)} is the most with everything on the GPU; {_longer(reason)}."
+            return f"A context of {context(ctx)} is the most with everything on the GPU; {_longer(reason)}."
         case Lowered(setting, value, usual):
             return f"The {_SETTINGS[setting]} is {value}: {usual} would not fit."
 
@@ -147,12 +150,12 @@ def _spilled(on_host: OnHost, slower: float) -> str:
 
 
 def _longer(reason: MostOnDevices) -> str:
-    longer, price = tokens(reason.longer), reason.price
+    longer, price = context(reason.longer), reason.price
     if price is None:
         return f"{longer} would not fit"
     if price.on_host is None:
-        return f"{longer} fits if the GPUs do not pipeline, which slows prompts down, and costs {price.cost:.0%}"
-    return f"{longer} would move {_parts(price.on_host)} to the CPU and cost {price.cost:.0%}"
+        return f"{longer} fits if the GPUs do not pipeline, which slows prompts down, and costs {percent(price.cost)}"
+    return f"{longer} would move {_parts(price.on_host)} to the CPU and cost {percent(price.cost)}"
 
 
 def _parts(on_host: OnHost) -> str:
@@ -166,33 +169,20 @@ def _parts(on_host: OnHost) -> str:
     return " and ".join(parts)
 
 
-def _speed(tps: float) -> str:
-    return f"{tps:.{0 if tps >= 20 else 1}f} tok/s"
-
-
-def tokens(count: int) -> str:
-    """A context length as people say it: `8k`, `22.75k`; `500` where it is short."""
-    return f"{count / 1024:g}k" if count % 256 == 0 else str(count)
-
-
 # ---- a candidate as a whole
 
 
-def where(candidate: Candidate) -> str:
-    """`all 81 layers on CUDA0, context 8k`."""
-    placement = candidate.placement
-    if placement is None:
-        return "does not run here"
-    names = " and ".join(placement.devices) or "the CPU"
-    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
-        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
-    elif placement.experts_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
-    elif placement.ffn_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
-    else:
-        spread = f"all {placement.layers_total} layers on {names}"
-    return f"{spread}, context {tokens(placement.ctx)}"
+def before_load(plan: Plan, candidate: Candidate) -> Iterator[str]:
+    """The plan of a run: where the model goes, how fast it should be, why."""
+    yield from plan.machine.notes
+    name = f"{one_line(plan.model.name)} {one_line(candidate.quant)}"
+    yield f"{name}: {outlook(candidate)}."
+    yield from (reason for reason in reasons(candidate) if reason not in plan.machine.notes)
+
+
+def what_costs(candidate: Candidate) -> str:
+    """The sentences about what costs speed; nothing where everything is on the GPUs."""
+    return " ".join(reasons(candidate)) if candidate.verdict in (Verdict.SPLIT, Verdict.CPU) else ""
 
 
 def quant_sentence(name: str, plan: Plan) -> str:
@@ -200,7 +190,7 @@ def quant_sentence(name: str, plan: Plan) -> str:
     assert plan.chosen is not None
     taken = plan.candidates[plan.chosen]
     loss = quality(taken.quant, taken.bits_per_weight).loss
-    speed = f" at {taken.predicted.decode_tps:.1f} tok/s" if taken.predicted else ""
+    speed = f" at {rate(taken.predicted.decode_tps)}" if taken.predicted else ""
     return (
         f"{taken.quant} would run{speed} ({where(taken)}), with {quality_word(loss)} quality (a mean KL divergence of "
         f"{loss:.2g}): `localrun {name} --quant {taken.quant}`."

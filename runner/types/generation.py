@@ -46,6 +46,9 @@ class Request:
     reuse: bool = True
 
 
+SURE_PROMPT = 256  # tokens; a shorter prompt says little about prefill, which is predicted for 512
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One step of a request. `text` and `reasoning` are what is new; counts and speeds are of the request so far.
@@ -67,3 +70,8 @@ class Chunk:
     decode_tps: float | None = None
     seed: int | None = None
     finish: Finish | None = None
+
+    @property
+    def comparable_prefill_tps(self) -> float | None:
+        """The speed of prefill, where enough was read to hold it against a prediction."""
+        return self.prefill_tps if self.prefilled >= SURE_PROMPT else None

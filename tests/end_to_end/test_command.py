@@ -43,7 +43,7 @@ def test_one_answer_goes_to_stdout_and_all_else_to_stderr(localrun: Command) -> 
     done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--stats")
     assert done.returncode == 0
     assert done.stdout.strip() and done.stdout.endswith("\n") and done.stdout.count("\n") <= 3
-    assert "on the CPU" in done.stderr and "as planned" in done.stderr
+    assert "on the CPU" in done.stderr and "planned → held" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
 

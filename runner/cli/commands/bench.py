@@ -6,8 +6,9 @@ from models.errors import ExitCode
 from runner.cli.load import open_model, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.report.benchmark import latency_line, memory_table, speed_table
-from runner.report.contract import bench_json, planned_and_measured
+from runner.report.benchmark import latency_line, speed_table
+from runner.report.comparison import memory_table
+from runner.report.contract import bench_json
 from runner.service.benchmark import RUNS, measure
 
 
@@ -24,5 +25,5 @@ def run(options: Options, output: Output) -> ExitCode:
     output.table(speed_table(measured, candidate.predicted))
     output.line(latency_line(measured, loaded))
     output.line()
-    output.table(memory_table(planned_and_measured(candidate.memory, loaded.memory)))
+    output.table(memory_table(candidate, loaded))
     return ExitCode.OK

@@ -7,7 +7,7 @@ import pytest
 from models.weights import WeightFile, WeightSet
 from runner.hardware.described import parse_hardware
 from runner.planning.choose import Contender, choose
-from runner.report.plan_table import WIDTH, parameters, plan_lines
+from runner.report.plan_table import WIDTH, plan_lines
 from runner.report.sentences import why
 from runner.types.plan import Plan, Wish
 from tests.support.planner import shape
@@ -44,11 +44,4 @@ def test_it_says_what_the_gpu_lacks_and_why_something_does_not_run() -> None:
 
 def test_equal_devices_are_one_phrase() -> None:
     text = " ".join(plan_lines(planned("llama-3.3-70b", MACHINES[3])))
-    assert "8 x GeForce RTX 3090 (24.0 GiB free each)" in text
-
-
-@pytest.mark.parametrize(
-    ("count", "said"), [(134_515_008, "135M"), (70_553_706_496, "70.6B"), (8_030_261_248, "8.03B")]
-)
-def test_parameters_are_said_as_people_say_them(count: int, said: str) -> None:
-    assert parameters(count) == said
+    assert "8 × RTX 3090 (24.0 GiB free each)" in text

@@ -1,8 +1,10 @@
 """Every reason in the words that people read."""
 
+from dataclasses import replace
+
 import pytest
 
-from runner.report.sentences import sentence
+from runner.report.sentences import before_load, sentence, what_costs
 from runner.types.reasons import (
     BestAt,
     Better,
@@ -32,6 +34,7 @@ from runner.types.reasons import (
     WouldFitWith,
 )
 from runner.types.units import GIB, MIB
+from scripts.draw.scripted import large_plan
 
 LAYERS = OnHost(9, 81, 0, 80, experts=False)
 EXPERTS = OnHost(0, 57, 4, 56, experts=True)
@@ -95,7 +98,7 @@ def test_reasons_of_a_candidate(reason: Reason, words: str) -> None:
         (Taken("Q6_K", 12.34, 8192, OnlyOne()), "Q6_K: 12.3 tok/s with a context of 8k, the only one on offer."),
         (
             Taken("Q6_K", 43.4, 8192, BestAt(10.0)),
-            "Q6_K: 43 tok/s with a context of 8k, the best quality at 10 tok/s or more.",
+            "Q6_K: 43.4 tok/s with a context of 8k, the best quality at 10 tok/s or more.",
         ),
         (
             Taken("Q4_K_M", 4.0, 8192, FastestWith(4.2)),
@@ -110,10 +113,10 @@ def test_reasons_of_a_candidate(reason: Reason, words: str) -> None:
         (Better("Q8_0", None, 0, 0), "Q8_0 does not fit."),
         (Better("Q8_0", 2.5, 0, 0), "Q8_0 would run at 2.5 tok/s."),
         (Better("Q8_0", 2.5, 0, GIB), "Q8_0 would run at 2.5 tok/s and need 1.0 GiB more to be all on the GPU."),
-        (Faster("IQ4_XS", 30.0), "IQ4_XS fits the GPU whole and would run at 30 tok/s."),
+        (Faster("IQ4_XS", 30.0), "IQ4_XS fits the GPU whole and would run at 30.0 tok/s."),
         (
             FromHistory("Q4_K_M", 30.0, 4096),
-            "Q4_K_M: 30 tok/s with a context of 4k, going by what was measured here before.",
+            "Q4_K_M: 30.0 tok/s with a context of 4k, going by what was measured here before.",
         ),
         (NoneRuns(1, "Q4_K_M", Refused("no.")), "It does not run here. Q4_K_M: llama.cpp refuses it: no."),
         (
@@ -128,3 +131,20 @@ def test_reasons_of_a_candidate(reason: Reason, words: str) -> None:
 )
 def test_reasons_of_the_choice(why: Why, words: str) -> None:
     assert sentence(why) == words
+
+
+def test_the_first_line_is_about_a_gpu_that_is_not_used_and_nothing_is_said_twice() -> None:
+    plan = large_plan()
+    unused = "The GPU is not used."
+    one = replace(plan.candidates[3], reasons=(Noted("One."), Noted(unused)))
+    assert list(before_load(replace(plan, machine=replace(plan.machine, notes=(unused,))), one)) == [
+        unused,
+        "Llama 3.3 70B Instruct Q4_K_M: all 81 layers on CUDA0 and CUDA1, 8k context in f16, about 17.3 tok/s.",
+        "One.",
+    ]
+
+
+def test_only_what_is_slow_costs() -> None:
+    _, split, _, chosen, _ = large_plan().candidates
+    assert "19 of 81 layers are on the CPU" in what_costs(split)
+    assert what_costs(chosen) == ""

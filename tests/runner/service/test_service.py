@@ -261,10 +261,10 @@ def localrun(variables: dict[str, str]) -> Run:
 def test_the_first_run_downloads_and_the_second_needs_no_network(localrun: Run) -> None:
     first = localrun(REPO, "-p", "Name three primary colours.", *SHORT)
     assert first.returncode == 0 and first.stdout.strip()
-    assert "Downloading org/tiny-GGUF Q4_1: 98 MB" in first.stderr and "licence mit" in first.stderr
+    assert "To download: org/tiny-GGUF Q4_1, 98 MB" in first.stderr and "licence mit" in first.stderr
     second = localrun(f"{REPO}:Q4_1", "-p", "Name three primary colours.", *SHORT, HF_HUB_OFFLINE="1")
     assert (second.returncode, second.stdout) == (0, first.stdout)
-    assert "Downloading" not in second.stderr
+    assert "To download" not in second.stderr
 
     pulled = json.loads(localrun("pull", REPO, "--json").stdout)
     assert pulled["quant"] == "Q4_1" and Path(pulled["files"][0]).stat().st_size == SIZE

@@ -1,0 +1,64 @@
+"""A model and a machine in words: what they are, where a candidate would go, how fast it should be. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from runner.report.words import context, gib, hardware, parameters, rate
+from runner.types.machine import Machine
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, ModelInfo, Verdict
+
+PLACES = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "does not fit"}
+
+
+def model_facts(model: ModelInfo) -> Iterator[str]:
+    """`70.6B parameters`, `80 layers`, `2 of 8 experts a token`, `trained to 128k`."""
+    yield f"{parameters(model.parameters)} parameters"
+    yield f"{model.layers} layers"
+    if model.experts:
+        yield f"{model.experts_used} of {model.experts} experts a token"
+    yield f"trained to {context(model.context_trained)}"
+
+
+def machine_facts(machine: Machine) -> Iterator[str]:
+    """`2 × RTX 3090 (23.3 GiB free each)`, `Ryzen 9 5900X`, `56.0 GiB of RAM`."""
+    for (name, free), count in Counter((device.name, gib(device.free)) for device in machine.devices).items():
+        several, each = (f"{count} × ", " each") if count > 1 else ("", "")
+        yield f"{several}{hardware(name)} ({free} free{each})"
+    if machine.cpu_name:
+        yield hardware(machine.cpu_name)
+    yield f"{gib(machine.ram_available)} of RAM"
+
+
+def where(candidate: Candidate) -> str:
+    """`all 81 layers on CUDA0, 8k context in f16`."""
+    placement = candidate.placement
+    if placement is None:
+        return "does not run here"
+    names = " and ".join(placement.devices) or "the CPU"
+    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
+        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
+    elif placement.experts_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
+    elif placement.ffn_on_cpu:
+        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
+    else:
+        spread = f"all {placement.layers_total} layers on {names}"
+    return f"{spread}, {cache(placement)}"
+
+
+def cache(placement: Placement) -> str:
+    """`8k context in f16`."""
+    return f"{context(placement.ctx)} context in {placement.kv_type}"
+
+
+def expected(candidate: Candidate) -> str:
+    """`about 17.3 tok/s`; empty where nothing is predicted."""
+    return f"about {rate(candidate.predicted.decode_tps)}" if candidate.predicted else ""
+
+
+def outlook(candidate: Candidate) -> str:
+    """`all 81 layers on CUDA0, 8k context in f16, about 17.3 tok/s`."""
+    return ", ".join(filter(None, (where(candidate), expected(candidate))))
