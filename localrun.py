@@ -205,9 +205,11 @@ def _open_screen(options: Options) -> ExitCode:
     from models.errors import ExitCode
     from runner.service.service import LocalService
     from tui.app import LocalrunApp
+    from tui.settings import Launch
 
     with closing(LocalService(engine=engine)) as service:
-        LocalrunApp(service, options.model, options.wish, options.sampling, options.system, ask=not options.yes).run()
+        launch = Launch(options.model, options.wish, options.sampling, options.system or "", ask=not options.yes)
+        LocalrunApp(service, launch).run()
     return ExitCode.OK
 
 

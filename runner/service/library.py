@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from models.entry import Entry
 from models.errors import LocalrunError
@@ -19,24 +19,9 @@ from runner.storage import history, listings
 from runner.storage.paths import Paths
 from runner.types.machine import Machine
 from runner.types.plan import Plan, Verdict, Wish
+from runner.types.service import Choice
 
 _PATIENCE_S = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A row of the picker: a model that is here, or one of the catalog that would run well.
-
-    `name` is what to type. `quant`, `verdict` and `decode_tps` are None where nobody has looked.
-    """
-
-    name: str
-    quant: str | None
-    bytes: int | None
-    is_here: bool
-    verdict: Verdict | None
-    decode_tps: float | None
-    note: str
 
 
 def choices(machine: Machine, studies: Studies, paths: Paths) -> list[Choice]:

@@ -34,6 +34,7 @@ from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
 from runner.types.plan import Plan, Terms, Wish
+from runner.types.service import Choice
 from runner.types.study import Study
 
 _PATHS = ("file", "folder")
@@ -126,7 +127,7 @@ class LocalService:
 
     # ---- what there is
 
-    def choices(self) -> Sequence[library.Choice]:
+    def choices(self) -> Sequence[Choice]:
         """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
         return library.choices(self._machines.here(), self._studies, self._paths)
 

@@ -5,6 +5,7 @@ person are `LocalrunError`s, raised by the call or by the iterator it returned.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,36 +18,21 @@ from runner.types.sample import Sample
 from runner.types.sampling import Sampling
 
 
-class Choice(Protocol):
-    """A row of the picker: a model that is here, or that would run well here."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A row of the picker: a model that is here, or that would run well here.
 
-    @property
-    def name(self) -> str:
-        """What `Service.plan` takes."""
+    `name` is what `Service.plan` takes. `quant`, `verdict` and `decode_tps` (predicted or measured) are None where
+    nobody has looked; `bytes` is the size of its files; `note` one plain sentence, or nothing.
+    """
 
-    @property
-    def quant(self) -> str | None:
-        """The quantization that is here or would be taken; None before anybody looked."""
-
-    @property
-    def bytes(self) -> int | None:
-        """Size of its files."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether its files are on this machine."""
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """Where it would run; None before anybody looked."""
-
-    @property
-    def decode_tps(self) -> float | None:
-        """Predicted or measured tokens per second."""
-
-    @property
-    def note(self) -> str:
-        """One plain sentence about it, or nothing."""
+    name: str
+    quant: str | None = None
+    bytes: int | None = None
+    is_here: bool = False
+    verdict: Verdict | None = None
+    decode_tps: float | None = None
+    note: str = ""
 
 
 class Session(Protocol):

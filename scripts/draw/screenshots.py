@@ -1,6 +1,6 @@
 """Draw every screen into a folder as SVG, for the README: `python -m scripts.draw.screenshots docs/images chat plan`.
 
-The engine is the tests' scripted one, so that the pictures show hardware which need not be here; its numbers are
+The service is scripted, so that the pictures show hardware which need not be here; its numbers are
 examples, not measurements.
 """
 
@@ -18,12 +18,11 @@ from textual.pilot import Pilot
 from models.errors import EngineError
 from models.weights import Progress
 from runner.types.engine import LoadProgress
-from runner.types.plan import Wish
-from runner.types.sampling import Sampling
-from scripts.draw.scripted import ScriptedService, turn
+from scripts.draw.scripted import Clock, ScriptedService, turn
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
 from tui.screens.plan import PlanScreen
+from tui.settings import Clocks, Launch
 
 ANSWER = """A **GGUF** file holds a model's weights and everything needed to run them:
 
@@ -44,17 +43,6 @@ QUESTION = "What is a GGUF file?"
 
 
 @dataclass
-class Clock:
-    """Seconds that pass when somebody says so."""
-
-    seconds: float = 0.0
-
-    def __call__(self) -> float:
-        """The time now."""
-        return self.seconds
-
-
-@dataclass
 class Scene:
     """One picture: a model, a terminal size, and what is done before it is taken."""
 
@@ -63,7 +51,7 @@ class Scene:
     act: Callable[[Pilot[None], ScriptedService, Clock], Awaitable[None]]
     size: tuple[int, int] = (120, 40)
     ask: bool = False
-    backend: Callable[[Path], ScriptedService] = field(default=ScriptedService)
+    service: Callable[[Path], ScriptedService] = field(default=ScriptedService)
 
 
 def words(text: str) -> list[str]:
@@ -94,10 +82,10 @@ def noted(chat: Chat, words: str) -> bool:
     return any(str(line.render()).startswith(words) for line in chat.query(".note"))
 
 
-async def talk(pilot: Pilot[None], backend: ScriptedService, clock: Clock, *, share: float = 1.0) -> None:
+async def answering(pilot: Pilot[None], service: ScriptedService, clock: Clock, *, share: float = 1.0) -> None:
     """Ask, and let the answer come as far as `share`, with a tick for every few tokens."""
     chat = await chatting(pilot)
-    session, gate = backend.sessions[-1], threading.Semaphore(0)
+    session, gate = service.sessions[-1], threading.Semaphore(0)
     predicted = session.candidate.predicted
     tps = 0.97 * predicted.decode_tps if predicted else 10.0
     script = turn(words(ANSWER), prompt=412, tps=tps, reasoning=words(THOUGHT))
@@ -115,31 +103,31 @@ async def talk(pilot: Pilot[None], backend: ScriptedService, clock: Clock, *, sh
     await pilot.pause(0.1)
 
 
-async def nothing(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def nothing(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """Only wait until all is drawn."""
     await pilot.pause(0.3)
 
 
-async def answered(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def answered(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """One whole answer."""
-    await talk(pilot, backend, clock)
+    await answering(pilot, service, clock)
     await pilot.pause(0.2)
 
 
-async def streaming(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def streaming(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """An answer that is still coming."""
-    await talk(pilot, backend, clock, share=0.8)
+    await answering(pilot, service, clock, share=0.8)
 
 
-async def welcome(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def welcome(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """A chat before the first question."""
     await chatting(pilot)
     await pilot.pause(0.2)
 
 
-async def planning(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def planning(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """The plan, with a longer context to look at."""
-    await talk(pilot, backend, clock)
+    await answering(pilot, service, clock)
     chat = await chatting(pilot)
     await until(pilot, lambda: any("complete" in str(line.render()) for line in chat.query(".note")))
     await pilot.press("f2")
@@ -148,9 +136,9 @@ async def planning(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -
     await pilot.pause(0.5)
 
 
-async def shelved(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def keeping(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """The conversations that are kept."""
-    await talk(pilot, backend, clock)
+    await answering(pilot, service, clock)
     chat = await chatting(pilot)
     await until(pilot, lambda: any("complete" in str(line.render()) for line in chat.query(".note")))
     await pilot.press("f3")
@@ -158,33 +146,33 @@ async def shelved(pilot: Pilot[None], backend: ScriptedService, clock: Clock) ->
     await pilot.pause(0.5)
 
 
-async def helping(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def helping(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """The help."""
     await chatting(pilot)
     await pilot.press("f1")
     await pilot.pause(0.2)
 
 
-async def full(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def full(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """A message that would not fit the context."""
-    await talk(pilot, backend, clock)
+    await answering(pilot, service, clock)
     chat = await chatting(pilot)
     chat.query_one("#composer").put("word " * 6600)  # type: ignore[attr-defined]
     await pilot.press("enter")
     await pilot.pause(0.3)
 
 
-async def failed(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def failed(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """An engine that died."""
     await chatting(pilot)
-    backend.sessions[-1].script = [EngineError("The engine ended unexpectedly (signal 9, out of memory?).")]
+    service.sessions[-1].script = [EngineError("The engine ended unexpectedly (signal 9, out of memory?).")]
     await pilot.press(*QUESTION, "enter")
     await pilot.pause(0.3)
 
 
-async def panel(pilot: Pilot[None], backend: ScriptedService, clock: Clock) -> None:
+async def panel(pilot: Pilot[None], service: ScriptedService, clock: Clock) -> None:
     """The panel in the conversation's place."""
-    await talk(pilot, backend, clock)
+    await answering(pilot, service, clock)
     await pilot.press("f4")
     await pilot.pause(0.2)
 
@@ -207,14 +195,14 @@ def loading(folder: Path) -> ScriptedService:
 SCENES = (
     Scene("picker", None, nothing),
     Scene("start", "llama-3.3-70b", nothing, ask=True),
-    Scene("download", "llama-3.3-70b", nothing, backend=coming),
-    Scene("load", "mixtral-8x22b", nothing, backend=loading),
+    Scene("download", "llama-3.3-70b", nothing, service=coming),
+    Scene("load", "mixtral-8x22b", nothing, service=loading),
     Scene("welcome", "llama-3.3-70b", welcome),
     Scene("chat", "llama-3.3-70b", streaming),
     Scene("experts", "mixtral-8x22b", answered),
     Scene("laptop", "smollm2-135m", answered),
     Scene("plan", "llama-3.3-70b", planning),
-    Scene("conversations", "llama-3.3-70b", shelved),
+    Scene("conversations", "llama-3.3-70b", keeping),
     Scene("full", "smollm2-135m", full),
     Scene("failed", "smollm2-135m", failed),
     Scene("help", "smollm2-135m", helping),
@@ -231,12 +219,10 @@ SCENES = (
 async def draw(scene: Scene, target: Path) -> None:
     """Play one scene and keep its last picture."""
     with tempfile.TemporaryDirectory() as folder:
-        backend, clock = scene.backend(Path(folder)), Clock()
-        app = LocalrunApp(
-            backend, scene.model, Wish(), Sampling(), None, ask=scene.ask, clock=clock, tick=None, linger=0.0
-        )
+        service, clock = scene.service(Path(folder)), Clock()
+        app = LocalrunApp(service, Launch(scene.model, ask=scene.ask), Clocks(clock, tick=None, result=0.0))
         async with app.run_test(size=scene.size) as pilot:
-            await scene.act(pilot, backend, clock)
+            await scene.act(pilot, service, clock)
             # Renderers outside the browser need to be told that spaces count.
             svg = app.export_screenshot().replace("<text ", '<text xml:space="preserve" ')
             (target / f"{scene.name}.svg").write_text(svg, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""An engine that does what a test tells it, with the plans of three machines. No clock, no disk, no model."""
+"""A service that does what it is told, with the plans of three machines: for pictures and for tests of screens."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, 
 from runner.types.reasons import Noted
 from runner.types.sample import DeviceSample, Sample
 from runner.types.sampling import Sampling
-from runner.types.service import Session
+from runner.types.service import Choice, Session
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -239,23 +239,10 @@ class ScriptedSession:
         self.closed = True
 
 
-@dataclass(frozen=True)
-class ScriptedChoice:
-    name: str
-    quant: str | None = None
-    bytes: int | None = None
-    is_here: bool = False
-    verdict: Verdict | None = None
-    decode_tps: float | None = None
-    note: str = ""
-
-
 CHOICES = (
-    ScriptedChoice("smollm2-135m", "Q4_1", 98_362_432, True, Verdict.CPU, 165.0),
-    ScriptedChoice(
-        "llama-3.3-70b", "Q4_K_M", 42_520_000_000, False, Verdict.GPU, 17.3, "the best that stays on the GPUs"
-    ),
-    ScriptedChoice("mixtral-8x22b", "Q4_K_M", 85_580_000_000, False, Verdict.SPLIT, 8.4, "half its experts in RAM"),
+    Choice("smollm2-135m", "Q4_1", 98_362_432, True, Verdict.CPU, 165.0),
+    Choice("llama-3.3-70b", "Q4_K_M", 42_520_000_000, False, Verdict.GPU, 17.3, "the best that stays on the GPUs"),
+    Choice("mixtral-8x22b", "Q4_K_M", 85_580_000_000, False, Verdict.SPLIT, 8.4, "half its experts in RAM"),
 )
 
 
@@ -287,7 +274,7 @@ class ScriptedService:
     def conversations(self) -> Path:
         return self.folder
 
-    def choices(self) -> Sequence[ScriptedChoice]:
+    def choices(self) -> Sequence[Choice]:
         if self.choices_error:
             raise self.choices_error
         return CHOICES
@@ -316,6 +303,16 @@ class ScriptedService:
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when somebody says so."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 T = TypeVar("T")

@@ -46,22 +46,22 @@ def test_the_curve_shows_the_newest() -> None:
     assert all("█" in row.plain for row in rows)
 
 
-def test_pace_counts_between_ticks() -> None:
-    pace = SpeedHistory()
+def test_speed_counts_between_ticks() -> None:
+    speeds = SpeedHistory()
 
     def at(now: float, tokens: int) -> None:
-        pace.count(now, Chunk(Phase.DECODE, completion_tokens=tokens))
+        speeds.count(now, Chunk(Phase.DECODE, completion_tokens=tokens))
 
     at(0.0, 0)
     at(0.5, 10)
     at(1.0, 30)
-    assert pace.speed(Chunk(Phase.DECODE, decode_tps=30.0), 8192, None).history == (20.0, 40.0)
-    assert pace.speed(Chunk(Phase.DECODE, decode_tps=30.0), 8192, None).decode_tps == 40.0
-    pace.count(9.0, None)
-    assert pace.speed(Chunk(Phase.DONE, decode_tps=30.0), 8192, None).decode_tps == 30.0
+    assert speeds.speed(Chunk(Phase.DECODE, decode_tps=30.0), 8192, None).history == (20.0, 40.0)
+    assert speeds.speed(Chunk(Phase.DECODE, decode_tps=30.0), 8192, None).decode_tps == 40.0
+    speeds.count(9.0, None)
+    assert speeds.speed(Chunk(Phase.DONE, decode_tps=30.0), 8192, None).decode_tps == 30.0
     at(20.0, 5)
     at(20.0, 9)
-    assert len(pace.speed(None, 8192, Predicted(1, 1, 0)).history) == 2
+    assert len(speeds.speed(None, 8192, Predicted(1, 1, 0)).history) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,74 +10,73 @@ from textual.pilot import Pilot
 
 from models.errors import EngineError
 from models.weights import Progress
-from runner.types.plan import Wish
-from runner.types.sampling import Sampling
-from scripts.draw.scripted import ScriptedService, turn
-from tests.support.stage import DAY, Clock, Stage
+from scripts.draw.scripted import Clock, turn
+from tests.support.screens import RunningApp, scripted, still
 from tui.app import LocalrunApp
 from tui.screens.chat import Chat
 from tui.screens.dialogs import Ask
+from tui.settings import Launch
 from tui.widgets.composer import Composer
 
 Compare = Callable[..., bool]
-Act = Callable[[Stage], Any]
+Act = Callable[[RunningApp], Any]
 WIDE, SMALL = (120, 40), (80, 24)
 ANSWER = "A **GGUF** file:\n\n- a *header*\n- the tensors\n\n```python\nprint(len(reader.tensors))\n```\n\nThat is all."
 
 
-async def chat(play: Stage) -> None:
+async def chat(app: RunningApp) -> None:
     """One answered question, with a speed curve of two ticks."""
-    await play.until_screen(Chat)
-    screen = play.screen
+    await app.until_screen(Chat)
+    screen = app.screen
     assert isinstance(screen, Chat)
-    gate = play.backend.gate = play.session.gate = threading.Semaphore(3)
+    gate = app.service.gate = app.session.gate = threading.Semaphore(3)
     tokens = [ANSWER[place : place + 4] for place in range(0, len(ANSWER), 4)]
-    play.session.script = [turn(tokens, prompt=412, tps=17.0, reasoning=["I know."])]
-    await play.say("What is a GGUF file?")
-    await play.until_words("1 token ")
+    app.session.script = [turn(tokens, prompt=412, tps=17.0, reasoning=["I know."])]
+    await app.say("What is a GGUF file?")
+    await app.until_words("1 token ")
     for rate, count in ((16.0, 9), (18.0, 17)):
         screen.tick()
         gate.release(8)
-        await play.until_words(f"{count} tokens ")
-        play.clock.seconds += 8 / rate
+        await app.until_words(f"{count} tokens ")
+        app.clock.seconds += 8 / rate
         screen.tick()
     gate.release(1000)
-    await play.until_words("complete")
+    await app.until_words("complete")
     screen.tick()
-    await play.until(lambda: not any(worker.group == "sample" and worker.is_running for worker in screen.workers))
+    await app.until(lambda: not any(worker.group == "sample" and worker.is_running for worker in screen.workers))
     screen.query_one(Composer).cursor_blink = False
 
 
-async def full(play: Stage) -> None:
-    await chat(play)
-    await play.say("word " * 6330)
-    await play.until_screen(Ask)
+async def full(app: RunningApp) -> None:
+    await chat(app)
+    await app.say("word " * 6330)
+    await app.until_screen(Ask)
 
 
-async def failed(play: Stage) -> None:
-    await play.until_screen(Chat)
-    play.session.script = [EngineError("The engine ended unexpectedly (signal 9).")]
-    await play.say("Hi")
-    await play.until_words("Nothing said is")
-    await play.until_words("weights")
+async def failed(app: RunningApp) -> None:
+    await app.until_screen(Chat)
+    app.session.script = [EngineError("The engine ended unexpectedly (signal 9).")]
+    await app.say("Hi")
+    await app.until_words("Nothing said is")
+    await app.until_words("weights")
 
 
-async def asked(play: Stage) -> None:
-    await play.until_words("Enter goes on.")
+async def asked(app: RunningApp) -> None:
+    await app.until_words("Enter goes on.")
 
 
-async def planned(play: Stage) -> None:
-    await play.until_screen(Chat)
-    await play.pilot.press("f2", "right")
-    await play.until_words("16k context in f16")
+async def planned(app: RunningApp) -> None:
+    await app.until_screen(Chat)
+    await app.pilot.press("f2", "right")
+    await app.until_words("16k context in f16")
 
 
-async def coming(play: Stage) -> None:
-    await play.until_words("58 MB/s")
+async def coming(app: RunningApp) -> None:
+    await app.until_words("58 MB/s")
 
 
-async def unknown(play: Stage) -> None:
-    await play.until_words("There is no model")
+async def unknown(app: RunningApp) -> None:
+    await app.until_words("There is no model")
 
 
 SCENES: list[tuple[str, str, tuple[int, int], Act, dict[str, Any]]] = [
@@ -106,25 +105,14 @@ def test_picture(
 ) -> None:
     if how.get("no_colour"):
         monkeypatch.setenv("NO_COLOR", "1")
-    backend, clock = ScriptedService(tmp_path / "conversations"), Clock()
+    service, clock = scripted(tmp_path), Clock()
     if how.get("hold"):
-        backend.downloads = [Progress("model-00001-of-00002.gguf", 9_300_000_000, 16_000_000_000, 58e6)]
-        backend.hold_download = threading.Event()
-    app = LocalrunApp(
-        backend,
-        model,
-        Wish(),
-        Sampling(),
-        None,
-        ask=how.get("ask", False),
-        clock=clock,
-        today=lambda: DAY,
-        tick=None,
-        linger=0.0,
-    )
+        service.downloads = [Progress("model-00001-of-00002.gguf", 9_300_000_000, 16_000_000_000, 58e6)]
+        service.hold_download = threading.Event()
+    app = LocalrunApp(service, Launch(model, ask=how.get("ask", False)), still(clock))
 
     async def run_before(pilot: Pilot[None]) -> None:
-        await act(Stage(pilot, backend, clock))
+        await act(RunningApp(pilot, service, clock))
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=run_before)

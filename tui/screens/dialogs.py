@@ -17,7 +17,7 @@ _BACK = Binding("escape", "back", "Back")
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One of the ways out: what is returned, its title and what it means."""
+    """A way out of a question: what is returned, its title and what it means."""
 
     value: str
     title: str
@@ -31,30 +31,30 @@ class Ask(ModalScreen[str | None]):
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [_BACK]
 
-    def __init__(self, title: str, text: str, ways: Sequence[Suggestion]) -> None:
+    def __init__(self, title: str, text: str, suggestions: Sequence[Suggestion]) -> None:
         super().__init__()
-        self._title, self._text, self._ways = title, text, ways
+        self._title, self._text, self._suggestions = title, text, suggestions
 
     def compose(self) -> ComposeResult:
-        """Title, text, ways."""
+        """Title, text, suggestions."""
         with Vertical(id="dialog"):
             yield Label(Content(self._title), id="title")
             yield Static(Content(self._text), id="text")
-            yield OptionList(*(Option(_prompt(way), disabled=way.disabled) for way in self._ways))
+            yield OptionList(*(Option(_prompt(one), disabled=one.disabled) for one in self._suggestions))
             yield Label("Enter takes it · Esc goes back", id="keys")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Return the way."""
-        self.dismiss(self._ways[event.option_index].value)
+        """Return what was suggested."""
+        self.dismiss(self._suggestions[event.option_index].value)
 
     def action_back(self) -> None:
         """Return nothing."""
         self.dismiss(None)
 
 
-def _prompt(way: Suggestion) -> Content:
-    help = ("\n  " + way.help, "$quiet") if way.help else ""
-    return Content.assemble((way.title, "bold"), help)
+def _prompt(suggestion: Suggestion) -> Content:
+    help = ("\n  " + suggestion.help, "$quiet") if suggestion.help else ""
+    return Content.assemble((suggestion.title, "bold"), help)
 
 
 class Line(ModalScreen[str | None]):

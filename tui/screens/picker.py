@@ -12,9 +12,9 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, LoadingIndicator, Static
 
 from models.errors import LocalrunError
+from runner.report.placement import PLACES
+from runner.report.words import gib, one_line, rate, visible
 from runner.types.service import Choice, Service
-from tui.view import text
-from tui.widgets.candidates import WHERE
 from tui.workers import aside
 
 
@@ -27,9 +27,9 @@ class Picker(Screen[str | None]):
         Binding("slash,tab", "name", "Another name"),
     ]
 
-    def __init__(self, backend: Service) -> None:
+    def __init__(self, service: Service) -> None:
         super().__init__()
-        self._backend = backend
+        self._service = service
         self._choices: Sequence[Choice] = ()
 
     def compose(self) -> ComposeResult:
@@ -50,10 +50,10 @@ class Picker(Screen[str | None]):
     async def _look(self) -> None:
         status = self.query_one("#status", Static)
         try:
-            self._choices = await aside(self._backend.choices)
+            self._choices = await aside(self._service.choices)
             status.update("What is here, and what would run well here. Enter runs it.")
         except LocalrunError as error:
-            status.update(Text(text.visible(str(error))))
+            status.update(Text(visible(str(error))))
         self.query_one(LoadingIndicator).display = False
         self._fill()
 
@@ -84,15 +84,12 @@ class Picker(Screen[str | None]):
 
 
 def _cells(choice: Choice) -> list[Text]:
-    speed = f"{text.rate(choice.decode_tps)} tok/s" if choice.decode_tps is not None else ""
-    words = [
-        text.one_line(choice.name),
-        text.one_line(choice.quant or ""),
-        text.file_size(choice.bytes) if choice.bytes is not None else "",
-        WHERE[choice.verdict] if choice.verdict else "",
-        speed,
-        ("is here" if choice.is_here else "") + (" · " if choice.is_here and choice.note else "") + choice.note,
+    cells = [
+        choice.name,
+        choice.quant or "",
+        gib(choice.bytes) if choice.bytes is not None else "",
+        PLACES[choice.verdict] if choice.verdict else "",
+        rate(choice.decode_tps) if choice.decode_tps is not None else "",
+        " · ".join(filter(None, ("is here" if choice.is_here else "", choice.note))),
     ]
-    return [
-        Text(text.one_line(word), "bold" if choice.is_here and place == 0 else "") for place, word in enumerate(words)
-    ]
+    return [Text(one_line(cell), "bold" if choice.is_here and column == 0 else "") for column, cell in enumerate(cells)]

@@ -14,10 +14,11 @@ from textual.widgets import Footer, Static
 from models.errors import LocalrunError
 from models.headers.quants import CACHE_TYPES
 from runner.report import sentences
+from runner.report.placement import PLACES, cache, expected
+from runner.report.words import context, file_size, gib, one_line, visible
 from runner.types.plan import Candidate, Plan, Verdict, Wish
 from runner.types.service import Service
-from tui.view import text
-from tui.widgets.candidates import WHERE, CandidateTable
+from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
 from tui.workers import aside
@@ -47,9 +48,9 @@ class PlanScreen(Screen[Change | None]):
         Binding("escape", "back", "Back"),
     ]
 
-    def __init__(self, backend: Service, name: str, plan: Plan, wish: Wish, running: Candidate | None) -> None:
+    def __init__(self, service: Service, name: str, plan: Plan, wish: Wish, running: Candidate | None) -> None:
         super().__init__()
-        self._backend, self._model = backend, name
+        self._service, self._model = service, name
         self._plan, self._wish, self._now = plan, wish, running
 
     def compose(self) -> ComposeResult:
@@ -66,15 +67,8 @@ class PlanScreen(Screen[Change | None]):
         """Show the present numbers, or those of the wish that was brought along."""
         self._show()
         self.query_one(CandidateTable).focus()
-        if (
-            self._now is None
-            or self._now.placement is None
-            or self._wish.ctx
-            not in (
-                None,
-                self._now.placement.ctx,
-            )
-        ):
+        placement = self._now.placement if self._now else None
+        if placement is None or self._wish.ctx not in (None, placement.ctx):
             self._replan()
 
     def _show(self) -> None:
@@ -97,7 +91,7 @@ class PlanScreen(Screen[Change | None]):
     def _say(self, sentence: str, *, error: bool = False) -> None:
         status = self.query_one("#status", Static)
         status.set_class(error, "-error")
-        status.update(Content(text.visible(sentence)))
+        status.update(Content(visible(sentence)))
 
     def action_context(self, step: int) -> None:
         """The next longer or shorter context."""
@@ -125,7 +119,7 @@ class PlanScreen(Screen[Change | None]):
         self.query_one("#head", Static).update(_settings(self._plan, wish))
         self._say("Planning…")
         try:
-            self._plan = await aside(lambda: self._backend.plan(self._model, wish))
+            self._plan = await aside(lambda: self._service.plan(self._model, wish))
         except LocalrunError as error:
             self._say(str(error), error=True)
         else:
@@ -158,10 +152,10 @@ def context_lengths(trained: int) -> list[int]:
 
 
 def _settings(plan: Plan, wish: Wish) -> Content:
-    ctx = text.context(wish.ctx) if wish.ctx else "automatic"
+    ctx = context(wish.ctx) if wish.ctx else "automatic"
     return styled(
         ("Plan  ", "bold $accent"),
-        (text.one_line(plan.model.name), "bold"),
+        (one_line(plan.model.name), "bold"),
         ("    context ", "$quiet"),
         ("‹ ", "$accent"),
         (ctx, "bold"),
@@ -176,18 +170,19 @@ def _effect(running: Candidate | None, candidate: Candidate) -> str:
     """Now and then, in one line each."""
     if candidate.verdict is Verdict.NO and candidate.placement is None:
         return " ".join(("This one does not fit.", *sentences.reasons(candidate)[:1]))
-    now = f"now   {_words(running)}\n" if running else ""
+    now = f"now   {_outlook(running)}\n" if running else ""
     here = not candidate.download_bytes or (running is not None and running.files == candidate.files)
-    download = "" if here else f" · {text.file_size(candidate.download_bytes)} to download"
-    return f"{now}then  {_words(candidate)}{download}"
+    download = "" if here else f" · {file_size(candidate.download_bytes)} to download"
+    return f"{now}then  {_outlook(candidate)}{download}"
 
 
-def _words(candidate: Candidate) -> str:
-    placement, predicted = candidate.placement, candidate.predicted
-    words = [candidate.quant, WHERE[candidate.verdict]]
-    if placement:
-        words.append(f"{text.context(placement.ctx)} context in {placement.kv_type}")
-    if predicted:
-        words.append(f"{text.rate(predicted.decode_tps)} tok/s")
-    words.append(f"{text.gib(sum(row.total for row in candidate.memory))} GiB")
-    return " · ".join(words)
+def _outlook(candidate: Candidate) -> str:
+    """`Q4_K_M · GPU · 8k context in f16 · about 17.3 tok/s · 43.9 GiB`."""
+    facts = [
+        candidate.quant,
+        PLACES[candidate.verdict],
+        cache(candidate.placement) if candidate.placement else "",
+        expected(candidate),
+        gib(sum(row.total for row in candidate.memory)),
+    ]
+    return " · ".join(filter(None, facts))

@@ -1,7 +1,7 @@
 """The way to a loaded model: plan, choose, download, load; gone in a second when all is here."""
 
 import asyncio
-from collections import Counter
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import work
@@ -14,12 +14,13 @@ from textual.widgets import Footer, Static
 
 from models.errors import LocalrunError
 from runner.report import sentences
+from runner.report.comparison import memory_table
+from runner.report.download import download_question
+from runner.report.placement import machine_facts, model_facts
+from runner.report.words import one_line, percent, seconds, visible
 from runner.types.engine import LoadProgress
-from runner.types.machine import Machine
-from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Verdict, Wish
 from runner.types.service import Service, Session
-from tui.view import text
-from tui.view.compare import memory_table
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
@@ -27,8 +28,22 @@ from tui.widgets.steps import Step, Steps, download_step
 from tui.workers import aside, batches
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to plan; with `plan` and `index` it is planned, and goes straight to the load.
+
+    `ask` False: download without a question.
+    """
+
+    name: str
+    wish: Wish
+    plan: Plan | None = None
+    index: int | None = None
+    ask: bool = True
+
+
 class Start(Screen[Session | None]):
-    """Returns a session; None to go back. With `plan` and `index` it goes straight to the load."""
+    """Returns a session; None to go back. For `result_seconds` it shows planned against measured."""
 
     CSS_PATH = "start.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,23 +52,13 @@ class Start(Screen[Session | None]):
         Binding("escape", "back", "Back"),
     ]
 
-    def __init__(
-        self,
-        backend: Service,
-        name: str,
-        wish: Wish,
-        *,
-        plan: Plan | None = None,
-        index: int | None = None,
-        ask: bool = True,
-        linger: float = 0.8,
-    ) -> None:
+    def __init__(self, service: Service, wanted: Wanted, result_seconds: float = 0.0) -> None:
         super().__init__()
-        self._backend, self._model, self._wish = backend, name, wish
-        self._plan, self._index = plan, index
-        self._ask, self._linger = ask, linger
+        self._service, self._wanted, self._result_seconds = service, wanted, result_seconds
+        self._plan = wanted.plan
         self._session: Session | None = None
         self._instead = ""
+        self._row: int | None = None  # what the sentence is about
 
     def compose(self) -> ComposeResult:
         """Head, table beside the details, bars, one sentence."""
@@ -77,20 +82,20 @@ class Start(Screen[Session | None]):
         """Plan; go on by itself when nothing has to be asked."""
         plan = self._plan
         if plan is None:
-            self._say(f"Looking at this machine and at the headers of {self._model}…")
+            self._say(f"Looking at this machine and at the headers of {one_line(self._wanted.name)}…")
             try:
-                plan = await aside(lambda: self._backend.plan(self._model, self._wish))
+                plan = await aside(lambda: self._service.plan(self._wanted.name, self._wanted.wish))
             except LocalrunError as error:
                 self._say(str(error), error=True)
                 return
         self._plan = plan
-        index = self._index if self._index is not None else plan.chosen
+        index = self._wanted.index if self._wanted.index is not None else plan.chosen
         self._show_plan(plan, index)
         if index is None:
             self._say(sentences.why(plan) or "No candidate runs on this machine.", error=True)
-            self._instead = await aside(lambda: self._backend.instead(plan))
+            self._instead = await aside(lambda: self._service.instead(plan))
             self._offer(self.query_one(CandidateTable).cursor_row)
-        elif plan.candidates[index].download_bytes == 0 or not self._ask:
+        elif plan.candidates[index].download_bytes == 0 or not self._wanted.ask:
             self._run(index)
         else:
             self._offer(index)
@@ -106,20 +111,21 @@ class Start(Screen[Session | None]):
 
     def _show_head(self) -> None:
         """The model and the machine."""
-        self.query_one("#head", Static).update(_head(self._model, self._plan))
+        self.query_one("#head", Static).update(_head(self._wanted.name, self._plan))
 
     def _say(self, sentence: str, *, error: bool = False) -> None:
         status = self.query_one("#status", Static)
         status.set_class(error, "-error")
-        status.update(Content(text.visible(sentence)))
+        status.update(Content(visible(sentence)))
 
     def on_data_table_row_highlighted(self, event: CandidateTable.RowHighlighted) -> None:
         """Show why this candidate is as it is, and what taking it means."""
-        if self._plan is None or event.cursor_row >= len(self._plan.candidates):
+        row = event.data_table.cursor_row  # the event may be older than a later move
+        if self._plan is None or row >= len(self._plan.candidates):
             return
-        self.query_one(Details).show(self._plan, event.cursor_row)
-        if not self._busy:
-            self._offer(event.cursor_row)
+        self.query_one(Details).show(self._plan, row)
+        if not self._busy and row != self._row:
+            self._offer(row)
 
     def on_data_table_row_selected(self, event: CandidateTable.RowSelected) -> None:
         """Take it."""
@@ -133,6 +139,7 @@ class Start(Screen[Session | None]):
     @work(exclusive=True, group="offer")
     async def _offer(self, index: int) -> None:
         """Say what Enter would do with this candidate."""
+        self._row = index
         plan = self._plan
         if plan is None:
             return
@@ -142,11 +149,11 @@ class Start(Screen[Session | None]):
             self._say(why.rstrip(), error=True)
         elif candidate.download_bytes:
             try:
-                terms = await aside(lambda: self._backend.terms(plan, index))
+                terms = await aside(lambda: self._service.terms(plan, index))
             except LocalrunError as error:
                 self._say(str(error), error=True)
             else:
-                self._say(_question(candidate.download_bytes, terms))
+                self._say(f"{download_question(plan, candidate, terms)} Enter goes on.")
         else:
             self._say(f"{candidate.quant} is here: Enter runs it.")
 
@@ -177,18 +184,19 @@ class Start(Screen[Session | None]):
         plan = self._plan
         if plan is None or not _can_run(plan.candidates[index]):
             return
+        self._row = index
         self.workers.cancel_group(self, "offer")
         steps = self.query_one(Steps)
         steps.clear()
         try:
             if plan.candidates[index].download_bytes:
                 self._say("Downloading. c chooses another; what has come so far is kept.")
-                async for progress in batches(lambda: self._backend.fetch(plan, index)):
+                async for progress in batches(lambda: self._service.fetch(plan, index)):
                     steps.show(*map(download_step, progress))
             self._say("Loading.")
             steps.clear()
-            async for items in batches(lambda: self._backend.load(plan, index)):
-                self._loading(plan.candidates[index].quant, items[-1])
+            async for items in batches(lambda: self._service.load(plan, index)):
+                self._loading(plan.candidates[index], items[-1])
         except LocalrunError as error:
             steps.clear()
             self._say(f"{error} Enter tries again.", error=True)
@@ -196,52 +204,32 @@ class Start(Screen[Session | None]):
         if self._session is not None:
             await self._ready(self._session)
 
-    def _loading(self, quant: str, item: LoadProgress | Session) -> None:
+    def _loading(self, candidate: Candidate, item: LoadProgress | Session) -> None:
         if isinstance(item, LoadProgress):
-            words = text.percent(item.fraction)
-            self.query_one(Steps).show(Step(f"loading {text.one_line(quant)}", item.fraction, words))
+            step = Step(f"Loading {one_line(candidate.quant)}", item.fraction, percent(item.fraction))
+            self.query_one(Steps).show(step)
         else:
             self._session = item
 
     async def _ready(self, session: Session) -> None:
         """Planned against measured, long enough to be seen."""
         self.query_one(Steps).clear()
-        table = "\n".join(memory_table(session.candidate, session.loaded))
-        self._say(f"Loaded in {text.seconds(session.loaded.load_s)}.\n{table}")
-        await asyncio.sleep(self._linger)
+        table = "\n".join(memory_table(session.candidate, session.loaded).lines())
+        self._say(f"Loaded in {seconds(session.loaded.load_s)}.\n{table}")
+        await asyncio.sleep(self._result_seconds)
         self.dismiss(session)
 
 
 def _head(name: str, plan: Plan | None) -> Content:
-    title = (text.one_line(plan.model.name if plan else name), "bold $foreground")
+    """The model, below it the machine."""
+    title = (one_line(plan.model.name if plan else name), "bold $foreground")
     brand = ("localrun  ", "bold $accent")
     if plan is None:
         return styled(brand, title)
-    model = plan.model
-    experts = f" · {model.experts_used} of {model.experts} experts" if model.experts else ""
-    facts = (
-        f"{text.one_line(model.arch)} · {model.parameters / 1e9:.1f}B{experts} · {model.layers} layers · "
-        f"trained to {text.context(model.context_trained)}"
-    )
-    return styled(brand, title, "  ", (facts, "$quiet"), "\n", (_machine(plan.machine), "$quiet"))
-
-
-def _machine(machine: Machine) -> str:
-    """`2 × RTX 3090 24.0 GiB · 64.0 GiB RAM`."""
-    kinds = Counter((text.hardware(device.name), device.total) for device in machine.devices)
-    devices = [
-        f"{f'{count} × ' if count > 1 else ''}{name} {text.gib(total)} GiB" for (name, total), count in kinds.items()
-    ]
-    return " · ".join([*devices, text.hardware(machine.cpu_name), f"{text.gib(machine.ram_total)} GiB RAM"])
+    model = " · ".join((one_line(plan.model.arch), *model_facts(plan.model)))
+    return styled(brand, title, "  ", (model, "$quiet"), "\n", (" · ".join(machine_facts(plan.machine)), "$quiet"))
 
 
 def _can_run(candidate: Candidate) -> bool:
     """Whether it may be tried: it fits, or somebody forced it with flags."""
     return candidate.verdict is not Verdict.NO or candidate.predicted is not None
-
-
-def _question(size: int, terms: Terms) -> str:
-    """The one question before a large download."""
-    time = f" · about {text.seconds(terms.seconds)}" if terms.seconds is not None else ""
-    licence = f" · licence {terms.licence}" if terms.licence else ""
-    return f"Download {text.file_size(size)} to {terms.place}{time}{licence}? Enter goes on."

@@ -1,10 +1,29 @@
 """Tokens per second as a curve: how many came between two ticks of a clock. Pure."""
 
+from dataclasses import dataclass
+
 from runner.types.generation import Chunk, Phase
 from runner.types.plan import Predicted
-from tui.widgets.speed import Speed
 
 _KEPT = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast it is, and was promised to be; `history` are tokens per second, oldest first, one value per tick.
+
+    Tokens per second and seconds; None until known. `context_used` of `context` tokens. `predicted_prefill` is None
+    also where the prompt was too short to be compared.
+    """
+
+    history: tuple[float, ...] = ()
+    decode_tps: float | None = None
+    prefill_tps: float | None = None
+    ttft_s: float | None = None
+    context_used: int = 0
+    context: int = 0
+    predicted_decode: float | None = None
+    predicted_prefill: float | None = None
 
 
 class SpeedHistory:
@@ -26,7 +45,16 @@ class SpeedHistory:
 
     def speed(self, last: Chunk | None, context: int, predicted: Predicted | None) -> Speed:
         """Everything about speed and context: the rate of the last half second, after a turn that of all of it."""
+        decode, prefill = (predicted.decode_tps, predicted.prefill_tps) if predicted else (None, None)
         if last is None:
-            return Speed(tuple(self._history), context=context, predicted=predicted)
-        now = self._history[-1] if self._before and self._history else last.decode_tps
-        return Speed(tuple(self._history), now, last.prefill_tps, last.ttft_s, last.context_used, context, predicted)
+            return Speed(tuple(self._history), context=context, predicted_decode=decode, predicted_prefill=prefill)
+        return Speed(
+            history=tuple(self._history),
+            decode_tps=self._history[-1] if self._before and self._history else last.decode_tps,
+            prefill_tps=last.prefill_tps,
+            ttft_s=last.ttft_s,
+            context_used=last.context_used,
+            context=context,
+            predicted_decode=decode,
+            predicted_prefill=None if last.prefill_tps and last.comparable_prefill_tps is None else prefill,
+        )

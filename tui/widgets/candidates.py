@@ -6,10 +6,10 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from runner.report.placement import PLACES
+from runner.report.words import context, file_size, gib_cell, one_line, rate_cell
 from runner.types.plan import Candidate, Plan, Verdict
-from tui.view import text
 
-WHERE = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "too large"}
 _COLUMNS = ("", "quant", "where", "decode", "prefill", "context", "KV", "GiB", "download")
 
 
@@ -40,18 +40,18 @@ def _cells(candidate: Candidate, *, picked: bool, running: bool) -> list[Text]:
     placement, predicted = candidate.placement, candidate.predicted
     memory = sum(row.total for row in candidate.memory)
     mark = ("▶" if running else " ") + ("●" if picked else " ")
-    words = [
+    cells = [
         mark,
-        text.one_line(candidate.quant),
-        WHERE[candidate.verdict],
-        text.rate(predicted.decode_tps) if predicted else "–",
-        text.rate(predicted.prefill_tps) if predicted else "–",
-        text.context(placement.ctx) if placement else "–",
+        one_line(candidate.quant),
+        PLACES[candidate.verdict],
+        rate_cell(predicted.decode_tps) if predicted else "–",
+        rate_cell(predicted.prefill_tps) if predicted else "–",
+        context(placement.ctx) if placement else "–",
         placement.kv_type if placement else "–",
-        text.gib(memory) if candidate.memory else "–",
-        "is here" if candidate.download_bytes == 0 else text.file_size(candidate.download_bytes),
+        gib_cell(memory) if candidate.memory else "–",
+        "is here" if candidate.download_bytes == 0 else file_size(candidate.download_bytes),
     ]
     style = "dim" if candidate.verdict is Verdict.NO else "bold" if picked else ""
     return [
-        Text(word, style, justify="right" if column in (3, 4, 5, 7) else "left") for column, word in enumerate(words)
+        Text(cell, style, justify="right" if column in (3, 4, 5, 7) else "left") for column, cell in enumerate(cells)
     ]

@@ -6,9 +6,10 @@ from textual.content import Content
 from textual.widgets import Label, Static
 
 from runner.report import sentences
+from runner.report.placement import outlook
+from runner.report.words import one_line, visible
 from runner.types.plan import Candidate, Plan, Source
 from tui.view.meters import planned
-from tui.view.text import visible
 from tui.widgets.memory import MemoryBars
 from tui.widgets.placement import PlacementMap, layers_per_device
 
@@ -43,9 +44,15 @@ class Details(VerticalScroll):
 def _reasons(plan: Plan, index: int) -> Content:
     candidate = plan.candidates[index]
     why = sentences.why(plan) if index == plan.chosen else ""
-    said = [*filter(None, [why]), *sentences.reasons(candidate), _CONFIRMED[candidate.confirmed_by]]
+    goes = outlook(candidate)
+    said = [
+        f"{goes[0].upper()}{goes[1:]}.",
+        *filter(None, [why]),
+        *sentences.reasons(candidate),
+        _CONFIRMED[candidate.confirmed_by],
+    ]
     title = (
-        f"{visible(candidate.quant)} · {candidate.bits_per_weight:.1f} bits · {_files(candidate)}",
+        f"{one_line(candidate.quant)} · {candidate.bits_per_weight:.1f} bits · {_files(candidate)}",
         "bold $primary",
     )
     return Content("\n").join(
@@ -54,4 +61,4 @@ def _reasons(plan: Plan, index: int) -> Content:
 
 
 def _files(candidate: Candidate) -> str:
-    return visible(candidate.files[0]) if len(candidate.files) == 1 else f"{len(candidate.files)} files"
+    return one_line(candidate.files[0]) if len(candidate.files) == 1 else f"{len(candidate.files)} files"

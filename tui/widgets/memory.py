@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
+from runner.report.words import NOT_KNOWN, degrees, gib_cell, hardware, percent, watts
 from tui.theme import PART_MARKS
-from tui.view import text
 from tui.view.meters import Meter, Part
 from tui.widgets.drawing import Drawing, flow, shares, spread, styled
 
@@ -37,8 +37,8 @@ class MemoryBars(Drawing):
     def _device(self, meter: Meter, width: int) -> list[Content]:
         total = sum(self.counts.values())
         layers = f"  {self.counts.get(meter.device, 0)}/{total} layers" if total else ""
-        used = styled((text.gib(meter.used), "bold"), f" of {text.gib(meter.total)} GiB")
-        name = styled((meter.device, "bold"), layers, (f"  {text.hardware(meter.name)}", "$quiet"))
+        used = styled((gib_cell(meter.used), "bold"), f" of {gib_cell(meter.total)} GiB")
+        name = styled((meter.device, "bold"), layers, (f"  {hardware(meter.name)}", "$quiet"))
         return [spread(name, used, width), bar(meter, width), *flow(_words(meter), width)]
 
 
@@ -52,21 +52,21 @@ def bar(meter: Meter, width: int) -> Content:
 
 def _words(meter: Meter) -> list[Content]:
     """The numbers, each beside the mark it has in the bar; then what the driver says."""
-    used, kv = meter.parts[Part.KV_USED], text.gib(meter.kv)
-    other = text.gib(meter.parts[Part.OTHER]) if meter.other_known else text.NOT_KNOWN
+    used, kv = meter.parts[Part.KV_USED], gib_cell(meter.kv)
+    other = gib_cell(meter.parts[Part.OTHER]) if meter.other_known else NOT_KNOWN
     words = [
-        _word(Part.WEIGHTS, f"weights {text.gib(meter.parts[Part.WEIGHTS])}"),
-        _word(Part.KV_USED, f"KV {text.gib(used)} of {kv}") if used else _word(Part.KV_FREE, f"KV {kv}"),
-        _word(Part.COMPUTE, f"compute {text.gib(meter.parts[Part.COMPUTE])}"),
+        _word(Part.WEIGHTS, f"weights {gib_cell(meter.parts[Part.WEIGHTS])}"),
+        _word(Part.KV_USED, f"KV {gib_cell(used)} of {kv}") if used else _word(Part.KV_FREE, f"KV {kv}"),
+        _word(Part.COMPUTE, f"compute {gib_cell(meter.parts[Part.COMPUTE])}"),
         _word(Part.OTHER, f"other {other}"),
-        _word(Part.FREE, f"free {text.gib(meter.parts[Part.FREE])}"),
+        _word(Part.FREE, f"free {gib_cell(meter.parts[Part.FREE])}"),
     ]
     if sample := meter.sample:
-        busy = [text.percent(sample.utilisation)]
+        busy = [percent(sample.utilisation)]
         if sample.device != "CPU":
-            busy += [text.degrees(sample.temperature), text.watts(sample.power)]
-        known = [word for word in busy if word != text.NOT_KNOWN]
-        words.append(styled(("busy ", "$quiet"), " ".join(known) if known else text.NOT_KNOWN))
+            busy += [degrees(sample.temperature), watts(sample.power)]
+        known = [word for word in busy if word != NOT_KNOWN]
+        words.append(styled(("busy ", "$quiet"), " ".join(known) if known else NOT_KNOWN))
     return words
 
 

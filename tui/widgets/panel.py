@@ -5,16 +5,17 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Label, Static
 
+from runner.report.sentences import what_costs
+from runner.report.words import context, gib_cell, rate_cell, visible
 from runner.types.engine import Loaded
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo
-from tui.view import text
 from tui.view.meters import Meter
-from tui.view.turns import cost
+from tui.view.speed_history import Speed
 from tui.widgets.drawing import Drawing, styled
 from tui.widgets.memory import MemoryBars, bar
 from tui.widgets.placement import PlacementMap, layers_per_device
-from tui.widgets.speed import Speed, SpeedPanel
+from tui.widgets.speed import SpeedPanel
 
 
 class Panel(VerticalScroll):
@@ -37,12 +38,10 @@ class Panel(VerticalScroll):
         self.query_one("#placement-title", Label).update(
             Content.assemble("PLACEMENT  ", (away if placement.devices else "all layers on the CPU", "$foreground"))
         )
-        sentences = " ".join(part for part in (*loaded.notes, cost(candidate)) if part)
+        sentences = " ".join(part for part in (*loaded.notes, what_costs(candidate)) if part)
         line = self.query_one("#cost", Static)
         line.display = bool(sentences)
-        line.update(
-            Content.assemble(("! ", "bold $warning"), text.visible(sentences), (" F2 opens the plan.", "$quiet"))
-        )
+        line.update(Content.assemble(("! ", "bold $warning"), visible(sentences), (" F2 opens the plan.", "$quiet")))
 
     def show_memory(self, meters: tuple[Meter, ...], placement: Placement) -> None:
         """The bars now."""
@@ -70,14 +69,14 @@ class Strip(Drawing):
     def lines(self, width: int) -> list[Content]:
         """Speed and context first: what does not fit is cut at the end."""
         speed = self.speed
-        predicted = f" of {text.rate(speed.predicted.decode_tps)}" if speed.predicted else ""
+        predicted = f" of {rate_cell(speed.predicted_decode)}" if speed.predicted_decode is not None else ""
         head = styled(
-            (text.rate(speed.decode_tps), "bold"),
+            (rate_cell(speed.decode_tps), "bold"),
             f"{predicted} tok/s",
             ("  ", "$quiet"),
-            f"{speed.context_used:,}/{text.context(speed.context)}",
+            f"{speed.context_used:,}/{context(speed.context)}",
         )
-        numbers = [f" {text.gib(meter.used)}/{meter.total / text.GIB:.0f}G" for meter in self.meters]
+        numbers = [f" {gib_cell(meter.used)}/{gib_cell(meter.total)}" for meter in self.meters]
         taken = sum(len(number) + len(meter.device) + 3 for number, meter in zip(numbers, self.meters, strict=True))
         room = (width - head.cell_length - taken) // max(1, len(self.meters))
         for number, meter in zip(numbers, self.meters, strict=True):

@@ -1,32 +1,15 @@
 """How fast it is, beside how fast it was promised to be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.content import Content
 
-from runner.types.plan import Predicted
-from tui.view import text
+from runner.report.words import rate_cell, seconds
+from tui.view.speed_history import Speed
 from tui.widgets.drawing import Drawing, gauge, spread, styled
 
 _ROWS = 4
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Everything this panel draws. `history` are tokens per second, oldest first, one value per half second.
-
-    Tokens per second and seconds; None until known. `context_used` of `context` tokens.
-    """
-
-    history: tuple[float, ...] = ()
-    decode_tps: float | None = None
-    prefill_tps: float | None = None
-    ttft_s: float | None = None
-    context_used: int = 0
-    context: int = 0
-    predicted: Predicted | None = None
 
 
 class SpeedPanel(Drawing):
@@ -44,14 +27,14 @@ class SpeedPanel(Drawing):
 
     def lines(self, width: int) -> Sequence[Content]:
         """Nine lines."""
-        speed, predicted = self.speed, self.speed.predicted
+        speed = self.speed
         fill = speed.context_used / max(1, speed.context)
         return [
-            _against("decode", speed.decode_tps, predicted.decode_tps if predicted else None, width),
-            *curve(speed.history, predicted.decode_tps if predicted else None, width, _ROWS),
-            _against("prefill", speed.prefill_tps, predicted.prefill_tps if predicted else None, width),
+            _against("decode", speed.decode_tps, speed.predicted_decode, width),
+            *curve(speed.history, speed.predicted_decode, width, _ROWS),
+            _against("prefill", speed.prefill_tps, speed.predicted_prefill, width),
             spread(
-                styled(("first token ", "$quiet"), text.seconds(speed.ttft_s)),
+                styled(("first token ", "$quiet"), seconds(speed.ttft_s)),
                 styled(("context ", "$quiet"), f"{speed.context_used:,} of {speed.context:,}"),
                 width,
             ),
@@ -61,11 +44,11 @@ class SpeedPanel(Drawing):
 
 def _against(name: str, measured: float | None, predicted: float | None, width: int) -> Content:
     """A measured speed, and how it compares with the promise."""
-    now = styled((f"{name} ", "$quiet"), (text.rate(measured), "bold"), " tok/s" if measured is not None else "")
+    now = styled((f"{name} ", "$quiet"), (rate_cell(measured), "bold"), " tok/s" if measured is not None else "")
     if predicted is None:
         return now
     off = f" ({100 * (measured / predicted - 1):+.0f}%)" if measured is not None and predicted > 0 else ""
-    return spread(now, styled(("predicted ", "$quiet"), (text.rate(predicted), "$warning"), off), width)
+    return spread(now, styled(("predicted ", "$quiet"), (rate_cell(predicted), "$warning"), off), width)
 
 
 def curve(history: Sequence[float], predicted: float | None, width: int, rows: int) -> list[Content]:

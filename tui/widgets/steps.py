@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from models.weights import Progress
-from tui.view import text
+from runner.report.download import fraction, progress_words
+from runner.report.words import one_line
 from tui.widgets.drawing import Drawing, gauge, spread, styled
 
 _ROWS = 6
@@ -52,10 +53,5 @@ def _drawn(step: Step, width: int) -> list[Content]:
 
 
 def download_step(progress: Progress) -> Step:
-    """A file that comes in: bytes, rate, how long it still takes."""
-    rest = (progress.total - progress.done) / progress.rate if progress.rate else None
-    words = f"{text.file_size(progress.done)} of {text.file_size(progress.total)}"
-    if progress.done < progress.total:
-        words += f" · {text.file_size(round(progress.rate))}/s" if progress.rate else ""
-        words += f" · {text.seconds(rest)} left" if rest is not None else ""
-    return Step(text.one_line(progress.file), progress.done / max(1, progress.total), words)
+    """A file that comes in."""
+    return Step(one_line(progress.file), fraction(progress), progress_words(progress))

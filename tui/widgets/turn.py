@@ -5,9 +5,9 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Collapsible, Static
 
+from runner.report.words import visible
 from tui.markdown.drawn import drawn
 from tui.markdown.split import cut
-from tui.view.text import visible
 from tui.widgets.drawing import Drawing
 
 # Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.

@@ -1,4 +1,4 @@
-"""What every screen test needs: an application over the fake engine, and a way to wait without sleeping on it."""
+"""What every screen test needs: the application over a scripted service, and a way to wait without sleeping on it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -13,10 +13,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
-from runner.types.plan import Wish
-from runner.types.sampling import Sampling
-from scripts.draw.scripted import ScriptedService, ScriptedSession
+from scripts.draw.scripted import Clock, ScriptedService, ScriptedSession
 from tui.app import LocalrunApp
+from tui.settings import Clocks, Launch
 from tui.widgets.composer import Composer
 
 DAY = 1_763_726_400.0
@@ -29,21 +28,11 @@ def _cells(text: str) -> Iterator[str]:
 
 
 @dataclass
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    seconds: float = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@dataclass
-class Stage:
-    """A running application."""
+class RunningApp:
+    """The application over a scripted service, and what a test does with it."""
 
     pilot: Pilot[None]
-    backend: ScriptedService
+    service: ScriptedService
     clock: Clock = field(default_factory=Clock)
     told: Mock = field(default_factory=Mock)  # the application's `notify`
 
@@ -53,7 +42,7 @@ class Stage:
 
     @property
     def session(self) -> ScriptedSession:
-        return self.backend.sessions[-1]
+        return self.service.sessions[-1]
 
     @property
     def composer(self) -> Composer:
@@ -98,35 +87,22 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    backend: ScriptedService,
-    model: str | None = "smollm2-135m",
-    *,
-    size: tuple[int, int] = (120, 40),
-    ask: bool = True,
-    system: str | None = None,
-    sampling: Sampling | None = None,
-    wish: Wish | None = None,
-) -> AsyncIterator[Stage]:
-    """Run the application; nothing ticks by itself, and nothing lingers."""
+async def running(
+    service: ScriptedService, model: str | None = "smollm2-135m", *, size: tuple[int, int] = (120, 40), **asked: Any
+) -> AsyncIterator[RunningApp]:
+    """Run the application, asked for what a `Launch` holds; nothing ticks by itself, and nothing waits to be seen."""
     clock = Clock()
-    app = LocalrunApp(
-        backend,
-        model,
-        wish or Wish(),
-        sampling or Sampling(),
-        system,
-        ask=ask,
-        clock=clock,
-        today=lambda: DAY,
-        tick=None,
-        linger=0.0,
-    )
+    app = LocalrunApp(service, Launch(model, **asked), still(clock))
     with patch.object(app, "notify", wraps=app.notify) as told:
         async with app.run_test(size=size) as pilot:
-            yield Stage(pilot, backend, clock, told)
+            yield RunningApp(pilot, service, clock, told)
 
 
-def backend(folder: Path) -> ScriptedService:
-    """The usual one."""
+def still(clock: Clock) -> Clocks:
+    """The same day for ever, and only `clock` goes on."""
+    return Clocks(clock, lambda: DAY, tick=None, result=0.0)
+
+
+def scripted(folder: Path) -> ScriptedService:
+    """The usual service."""
     return ScriptedService(folder / "conversations")

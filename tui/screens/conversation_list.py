@@ -12,10 +12,10 @@ from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from models.errors import UsageError
+from runner.report.words import one_line, plural
 from runner.storage.conversations import Conversation, ConversationStore, Log, to_markdown
 from runner.storage.export import write_new
 from tui.screens.dialogs import Line
-from tui.view.text import one_line, plural
 from tui.workers import aside
 
 
@@ -29,9 +29,9 @@ class ConversationList(ModalScreen[Log | None]):
         Binding("x", "export", "Export"),
     ]
 
-    def __init__(self, shelf: ConversationStore) -> None:
+    def __init__(self, store: ConversationStore) -> None:
         super().__init__()
-        self._shelf = shelf
+        self._store = store
         self._logs: list[Log] = []
 
     def compose(self) -> ComposeResult:
@@ -48,7 +48,7 @@ class ConversationList(ModalScreen[Log | None]):
     @work(exclusive=True)
     async def _read(self, chosen: Log | None = None) -> None:
         """List them, with the cursor on `chosen`."""
-        self._logs = await aside(self._shelf.all)
+        self._logs = await aside(self._store.all)
         paths = [log.path for log in self._logs]
         options = self.query_one(OptionList)
         options.clear_options()

@@ -1,0 +1,188 @@
+"""A conversation with an engine: turns are asked, answered, taken back; knows no keys and no panel."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from textual import work
+
+from models.errors import EngineError, LocalrunError
+from runner.report.turn import after_turn, under_way
+from runner.report.words import one_line
+from runner.storage.conversations import ConversationStore, Log, Turn
+from runner.types.generation import Chunk, Phase
+from runner.types.service import Service, Session
+from tui.screens.engine import EngineScreen
+from tui.screens.fitting import Shortage, question, shortage
+from tui.settings import ChatSettings
+from tui.widgets.composer import Composer
+from tui.widgets.conversation import ConversationView
+from tui.widgets.turn import Answer
+from tui.workers import batches
+
+
+class ConversationScreen(EngineScreen):
+    """Turns of one conversation after another, each written to disk as it grows."""
+
+    def __init__(self, service: Service, store: ConversationStore, session: Session, settings: ChatSettings) -> None:
+        super().__init__(service, session, settings)
+        self._store = store
+        self._log: Log = store.new(self._label, settings.system)
+        self._last: Chunk | None = None
+        self._answering: Answer | None = None
+        self._stopping = False
+        self._editing: int | None = None
+
+    @property
+    def _label(self) -> str:
+        return f"{self._settings.name} {self._candidate.quant}"
+
+    def show_session(self) -> None:
+        """What was measured is of the engine before."""
+        self._last = None
+
+    def show_title(self) -> None:
+        """The conversation is another, or its title is."""
+
+    # Turns
+
+    @work(exclusive=True, group="turn")
+    async def _say(self, said: str) -> None:
+        """Ask, and answer."""
+        turns = self._log.conversation.turns[: self._editing]
+        if not await self._fits((*turns, Turn("user", said)), fresh=True):
+            self.query_one(Composer).put(said)
+            return
+        if self._editing is not None:
+            await self._keep(self._editing)
+        view = self.query_one(ConversationView)
+        with self._saving():
+            self._log.say("user", said)
+        await view.ask(said)
+        self.show_title()
+        await self._answer()
+
+    async def _keep(self, count: int) -> None:
+        """Forget all turns but the first `count`."""
+        self._editing = None
+        with self._saving():
+            self._log.keep(count)
+        await self.query_one(ConversationView).keep(count)
+
+    async def _answer(self) -> None:
+        """A new answer to everything that was said."""
+        messages = self._log.conversation.messages
+        with self._saving():
+            self._log.say("assistant", "")
+        widget = await self.query_one(ConversationView).answer()
+        await self._generate(widget, lambda session: session.generate(messages, self._settings.sampling))
+
+    async def _generate(self, widget: Answer, begin: Callable[[Session], Iterator[Chunk]]) -> None:
+        """Let an answer grow until it ends, and keep every piece of it."""
+        session = self._session
+        if session is None:
+            return
+        self._answering, self._stopping, self._last = widget, False, None
+        widget.note("thinking about it… · Esc stops")
+        try:
+            async for chunks in batches(lambda: begin(session)):
+                self._grow(widget, chunks)
+            ending = after_turn(self._last or Chunk(Phase.DONE), session.loaded.ctx)
+            widget.note(ending)
+        except LocalrunError as error:
+            ending = one_line(str(error))
+            if isinstance(error, EngineError):
+                await self._drop_engine()
+                ending += " Nothing said is lost: Ctrl+R starts the engine anew and answers again."
+            widget.note(ending, error=True)
+        finally:
+            self._answering = None
+        with self._saving():
+            self._log.end(ending)
+
+    def _grow(self, widget: Answer, chunks: list[Chunk]) -> None:
+        said = "".join(chunk.text for chunk in chunks)
+        thought = "".join(chunk.reasoning for chunk in chunks)
+        if said or thought:
+            with self._saving():
+                self._log.grow(said, thought)
+            widget.grow(said, thought)
+        self._last = chunks[-1]
+        if not self._stopping:
+            widget.note(f"{under_way(self._last)} · Esc stops")
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """Say when the disk refuses; the conversation goes on, and is written when it can be."""
+        try:
+            yield
+        except OSError as error:
+            self.complain(
+                f"The conversation could not be saved: {error.strerror}. It is tried again with the next word."
+            )
+
+    @work(exclusive=True, group="turn")
+    async def _again(self, count: int) -> None:
+        if await self._fits(self._log.conversation.turns[:count]):
+            await self._keep(count)
+            await self._answer()
+
+    @work(exclusive=True, group="turn")
+    async def _go_on(self) -> None:
+        if not await self._fits(self._log.conversation.turns):
+            return
+        messages, sampling = self._log.conversation.messages, self._settings.sampling
+        widget = self.query_one(ConversationView).turns[-1]
+        if isinstance(widget, Answer) and messages and messages[-1].role == "assistant":
+            await self._generate(widget, lambda session: session.generate(messages, sampling, continue_last=True))
+
+    def _last_question(self) -> int | None:
+        turns = self._log.conversation.turns
+        return next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), None)
+
+    @work(exclusive=True, group="turn")
+    async def _open(self, log: Log) -> None:
+        await self._begin(log)
+
+    async def _begin(self, log: Log) -> None:
+        """Go on with another conversation; the engine keeps running."""
+        self._log, self._last, self._editing = log, None, None
+        await self.query_one(ConversationView).show(log.conversation)
+        self.query_one(Composer).remember([turn.text for turn in log.conversation.turns if turn.role == "user"])
+        self.show_title()
+
+    # What fits the context
+
+    async def _fits(self, turns: tuple[Turn, ...], *, fresh: bool = False) -> bool:
+        """Whether the turns leave room for an answer, after asking what to do if they do not.
+
+        `fresh`: the last turn is a new message, which may go into a new chat.
+        """
+        try:
+            while (session := await self._engine()) is not None:
+                wanted = replace(self._log.conversation, turns=turns)
+                short = await shortage(session, wanted, self._settings.sampling, fresh=fresh)
+                if short is None:
+                    return True
+                remedy = await self.app.push_screen_wait(question(short))
+                if not await self._make_room(remedy, short):
+                    return False
+                if remedy == "new":
+                    turns = turns[-1:]
+        except LocalrunError as error:
+            self.complain(str(error))
+            await self._drop_engine()
+        return False
+
+    async def _make_room(self, remedy: str | None, short: Shortage) -> bool:
+        """Do what was chosen; False if nothing was done."""
+        match remedy:
+            case "more":
+                return await self._change(replace(self._settings.wish, ctx=short.longer))
+            case "drop":
+                with self._saving():
+                    self._log.skip(short.drop)
+                await self.query_one(ConversationView).say_skipped(short.drop)
+            case "new":
+                await self._begin(self._store.new(self._label, self._log.conversation.system))
+        return remedy is not None

@@ -1,0 +1,44 @@
+"""What the application is opened with, and the clocks it goes by."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runner.types.plan import Wish
+from runner.types.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What was asked for. `model` None: begin with the picker; `ask` False: download without a question."""
+
+    model: str | None = None
+    wish: Wish = field(default_factory=Wish)
+    sampling: Sampling = field(default_factory=Sampling)
+    system: str = ""
+    ask: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """`now` counts seconds for the speed curve, `today` seconds since 1970 for conversations.
+
+    `tick` seconds lie between two measurements (None: nothing ticks by itself); for `result` seconds the start screen
+    shows planned against measured.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    today: Callable[[], float] = time.time
+    tick: float | None = 0.5
+    result: float = 0.8
+
+
+@dataclass(slots=True)
+class ChatSettings:
+    """What a chat is held with; `name` is what was planned. The plan screen and /set change it."""
+
+    name: str
+    wish: Wish
+    sampling: Sampling
+    system: str
+    clocks: Clocks
