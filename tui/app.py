@@ -51,7 +51,7 @@ class LocalrunApp(App[None]):
                     break
                 name = ""
                 continue
-            settings = ChatSettings(name, launch.wish, launch.sampling, launch.system, self._clocks)
+            settings = ChatSettings(name, launch.sampling, launch.system, self._clocks)
             name = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
         self.exit()
 

@@ -35,10 +35,9 @@ class Clocks:
 
 @dataclass(slots=True)
 class ChatSettings:
-    """What a chat is held with; `name` is what was planned. The plan screen and /set change it."""
+    """What a chat is held with; `name` is what was planned. /set changes the sampling."""
 
     name: str
-    wish: Wish
     sampling: Sampling
     system: str
     clocks: Clocks

@@ -6,7 +6,7 @@ import pytest
 
 from models.errors import EngineError
 from runner.types.plan import Plan, Wish
-from scripts.draw.scripted import large_plan
+from scripts.draw.plans import large_plan
 from tests.support.screens import running, scripted
 from tui.screens.chat import Chat
 from tui.screens.plan import PlanScreen, context_lengths

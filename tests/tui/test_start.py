@@ -11,7 +11,7 @@ from models.weights import Progress
 from runner.types.engine import LoadProgress
 from runner.types.plan import Wish
 from runner.types.reasons import Noted
-from scripts.draw.scripted import large_plan
+from scripts.draw.plans import large_plan
 from tests.support.screens import running, scripted
 from tui.screens.chat import Chat
 from tui.screens.picker import Picker

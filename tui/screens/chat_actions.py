@@ -42,7 +42,7 @@ class ChatActions(ConversationScreen):
         if argument and not argument.isdecimal():
             self.complain(f"/plan wants a context length, not {argument!r}.")
         elif self.is_idle():
-            wish = self._settings.wish
+            wish = self._plan.wish
             self._open_plan(replace(wish, ctx=int(argument)) if argument else wish)
 
     def action_panel(self, argument: str = "") -> None:

@@ -178,7 +178,7 @@ class ConversationScreen(EngineScreen):
         """Do what was chosen; False if nothing was done."""
         match remedy:
             case "more":
-                return await self._change(replace(self._settings.wish, ctx=short.longer))
+                return await self._change(replace(self._plan.wish, ctx=short.longer))
             case "drop":
                 with self._saving():
                     self._log.skip(short.drop)

@@ -58,7 +58,6 @@ class EngineScreen(Screen[str | None]):
         change: Change | None = await self.app.push_screen_wait(screen)
         if change is None:
             return False
-        self._settings.wish = change.wish
         await self._drop_engine()
         await self._load(change.plan, change.index)
         return self._session is not None
@@ -71,7 +70,7 @@ class EngineScreen(Screen[str | None]):
 
     async def _load(self, plan: Plan, index: int | None) -> None:
         """Let the start screen load a candidate; leaving it leaves the chat without an engine for now."""
-        wanted = Wanted(self._settings.name, self._settings.wish, plan, index)
+        wanted = Wanted(self._settings.name, plan.wish, plan, index)
         start = Start(self._service, wanted, self._settings.clocks.result)
         session = await self.app.push_screen_wait(start)
         if session is None:

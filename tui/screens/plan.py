@@ -29,11 +29,10 @@ _SMALLEST = 2048
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to load instead: a candidate of a plan, and the wish that led to it."""
+    """What to load instead: a candidate of a plan, which knows the wish that led to it."""
 
     plan: Plan
     index: int
-    wish: Wish
 
 
 class PlanScreen(Screen[Change | None]):
@@ -134,7 +133,7 @@ class PlanScreen(Screen[Change | None]):
         if candidate.placement is None:
             self._say(" ".join(("This one does not fit.", *sentences.reasons(candidate)[:1])), error=True)
         else:
-            self.dismiss(Change(self._plan, index, self._wish))
+            self.dismiss(Change(self._plan, index))
 
     def action_back(self) -> None:
         """Leave all as it is."""

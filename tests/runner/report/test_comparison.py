@@ -7,7 +7,8 @@ from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.plan import Predicted
 from runner.types.units import GIB, MIB
-from scripts.draw.scripted import ScriptedSession, expert_plan, large_plan
+from scripts.draw.plans import expert_plan, large_plan
+from scripts.draw.scripted import ScriptedSession
 
 PREDICTED = Predicted(12.34, 567.8, 2048)
 LAST = Chunk(

@@ -8,7 +8,7 @@ from models.weights import Progress
 from runner.report.download import LARGE_DOWNLOAD, download_question, fraction, loading_line, progress_line
 from runner.types.engine import LoadProgress
 from runner.types.plan import Terms
-from scripts.draw.scripted import large_plan
+from scripts.draw.plans import large_plan
 
 PLAN = large_plan()
 ONE = replace(PLAN.candidates[3], file_bytes=42_500_000_000, download_bytes=42_500_000_000)

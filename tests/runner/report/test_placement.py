@@ -14,7 +14,7 @@ from runner.types.plan import (
     Verdict,
 )
 from runner.types.units import GIB, MIB
-from scripts.draw.scripted import LAPTOP, TWO_CARDS, expert_plan
+from scripts.draw.plans import LAPTOP, TWO_CARDS, expert_plan
 
 BOTH = Placement(("CUDA0", "CUDA1"), 81, 81, (40, 41), 8192)
 ONE = replace(BOTH, devices=("CUDA0",), tensor_split=(81,))

@@ -34,7 +34,7 @@ from runner.types.reasons import (
     WouldFitWith,
 )
 from runner.types.units import GIB, MIB
-from scripts.draw.scripted import large_plan
+from scripts.draw.plans import large_plan
 
 LAYERS = OnHost(9, 81, 0, 80, experts=False)
 EXPERTS = OnHost(0, 57, 4, 56, experts=True)

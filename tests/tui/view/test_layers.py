@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from runner.types.placement import Override, Placement
-from scripts.draw.scripted import expert_plan, small_plan
+from scripts.draw.plans import expert_plan, small_plan
 from tui.view.layers import Layer, layers
 
 TWO = Placement(("CUDA0", "CUDA1"), 5, 5, (3, 2), 4096)

@@ -7,7 +7,9 @@ import pytest
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Device, Kind, Machine
 from runner.types.sample import DeviceSample, Sample
-from scripts.draw.scripted import GIB, ScriptedSession, gib, large_plan, small_plan
+from runner.types.units import GIB
+from scripts.draw.plans import gibibytes, large_plan, small_plan
+from scripts.draw.scripted import ScriptedSession
 from tui.view.meters import Part, live, planned
 
 SESSION = ScriptedSession(large_plan(), 3)
@@ -34,16 +36,16 @@ def test_live_bars_add_up_and_fill(used: int) -> None:
 
 def test_other_processes_are_what_is_left_of_used() -> None:
     meter = live(SESSION.candidate, MACHINE, SESSION.loaded, SESSION.sample(), 0)[0]
-    assert meter.parts[Part.OTHER] == gib(0.7) + SESSION.candidate.memory[0].overhead
+    assert meter.parts[Part.OTHER] == gibibytes(0.7) + SESSION.candidate.memory[0].overhead
 
 
 def test_a_driver_that_says_nothing_is_not_zero() -> None:
-    sample = replace(SESSION.sample(), devices=(DeviceSample("CUDA0", gib(24), None),))
+    sample = replace(SESSION.sample(), devices=(DeviceSample("CUDA0", gibibytes(24), None),))
     first, second, _ = live(SESSION.candidate, MACHINE, SESSION.loaded, sample, 0)
     assert not first.other_known
     assert not second.other_known
     assert second.sample is None
-    assert second.total == gib(24)
+    assert second.total == gibibytes(24)
 
 
 def test_mapped_weights_are_taken_from_what_is_free() -> None:
@@ -61,12 +63,18 @@ def test_mapped_weights_are_taken_from_what_is_free() -> None:
 
 
 def test_shared_memory_is_one_bar() -> None:
-    igpu = Device("MTL0", Kind.IGPU, "Apple M3", gib(24), gib(18), shares_host_memory=True)
-    machine = Machine("probe", (igpu,), gib(24), gib(18), 100e9, 8)
+    igpu = Device("MTL0", Kind.IGPU, "Apple M3", gibibytes(24), gibibytes(18), shares_host_memory=True)
+    machine = Machine("probe", (igpu,), gibibytes(24), gibibytes(18), 100e9, 8)
     loaded = Loaded(
-        4096, 1.0, (ComponentBytes("MTL0", gib(4), gib(1), gib(0.5)), ComponentBytes("CPU", gib(0.5), 0, 0)), ""
+        4096,
+        1.0,
+        (
+            ComponentBytes("MTL0", gibibytes(4), gibibytes(1), gibibytes(0.5)),
+            ComponentBytes("CPU", gibibytes(0.5), 0, 0),
+        ),
+        "",
     )
-    [only] = live(SESSION.candidate, machine, loaded, Sample(0.0, (), gib(24), gib(12), None), 0)
+    [only] = live(SESSION.candidate, machine, loaded, Sample(0.0, (), gibibytes(24), gibibytes(12), None), 0)
     assert only.device == "CPU"
-    assert only.parts[Part.WEIGHTS] == gib(4) + gib(0.5)
+    assert only.parts[Part.WEIGHTS] == gibibytes(4) + gibibytes(0.5)
     assert sum(only.parts.values()) == only.total
