@@ -55,14 +55,7 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
 
     def run() -> None:
         try:
-            items = make()
-            for item in items:
-                queue.append(item)
-                if left.is_set():
-                    break
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
+            _gather(make(), queue, left)
         except BaseException as error:
             errors.append(error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -83,3 +76,14 @@ async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -
         left.set()
     if errors:
         raise errors[0]
+
+
+def _gather(items: Iterator[T], queue: deque[T], left: threading.Event) -> None:
+    """Everything there is, until nobody reads any more; then the iterator is closed."""
+    for item in items:
+        queue.append(item)
+        if left.is_set():
+            break
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()

@@ -56,8 +56,8 @@ def _planned(row: MemoryRow, machine: Machine) -> Meter:
     device = _device(row.device, machine)
     total = device.total if device else machine.ram_total
     other = max(0, total - row.free) + row.overhead
-    ours = {Part.WEIGHTS: row.weights, Part.KV_FREE: row.kv, Part.COMPUTE: row.compute}
-    return _meter(row.device, machine, total, ours, other)
+    parts = {Part.WEIGHTS: row.weights, Part.KV_FREE: row.kv, Part.COMPUTE: row.compute, Part.OTHER: other}
+    return _meter(row.device, machine, total, parts)
 
 
 def live(
@@ -88,7 +88,8 @@ def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceS
     ours = _ours([held], filled)
     used = sample.used if sample else None
     other = overhead if used is None else max(0, used - sum(ours.values()))
-    return _meter(held.device, machine, total, ours, other, other_known=used is not None, sample=sample)
+    parts = ours | {Part.OTHER: other}
+    return _meter(held.device, machine, total, parts, other_known=used is not None, sample=sample)
 
 
 def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
@@ -96,7 +97,8 @@ def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sampl
     in_use = sample.ram_total - sample.ram_available
     resident = sum(ours.values()) - (ours[Part.WEIGHTS] if mapped else 0)
     processor = DeviceSample(CPU, sample.ram_total, in_use, sample.cpu)
-    return _meter(CPU, machine, sample.ram_total, ours, max(0, in_use - resident), sample=processor)
+    parts = ours | {Part.OTHER: max(0, in_use - resident)}
+    return _meter(CPU, machine, sample.ram_total, parts, sample=processor)
 
 
 def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Part, int]:
@@ -113,13 +115,12 @@ def _meter(
     id: str,
     machine: Machine,
     total: int,
-    ours: dict[Part, int],
-    other: int,
+    known: dict[Part, int],
     *,
     other_known: bool = True,
     sample: DeviceSample | None = None,
 ) -> Meter:
-    parts = dict.fromkeys(Part, 0) | ours | {Part.OTHER: other}
+    parts = dict.fromkeys(Part, 0) | known
     parts[Part.FREE] = max(0, total - sum(parts.values()))
     device = _device(id, machine)
     name = device.name if device else machine.cpu_name
