@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from models.headers.describe import quality_word
 from models.headers.quants import quality
 from runner.report.placement import outlook, where
-from runner.report.words import context, gib, one_line, percent, rate
+from runner.report.words import capital, context, gib, one_line, percent, rate
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.reasons import (
     BestAt,
@@ -146,7 +146,7 @@ def _spilled(on_host: OnHost, slower: float) -> str:
     left = _parts(on_host)
     verb = "are" if on_host.layers or on_host.experts else "is"
     cost = f": about {slower:.1f}x slower than with everything on the GPU" if slower >= _LEAST_SLOWDOWN else ""
-    return f"{left[0].upper()}{left[1:]} {verb} on the CPU{cost}."
+    return f"{capital(left)} {verb} on the CPU{cost}."
 
 
 def _longer(reason: MostOnDevices) -> str:
@@ -178,6 +178,13 @@ def before_load(plan: Plan, candidate: Candidate) -> Iterator[str]:
     name = f"{one_line(plan.model.name)} {one_line(candidate.quant)}"
     yield f"{name}: {outlook(candidate)}."
     yield from (reason for reason in reasons(candidate) if reason not in plan.machine.notes)
+
+
+def summary(plan: Plan, candidate: Candidate) -> tuple[str, ...]:
+    """Where a candidate goes, then why it was chosen, or how fast it would be if another was."""
+    if plan.chosen is not None and plan.candidates[plan.chosen].quant == candidate.quant and plan.why:
+        return f"{capital(where(candidate))}.", why(plan)
+    return (f"{capital(outlook(candidate))}.",)
 
 
 def what_costs(candidate: Candidate) -> str:

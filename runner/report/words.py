@@ -77,6 +77,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def capital(sentence: str) -> str:
+    """With a capital letter in front, and the others as they are."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def percent(fraction: float | None) -> str:
     """A fraction of 1 as a whole percentage."""
     return NOT_KNOWN if fraction is None else f"{100 * fraction:.0f}%"

@@ -6,7 +6,6 @@ from textual.content import Content
 from textual.widgets import Label, Static
 
 from runner.report import sentences
-from runner.report.placement import outlook
 from runner.report.words import one_line, visible
 from runner.types.plan import Candidate, Plan, Source
 from tui.view.meters import planned
@@ -43,14 +42,7 @@ class Details(VerticalScroll):
 
 def _reasons(plan: Plan, index: int) -> Content:
     candidate = plan.candidates[index]
-    why = sentences.why(plan) if index == plan.chosen else ""
-    goes = outlook(candidate)
-    said = [
-        f"{goes[0].upper()}{goes[1:]}.",
-        *filter(None, [why]),
-        *sentences.reasons(candidate),
-        _CONFIRMED[candidate.confirmed_by],
-    ]
+    said = [*sentences.summary(plan, candidate), *sentences.reasons(candidate), _CONFIRMED[candidate.confirmed_by]]
     title = (
         f"{one_line(candidate.quant)} · {candidate.bits_per_weight:.1f} bits · {_files(candidate)}",
         "bold $primary",

@@ -3,8 +3,7 @@
 from textual.content import Content
 
 from runner.report.comparison import memory_table
-from runner.report.placement import expected
-from runner.report.sentences import why
+from runner.report.sentences import summary
 from runner.report.words import one_line, seconds, visible
 from runner.types.service import Session
 
@@ -12,11 +11,10 @@ from runner.types.service import Session
 def welcome(session: Session) -> Content:
     """That it is ready, why it is placed as it is, and what it holds."""
     plan, candidate = session.plan, session.candidate
-    promise = f"It should write at {expected(candidate)}." if candidate.predicted else ""
     name = (f"{one_line(plan.model.name)} {one_line(candidate.quant)}", "bold")
     lines = [
         Content.assemble(name, f" is ready after {seconds(session.loaded.load_s)}."),
-        Content(visible(" ".join(filter(None, (why(plan), promise))))),
+        Content(visible(" ".join(summary(plan, candidate)))),
         Content(""),
         *(Content.styled(line, "$quiet") for line in memory_table(candidate, session.loaded).lines()),
         Content(""),

@@ -116,7 +116,7 @@ def test_a_chat_without_a_screen(service: CommandLineService, monkeypatch: pytes
 async def test_the_way_to_a_chat_on_the_screen(service: CommandLineService) -> None:
     async with running(service, MODEL) as app:
         await app.until_words("Enter goes on.")
-        holds(screen(app), *MODEL_AND_MACHINE, *CHOSEN, *GOES, DOWNLOAD, "does not fit")
+        holds(screen(app), *MODEL_AND_MACHINE, *CHOSEN, GOES[0], DOWNLOAD, "does not fit")
         await app.pilot.press("up", "up", "up")
         await app.until_words("Q8_0 does not fit.")
         holds(screen(app), *REFUSED)
@@ -133,7 +133,7 @@ async def test_a_download_on_the_screen(service: CommandLineService) -> None:
 async def test_a_chat_on_the_screen(service: CommandLineService) -> None:
     async with running(service, MODEL, ask=False) as app:
         await app.until_screen(Chat)
-        holds(screen(app), "8k context in f16", "about 17.3 tok/s")
+        holds(screen(app), GOES[0], CHOSEN[0])
         await app.say("Really?")
         await app.until_words("complete")
         holds(screen(app), *TURN)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.report.sentences import before_load, sentence, what_costs
+from runner.report.sentences import before_load, sentence, summary, what_costs, why
 from runner.types.reasons import (
     BestAt,
     Better,
@@ -148,3 +148,10 @@ def test_only_what_is_slow_costs() -> None:
     _, split, _, chosen, _ = large_plan().candidates
     assert "19 of 81 layers are on the CPU" in what_costs(split)
     assert what_costs(chosen) == ""
+
+
+def test_what_was_chosen_says_why_and_another_how_fast_it_would_be() -> None:
+    plan = large_plan()
+    goes = "All 81 layers on CUDA0 and CUDA1, 8k context in f16"
+    assert summary(plan, plan.candidates[3]) == (f"{goes}.", why(plan))
+    assert summary(plan, plan.candidates[4]) == (f"{goes}, about 18.9 tok/s.",)
