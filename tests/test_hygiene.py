@@ -39,7 +39,7 @@ WORDS = ("models.errors", "models.visible", "models.weights", "models.files", "m
 FACTS = ("runner.types", "models.headers", *WORDS)
 NAMES = ("models.stores", "models.hub", "models.names", *FACTS)
 SCREEN = ("runner.storage", "runner.report", *NAMES)
-PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.workers", *SCREEN)
+PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.settings", "tui.workers", *SCREEN)
 
 HOUSE = {
     "models": pure(),
@@ -86,12 +86,16 @@ HOUSE = {
     "tui.view": pure("runner.report", *FACTS),
     "tui.theme": edge("tui.view", *SCREEN),
     "tui.actions": edge("tui.view", *SCREEN),
+    "tui.settings": edge(*SCREEN),
     "tui.workers": edge("tui.view", *SCREEN),
     "tui.markdown": edge("tui.theme", *SCREEN),
     "tui.widgets": edge("tui.markdown", *PARTS),
     "tui.screens": edge("tui.widgets", "tui.markdown", *PARTS),
     "tui.app": edge("tui.screens", "tui.widgets", *PARTS),
-    "localrun": edge("runner.cli", "runner.client", "runner.service", "runner.storage", "tui.app", "models.errors"),
+    "localrun": edge(
+        *("runner.cli", "runner.client", "runner.service", "runner.storage", "runner.types"),
+        *("tui.app", "tui.settings", "models.errors"),
+    ),
 }
 SCRIPTS = ("environment", "synthetic", "checks", "benchmarks", "draw")
 HOUSE |= {"scripts": pure()} | {

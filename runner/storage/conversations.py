@@ -20,47 +20,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.types.generation import Message
+from runner.types.conversation import Conversation, Turn
 
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-_TITLE_LENGTH = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message as kept; `note` says how it ended (tokens, speed, reason), empty while it grows."""
-
-    role: str
-    text: str = ""
-    reasoning: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """One conversation as far as it went. `begun` is seconds since 1970."""
-
-    model: str = ""
-    begun: float = 0.0
-    system: str = ""
-    name: str = ""
-    turns: tuple[Turn, ...] = ()
-    skipped: int = 0
-
-    @property
-    def title(self) -> str:
-        """Its name, or the beginning of the first question."""
-        words = self.name or next((turn.text for turn in self.turns if turn.role == "user"), "New chat")
-        line = " ".join(words.split())
-        return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What the model is sent: the system prompt and every turn that is not skipped."""
-        system = (Message("system", self.system),) if self.system else ()
-        return system + tuple(
-            Message(turn.role, turn.text, turn.reasoning or None) for turn in self.turns[self.skipped :]
-        )
 
 
 def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
@@ -104,25 +66,6 @@ def read(lines: Iterable[str]) -> Conversation:
         except DAMAGE:
             continue
     return conversation
-
-
-def to_markdown(conversation: Conversation) -> str:
-    """The conversation as a Markdown document; thinking becomes a folded section."""
-    parts = [f"# {conversation.title}", f"*{conversation.model}*"]
-    if conversation.system:
-        parts.append("**System prompt**\n\n" + _quoted(conversation.system))
-    for turn in conversation.turns:
-        parts.append("## You" if turn.role == "user" else "## Model")
-        if turn.reasoning:
-            parts.append(f"<details><summary>Thinking</summary>\n\n{turn.reasoning.strip()}\n\n</details>")
-        parts.append(turn.text.strip())
-        if turn.note:
-            parts.append(f"*{turn.note}*")
-    return "\n\n".join(parts) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
 
 
 @dataclass(slots=True)

@@ -7,8 +7,9 @@ from textual.widgets import Static
 
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
+from runner.report.document import to_markdown
 from runner.report.words import one_line
-from runner.storage.conversations import Log, to_markdown
+from runner.storage.conversations import Log
 from runner.storage.export import write_new
 from tui import actions
 from tui.screens.conversation import ConversationScreen

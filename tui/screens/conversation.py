@@ -9,7 +9,8 @@ from textual import work
 from models.errors import EngineError, LocalrunError
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
-from runner.storage.conversations import ConversationStore, Log, Turn
+from runner.storage.conversations import ConversationStore, Log
+from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Phase
 from runner.types.service import Service, Session
 from tui.screens.engine import EngineScreen

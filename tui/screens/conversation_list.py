@@ -12,9 +12,11 @@ from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from models.errors import UsageError
+from runner.report.document import to_markdown
 from runner.report.words import one_line, plural
-from runner.storage.conversations import Conversation, ConversationStore, Log, to_markdown
+from runner.storage.conversations import ConversationStore, Log
 from runner.storage.export import write_new
+from runner.types.conversation import Conversation
 from tui.screens.dialogs import Line
 from tui.workers import aside
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from runner.report.words import context, plural
-from runner.storage.conversations import Conversation
+from runner.types.conversation import Conversation
 from runner.types.sampling import Sampling
 from runner.types.service import Session
 from tui.screens.dialogs import Ask, Suggestion

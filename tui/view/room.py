@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.storage.conversations import Turn
+from runner.types.conversation import Turn
 from runner.types.sampling import Sampling
 
 _RESERVE = 256

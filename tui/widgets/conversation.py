@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from runner.storage.conversations import Conversation
+from runner.types.conversation import Conversation
 from tui.widgets.turn import Answer, Question
 
 _SHOWN = 60

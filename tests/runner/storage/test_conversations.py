@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.storage.conversations import Conversation, ConversationStore, Log, Turn, read, to_markdown
+from runner.report.document import to_markdown
+from runner.storage.conversations import ConversationStore, Log, read
+from runner.types.conversation import Conversation, Turn
 from runner.types.generation import Message
 
 NOON = 1_763_726_400.0

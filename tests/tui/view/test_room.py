@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.storage.conversations import Turn
+from runner.types.conversation import Turn
 from runner.types.sampling import Sampling
 from tui.view.room import drop_points, more_context, room_for_answer
 

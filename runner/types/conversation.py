@@ -1,0 +1,44 @@
+"""A conversation as a person and a model had it. Pure data."""
+
+from dataclasses import dataclass
+
+from runner.types.generation import Message
+
+_TITLE_LENGTH = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message as kept; `note` says how it ended (tokens, speed, reason), empty while it grows."""
+
+    role: str
+    text: str = ""
+    reasoning: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One conversation as far as it went. `begun` is seconds since 1970."""
+
+    model: str = ""
+    begun: float = 0.0
+    system: str = ""
+    name: str = ""
+    turns: tuple[Turn, ...] = ()
+    skipped: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name, or the beginning of the first question."""
+        words = self.name or next((turn.text for turn in self.turns if turn.role == "user"), "New chat")
+        line = " ".join(words.split())
+        return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the model is sent: the system prompt and every turn that is not skipped."""
+        system = (Message("system", self.system),) if self.system else ()
+        return system + tuple(
+            Message(turn.role, turn.text, turn.reasoning or None) for turn in self.turns[self.skipped :]
+        )
