@@ -1,0 +1,30 @@
+"""The documentation speaks of files that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PATH = re.compile(r"`((?:runner|models|tui|tests|scripts|docs|examples)/[\w/.]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+MODULE = re.compile(r"python -m (scripts\.[\w.]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    named = [ROOT / name for name in PATH.findall(text)]
+    linked = [page.parent / name for name in LINK.findall(text)]
+    run = [ROOT / name.replace(".", "/") for name in MODULE.findall(text)]
+    missing = [str(path) for path in (*named, *linked) if not path.exists()]
+    missing += [str(path) for path in run if not (path.is_dir() or path.with_suffix(".py").exists())]
+    assert not missing
+
+
+def test_the_map_has_every_room() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    rooms = [path.parent.relative_to(ROOT) for path in (ROOT / "runner").glob("*/__init__.py")]
+    assert rooms
+    assert not [str(room) for room in rooms if f"| `{room}/` |" not in text]
