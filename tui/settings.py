@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runner.types.plan import Wish
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)

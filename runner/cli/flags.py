@@ -17,8 +17,8 @@ from models.headers.quants import CACHE_TYPES
 from runner.cli.commands import COMMANDS
 from runner.types import sampling
 from runner.types.numbers import parse_number
-from runner.types.plan import Prefer
 from runner.types.units import parse_size
+from runner.types.wish import Prefer
 
 T = TypeVar("T")
 

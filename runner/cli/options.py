@@ -15,8 +15,8 @@ from models.errors import UsageError
 from runner.cli.commands import COMMANDS, RESERVED
 from runner.cli.flags import PLACEMENT, RUN, SETTINGS, read_flags
 from runner.types import sampling
-from runner.types.plan import Wish
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 
 # The flags' keys -> fields of Wish and of Sampling.
 _WISH = {flag.key: flag.key for flag in PLACEMENT} | {"kv": "kv_type"}

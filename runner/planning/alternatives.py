@@ -14,8 +14,9 @@ from runner.cost.ledger import host_reserve, reserve
 from runner.cost.speed import Work, decode_tps
 from runner.planning.restrictions import limited
 from runner.types.machine import Machine
-from runner.types.plan import Verdict, Wish
+from runner.types.plan import Verdict
 from runner.types.units import GIB
+from runner.types.wish import Wish
 
 BITS = 4.85
 WELL_TPS = 10.0  # tokens per second

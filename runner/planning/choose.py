@@ -11,8 +11,9 @@ from models.weights import WeightSet
 from runner.planning.pick import WIDE_BITS, goal_of, is_equal, pick, speed_of
 from runner.planning.placement import Placed, Rehearse, place
 from runner.types.machine import Machine
-from runner.types.plan import Candidate, ModelInfo, Plan, Verdict, Wish
+from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
 from runner.types.reasons import Better, Faster, NoneRuns, Taken, WeightsThatFit, Why
+from runner.types.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from models.headers.shape import ModelShape
 from runner.planning.placement import place
 from runner.types.machine import Machine
 from runner.types.placement import Placement
-from runner.types.plan import Verdict, Wish
+from runner.types.plan import Verdict
+from runner.types.wish import Wish
 
 _WITHHELD = (0.1, 0.25, 0.5, 0.75)  # of all free memory, from placement to placement
 

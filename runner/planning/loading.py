@@ -6,7 +6,7 @@ from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.types.machine import Kind
 from runner.types.placement import Placement
-from runner.types.plan import Wish
+from runner.types.wish import Wish
 
 # What some processor may store a second time in another order while it is mapped: the types of ggml-cpu/repack.cpp
 # (ggml_repack_get_optimal_repack_type), for every instruction set together.

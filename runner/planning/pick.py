@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.headers.quants import family
-from runner.types.plan import Candidate, Prefer, Verdict
+from runner.types.plan import Candidate, Verdict
 from runner.types.reasons import BestAt, FastestWith, Goal, LargestThatRuns, OnlyOne
+from runner.types.wish import Prefer
 
 WIDE_BITS = 15.0  # 16- and 32-bit files
 _GOOD_BITS = 4.2

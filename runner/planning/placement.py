@@ -25,9 +25,10 @@ from runner.planning.search import Proposal
 from runner.planning.settings import settings_for_layers, settings_in_order, settings_to_hope_for
 from runner.types.machine import Machine
 from runner.types.placement import Placement
-from runner.types.plan import MemoryRow, Predicted, Source, Verdict, Wish
+from runner.types.plan import MemoryRow, Predicted, Source, Verdict
 from runner.types.reasons import Reason
 from runner.types.units import MIB
+from runner.types.wish import Wish
 
 Rehearse = Callable[[Placement], Rehearsed | None]
 

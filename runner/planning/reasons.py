@@ -10,7 +10,6 @@ from runner.planning.layouts import overdrawn
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.planning.settings import USUAL_KV_TYPE, USUAL_UBATCH
-from runner.types.plan import Wish
 from runner.types.reasons import (
     BeyondTrained,
     LayersThatFit,
@@ -28,6 +27,7 @@ from runner.types.reasons import (
     Spilled,
     WouldFitWith,
 )
+from runner.types.wish import Wish
 
 _LEAST_CONTEXT = 1024  # a smaller one is not worth proposing
 

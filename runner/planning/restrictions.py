@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from models.errors import UsageError
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import Wish
+from runner.types.wish import Wish
 
 _CPU_ONLY = {"cpu", "none"}
 

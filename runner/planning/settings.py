@@ -12,7 +12,7 @@ from itertools import product
 from runner.cost.kv import ContextSettings, padded
 from runner.planning.problem import Problem
 from runner.planning.search import largest_whole
-from runner.types.plan import Wish
+from runner.types.wish import Wish
 
 USUAL_KV_TYPE = "f16"
 USUAL_UBATCH = 512

@@ -11,7 +11,8 @@ from models.names.resolve import split_quant
 from runner.planning import alternatives
 from runner.report import sentences
 from runner.service.studies import study_of
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
+from runner.types.wish import Wish
 
 
 def instead(plan: Plan, replan: Callable[[str, Wish], Plan]) -> str:

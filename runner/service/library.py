@@ -18,8 +18,9 @@ from runner.service.studies import Studies
 from runner.storage import history, listings
 from runner.storage.paths import Paths
 from runner.types.machine import Machine
-from runner.types.plan import Plan, Verdict, Wish
+from runner.types.plan import Plan, Verdict
 from runner.types.service import Choice
+from runner.types.wish import Wish
 
 _PATIENCE_S = 0.7
 

@@ -12,8 +12,9 @@ from runner.planning.experience import applied
 from runner.planning.placement import Rehearse
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
 from runner.types.study import Study
+from runner.types.wish import Wish
 
 
 def planned(

@@ -33,9 +33,10 @@ from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
-from runner.types.plan import Plan, Terms, Wish
+from runner.types.plan import Plan, Terms
 from runner.types.service import Choice
 from runner.types.study import Study
+from runner.types.wish import Wish
 
 _PATHS = ("file", "folder")
 

@@ -10,14 +10,7 @@ from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.reasons import Reason, Why
 from runner.types.study import Study
-
-
-class Prefer(StrEnum):
-    """What the choice among quantizations leans to."""
-
-    QUALITY = "quality"
-    BALANCED = "balanced"
-    SPEED = "speed"
+from runner.types.wish import Wish
 
 
 class Verdict(StrEnum):
@@ -36,27 +29,6 @@ class Source(StrEnum):
     STAND_IN = "stand-in"
     FORMULA = "formula"
     HISTORY = "history"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the user asked for; None: decide for me. Sizes in bytes."""
-
-    ctx: int | None = None
-    kv_type: str | None = None
-    quant: str | None = None
-    prefer: Prefer = Prefer.BALANCED
-    gpu_layers: int | None = None
-    tensor_split: tuple[float, ...] | None = None
-    devices: tuple[str, ...] | None = None
-    rpc: tuple[str, ...] = ()
-    ubatch: int | None = None
-    threads: int | None = None
-    margin: int | None = None
-    vram_limit: int | None = None
-    ram_limit: int | None = None
-    sequences: int = 1
-    outputs: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from models.weights import Progress
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Message
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Terms, Verdict
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)

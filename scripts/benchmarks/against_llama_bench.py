@@ -24,7 +24,7 @@ from runner.service import benchmark
 from runner.service.service import LocalService
 from runner.types.codec import pack
 from runner.types.placement import Placement
-from runner.types.plan import Wish
+from runner.types.wish import Wish
 
 CONTEXT = 768  # room for 512 tokens and an answer; llama-bench takes just what a test needs
 _ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "GGML_NO_BACKTRACE": "1"}  # as the engine process has them

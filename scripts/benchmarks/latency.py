@@ -23,8 +23,9 @@ from runner.types.codec import pack, unpack
 from runner.types.commands import Devices
 from runner.types.generation import Chunk, Message, Phase
 from runner.types.pipe import Event, EventKind
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 
 LONG = "Write about the sea. " * 200
 

@@ -26,8 +26,8 @@ from runner.planning.problem import Problem
 from runner.planning.search import Proposal, weigh
 from runner.types.machine import Device, Kind, Machine
 from runner.types.placement import Override
-from runner.types.plan import Wish
 from runner.types.units import GIB, MIB
+from runner.types.wish import Wish
 from scripts.checks.loopback import lent
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.headers import make, shape

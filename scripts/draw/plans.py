@@ -3,18 +3,10 @@
 from models.headers.quants import CACHE_TYPES, TYPES
 from runner.types.machine import Device, Kind, Machine
 from runner.types.placement import Override, Placement
-from runner.types.plan import (
-    Candidate,
-    MemoryRow,
-    ModelInfo,
-    Plan,
-    Predicted,
-    Source,
-    Verdict,
-    Wish,
-)
+from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Verdict
 from runner.types.reasons import Noted
 from runner.types.units import GIB, MIB
+from runner.types.wish import Wish
 
 
 def gibibytes(number: float) -> int:

@@ -11,10 +11,11 @@ from models.weights import Progress
 from runner.types.engine import ComponentBytes, Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, Plan, Terms, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Terms, Verdict
 from runner.types.sample import DeviceSample, Sample
 from runner.types.sampling import Sampling
 from runner.types.service import Choice, Session
+from runner.types.wish import Wish
 from scripts.draw.plans import expert_plan, gibibytes, large_plan, small_plan
 
 

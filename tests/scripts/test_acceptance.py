@@ -12,7 +12,8 @@ import pytest
 
 from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
-from runner.types.plan import MemoryRow, Predicted, Wish
+from runner.types.plan import MemoryRow, Predicted
+from runner.types.wish import Wish
 from scripts.checks.acceptance.examine import Model, Setup, all_rows, expected, made, planned, run
 from scripts.checks.acceptance.options import parsed
 from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary

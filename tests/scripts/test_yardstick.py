@@ -11,8 +11,8 @@ from models.errors import EngineError
 from runner.cost.ledger import ledger, reserve
 from runner.types.machine import Kind, Machine
 from runner.types.placement import Override, Placement
-from runner.types.plan import Wish
 from runner.types.units import GIB
+from runner.types.wish import Wish
 from scripts.checks.acceptance.yardstick import by_rule, by_tool, placement_of
 from tests.support.planner import gpu, machine, shape
 

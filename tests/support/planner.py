@@ -5,8 +5,8 @@ from runner.cost.blocks import blocks_of
 from runner.hardware.overhead import overhead
 from runner.planning.problem import Problem
 from runner.types.machine import Device, Kind, Machine
-from runner.types.plan import Wish
 from runner.types.units import GIB
+from runner.types.wish import Wish
 from scripts.synthetic.headers import shape
 
 __all__ = ["a100", "gpu", "h100", "machine", "problem_on", "shape"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
+from runner.types.wish import Wish
 from scripts.draw.plans import large_plan
 from tests.support.screens import running, scripted
 from tui.screens.chat import Chat

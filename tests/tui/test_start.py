@@ -9,8 +9,8 @@ import pytest
 from models.errors import DownloadError, EngineError, ModelNotFound
 from models.weights import Progress
 from runner.types.engine import LoadProgress
-from runner.types.plan import Wish
 from runner.types.reasons import Noted
+from runner.types.wish import Wish
 from scripts.draw.plans import large_plan
 from tests.support.screens import running, scripted
 from tui.screens.chat import Chat

@@ -4,8 +4,9 @@ from textual import work
 from textual.screen import Screen
 
 from runner.report.words import visible
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
 from runner.types.service import Service, Session
+from runner.types.wish import Wish
 from tui.screens.plan import Change, PlanScreen
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings

@@ -16,8 +16,9 @@ from models.headers.quants import CACHE_TYPES
 from runner.report import sentences
 from runner.report.placement import PLACES, cache, expected
 from runner.report.words import context, file_size, gib, one_line, visible
-from runner.types.plan import Candidate, Plan, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.service import Service
+from runner.types.wish import Wish
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled

@@ -19,8 +19,9 @@ from runner.report.download import download_question
 from runner.report.placement import machine_facts, model_facts
 from runner.report.words import one_line, percent, seconds, visible
 from runner.types.engine import LoadProgress
-from runner.types.plan import Candidate, Plan, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.service import Service, Session
+from runner.types.wish import Wish
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled

@@ -23,7 +23,7 @@ from pathlib import Path
 from models.errors import EngineError, LocalrunError
 from runner.report import contract
 from runner.report.contract import Json
-from runner.types.plan import Wish
+from runner.types.wish import Wish
 from scripts.checks.acceptance.engine import devices_of, fit_params_of, programs_of
 from scripts.checks.acceptance.examine import QUANT, Setup, all_rows, made, planned, say
 from scripts.checks.acceptance.options import parsed

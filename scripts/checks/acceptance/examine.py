@@ -21,8 +21,9 @@ from runner.service import benchmark
 from runner.service.service import LocalService
 from runner.types.machine import Machine
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, Plan, Wish
+from runner.types.plan import Candidate, Plan
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 from scripts.checks.acceptance import yardstick
 from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, sentence
 from scripts.synthetic.random_weights import GEOMETRIES, header, write

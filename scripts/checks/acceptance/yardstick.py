@@ -16,8 +16,8 @@ from runner.planning.problem import Problem
 from runner.planning.restrictions import limited
 from runner.types.machine import Device, Machine
 from runner.types.placement import Override, Placement
-from runner.types.plan import Wish
 from runner.types.units import MIB
+from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
 
 

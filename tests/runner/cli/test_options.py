@@ -11,8 +11,8 @@ from models.errors import UsageError
 from runner.cli.commands import COMMANDS, RESERVED
 from runner.cli.flags import PLACEMENT, SAMPLING
 from runner.cli.options import Options, load_config, parse
-from runner.types.plan import Prefer, Wish
 from runner.types.sampling import Sampling
+from runner.types.wish import Prefer, Wish
 
 
 def options(*words: str, environ: dict[str, str] | None = None, config: dict[str, object] | None = None) -> Options:

@@ -24,8 +24,9 @@ from runner.types.generation import Chunk, Finish, Message
 from runner.types.machine import Machine
 from runner.types.pipe import LastWords
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict, Wish
+from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 from tests.support.planner import gpu, machine
 
 SMALL = Placement((), 0, 31, (), 512, threads=1, load_mode="none")

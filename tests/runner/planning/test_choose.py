@@ -12,8 +12,9 @@ from runner.planning.pick import pick
 from runner.planning.placement import place
 from runner.report.sentences import reasons, why
 from runner.types.machine import Machine
-from runner.types.plan import Candidate, Plan, Predicted, Prefer, Source, Verdict, Wish
+from runner.types.plan import Candidate, Plan, Predicted, Source, Verdict
 from runner.types.units import GIB
+from runner.types.wish import Prefer, Wish
 from scripts.synthetic.mixes import QUANTS
 from tests.support.planner import a100, gpu, h100, machine, shape
 

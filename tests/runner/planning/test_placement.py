@@ -19,9 +19,10 @@ from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
 from runner.types.placement import Placement
-from runner.types.plan import Source, Verdict, Wish
+from runner.types.plan import Source, Verdict
 from runner.types.reasons import BeyondTrained, LayersThatFit, Lowered, Noted, Overdrawn, Refused, WouldFitWith
 from runner.types.units import GIB, MIB
+from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
 from tests.support.planner import a100, gpu, h100, machine, problem_on, shape
 

@@ -11,7 +11,8 @@ from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
-from runner.types.plan import Plan, Verdict, Wish
+from runner.types.plan import Plan, Verdict
+from runner.types.wish import Wish
 from tests.support.planner import a100, gpu, machine, shape
 
 CANDIDATE = {

@@ -20,7 +20,8 @@ from runner.cli.output import Output
 from runner.report.comparison import stats_lines
 from runner.service.service import LocalService
 from runner.types.machine import Machine
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
+from runner.types.wish import Wish
 from scripts.draw.scripted import ScriptedService, ScriptedSession, turn
 from tests.support.screens import RunningApp, running
 from tui.screens.chat import Chat

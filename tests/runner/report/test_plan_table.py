@@ -9,7 +9,8 @@ from runner.hardware.described import parse_hardware
 from runner.planning.choose import Contender, choose
 from runner.report.plan_table import WIDTH, plan_lines
 from runner.report.sentences import why
-from runner.types.plan import Plan, Wish
+from runner.types.plan import Plan
+from runner.types.wish import Wish
 from tests.support.planner import shape
 
 QUANTS = ("F16", "Q8_0", "Q4_K_M", "Q2_K")

@@ -11,8 +11,8 @@ from runner.client.session import EngineSession
 from runner.report.contract import bench_json
 from runner.service import benchmark
 from runner.service.service import LocalService
-from runner.types.plan import Wish
 from runner.types.sampling import Sampling
+from runner.types.wish import Wish
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from models.weights import Offer, WeightFile, WeightSet
 from runner.planning.choose import Contender, choose
 from runner.service.library import from_catalog, from_disk
 from runner.types.machine import Machine
-from runner.types.plan import Plan, Verdict, Wish
+from runner.types.plan import Plan, Verdict
+from runner.types.wish import Wish
 from tests.support.planner import a100, gpu, machine, shape
 
 HERE = machine(gpu(8), ram=16)

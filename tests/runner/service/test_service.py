@@ -25,9 +25,10 @@ from runner.types.generation import Message
 from runner.types.measurement import Bandwidth
 from runner.types.pipe import LongCommand
 from runner.types.placement import Placement
-from runner.types.plan import Plan, Source, Verdict, Wish
+from runner.types.plan import Plan, Source, Verdict
 from runner.types.sampling import Sampling
 from runner.types.units import GIB
+from runner.types.wish import Wish
 from scripts.synthetic import headers
 from tests.support.homes import cached, own_home, put
 from tests.support.hub import Fault, Hub, environment

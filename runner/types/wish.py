@@ -1,0 +1,35 @@
+"""What a person asked for; what is not said is decided for them. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Prefer(StrEnum):
+    """What the choice among quantizations leans to."""
+
+    QUALITY = "quality"
+    BALANCED = "balanced"
+    SPEED = "speed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for; None: decide for me. Sizes in bytes."""
+
+    ctx: int | None = None
+    kv_type: str | None = None
+    quant: str | None = None
+    prefer: Prefer = Prefer.BALANCED
+    gpu_layers: int | None = None
+    tensor_split: tuple[float, ...] | None = None
+    devices: tuple[str, ...] | None = None
+    rpc: tuple[str, ...] = ()
+    ubatch: int | None = None
+    threads: int | None = None
+    margin: int | None = None
+    vram_limit: int | None = None
+    ram_limit: int | None = None
+    sequences: int = 1
+    outputs: int = 1
