@@ -86,8 +86,8 @@ def test_choices_bind_the_answer(localrun: Command) -> None:
 def test_plain_chat_remembers(localrun: Command) -> None:
     done = localrun("smollm2-135m", "--plain", *SHORT, stdin="My name is Ada.\n\nWhat is my name?\n")
     assert done.returncode == 0
-    kept = [line for line in done.stderr.splitlines() if "of them kept" in line]
-    assert len(kept) == 2 and ", 0 of them kept" in kept[0] and ", 0 of them kept" not in kept[1]
+    turns = [line for line in done.stderr.splitlines() if " · first token " in line]
+    assert ["prompt tokens kept" in line for line in turns] == [False, True]
 
 
 def test_a_batch_goes_on_where_it_was(localrun: Command, tmp_path: Path) -> None:
