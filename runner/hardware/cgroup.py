@@ -1,0 +1,76 @@
+"""What the control groups around this process allow it, from their files (Linux, versions 1 and 2).
+
+Groups nest, and every group above ours binds too: the smallest counts. Version 2 has one tree
+(https://docs.kernel.org/admin-guide/cgroup-v2.html), version 1 one for each controller
+(https://docs.kernel.org/scheduler/sched-bwc.html). In a container /proc may name a folder that is not mounted there;
+then the root of the mount is the container's own group.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+_PROC = Path("/proc/self/cgroup")
+_NO_LIMIT = 1 << 60  # version 1 writes "no limit" as a huge number
+
+
+def memory(group: Path | None = None) -> list[tuple[int, int]]:
+    """(limit, bytes in use that cannot be reclaimed) of every group around us that has a limit, or of `group` alone."""
+    folders = [group] if group else _around_us("memory")
+    return [pair for folder in folders if (pair := _memory_limit(folder)) is not None]
+
+
+def cpus() -> float | None:
+    """How many processors' time we may use; None without a quota."""
+    return min((quota for folder in _around_us("cpu") if (quota := _cpu_quota(folder)) is not None), default=None)
+
+
+def _around_us(controller: str) -> list[Path]:
+    """Our group and all above it: in the controller's own tree (version 1), else in the one tree of version 2."""
+    tree = folder = ROOT
+    with suppress(OSError, ValueError):
+        for line in _PROC.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controller in controllers.split(","):
+                tree = ROOT / controller
+                folder = tree / path.lstrip("/")
+                break
+            if not controllers:
+                folder = ROOT / path.lstrip("/")
+    return [level for level in (folder, *folder.parents) if level.is_relative_to(tree)]
+
+
+def _memory_limit(folder: Path) -> tuple[int, int] | None:
+    """Beyond memory.high a group is throttled until it is of no use, so it binds like memory.max."""
+    found = (_number(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes"))
+    limit = min((size for size in found if size is not None and size < _NO_LIMIT), default=None)
+    if limit is None:
+        return None
+    used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes") or 0
+    return limit, max(0, used - _reclaimable(folder))
+
+
+def _reclaimable(folder: Path) -> int:
+    """Page cache that the kernel gives back on demand."""
+    values = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
+    return int(values.get("inactive_file", values.get("total_inactive_file", 0)))
+
+
+def _cpu_quota(folder: Path) -> float | None:
+    """Time over period: `cpu.max` holds both, version 1 has a file for each, and a quota of -1 without a limit."""
+    quota, _, period = _read(folder / "cpu.max").partition(" ")
+    if not quota:
+        quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path)
+    return int(text) if text.isdigit() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
