@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-_PROC = Path("/proc/self/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60  # version 1 writes "no limit" as a huge number
 
 
@@ -29,7 +29,7 @@ def _around_us(controller: str) -> list[Path]:
     """Our group and all above it: in the controller's own tree (version 1), else in the one tree of version 2."""
     tree = folder = ROOT
     with suppress(OSError, ValueError):
-        for line in _PROC.read_text().splitlines():
+        for line in MEMBERSHIP.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controller in controllers.split(","):
                 tree = ROOT / controller

@@ -4,6 +4,8 @@ HARDWARE   part {"," part}
 part       "cpu" | "ram=" memory | devices {"+" devices}
 devices    [count "x"] ("gpu=" memory | the name of a GPU or of an Apple chip)
 memory     SIZE ["@" number "gbps"]
+
+Of a GPU by its name, what the driver leaves is there; a size that is written is taken at its word.
 """
 
 import re
@@ -13,6 +15,7 @@ from models.errors import UsageError
 from runner.hardware.gpu_names import find_gpu
 from runner.hardware.gpu_table import GpuModel
 from runner.hardware.overhead import overhead
+from runner.hardware.visible_memory import context, shared, visible
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, gib, parse_size
 
@@ -23,17 +26,16 @@ _MOST_DEVICES = 16  # llama.cpp's limit
 
 # llama.cpp's name of a maker's devices. Metal neither pins host memory nor copies weights for long batches.
 _BACKENDS = {"NVIDIA": "CUDA", "AMD": "ROCm", "ATI": "ROCm", "Intel": "Vulkan", "Apple": "MTL"}
-# macOS lets a GPU use 70 to 78 % of memory: https://github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference
-_METAL_SHARE = 0.75
 
 _DEVICES = re.compile(r"(?:(\d+)\s*x\s*)?(.+)")
 _MEMORY = re.compile(r"([^@]+?)\s*(?:@\s*(\d+(?:\.\d+)?)\s*gbps)?")
 
 
 def parse_hardware(text: str) -> Machine:
-    """The computer that `text` describes; free memory is all memory.
+    """The computer that `text` describes, with nothing running on it.
 
-    `notes` say what was assumed: 64 GiB of RAM at 50 GB/s where `ram=` is missing, the slowest of several cards.
+    `notes` say what was assumed: 64 GiB of RAM at 50 GB/s where `ram=` is missing, the slowest of several cards, and
+    what of a GPU's memory is to be had.
     Raises UsageError with the choices where a name leaves several, and for anything not understood.
     """
     parts = [part.strip() for part in text.lower().split(",")]
@@ -49,7 +51,16 @@ def parse_hardware(text: str) -> Machine:
         if own is None or not rams:
             said = f"{speed / 1e9:.0f} GB/s" if rams else f"{gib(size)} at {speed / 1e9:.0f} GB/s"
             notes.append(f"Host memory is assumed to be {said}; ram=64g@60gbps would say it.")
-    return Machine("named", _numbered(gpus, size, speed), size, size, speed, _CORES, notes=tuple(notes))
+    devices = _numbered(gpus, size, speed)
+    left = zip([gpu.memory or size for gpu in gpus], devices, strict=True)
+    notes += dict.fromkeys(_left(all_of_it, device) for all_of_it, device in left if device.free < all_of_it)
+    return Machine("named", devices, size, size, speed, _CORES, notes=tuple(notes))
+
+
+def _left(all_of_it: int, device: Device) -> str:
+    if device.shares_host_memory:
+        return f"Of {gib(all_of_it)} of memory {device.name} may use {gib(device.free)}."
+    return f"Of the {gib(all_of_it)} of {device.name} the driver leaves {gib(device.free)}."
 
 
 def _all_gpus(parts: list[str]) -> tuple[list[GpuModel], list[str]]:
@@ -60,9 +71,9 @@ def _all_gpus(parts: list[str]) -> tuple[list[GpuModel], list[str]]:
     gpus = [gpu for found, _ in named for gpu in found]
     if len(gpus) > _MOST_DEVICES:
         raise UsageError(f"{len(gpus)} devices are more than the {_MOST_DEVICES} that llama.cpp can use.")
-    shared = next((gpu for gpu in gpus if not gpu.memory), None)
-    if shared and len(gpus) > 1:
-        raise UsageError(f"{shared.name} shares the computer's memory; name it alone.")
+    sharing = next((gpu for gpu in gpus if not gpu.memory), None)
+    if sharing and len(gpus) > 1:
+        raise UsageError(f"{sharing.name} shares the computer's memory; name it alone.")
     return gpus, [note for _, note in named if note]
 
 
@@ -80,13 +91,13 @@ def _numbered(gpus: list[GpuModel], ram: int, ram_bandwidth: float) -> tuple[Dev
 
 def _device(gpu: GpuModel, backend: str, number: int, ram: int) -> Device:
     shares, metal = gpu.memory == 0, gpu.vendor == "Apple"
-    memory = gpu.memory or (round(ram * _METAL_SHARE) if metal else ram)
+    total = visible(gpu) if gpu.memory else shared(gpu, ram)
     return Device(
         id=f"{backend}{number}",
         kind=Kind.IGPU if shares and not metal else Kind.GPU,
         name=gpu.name,
-        total=memory,
-        free=memory,
+        total=total,
+        free=total - (0 if shares else context(gpu)),
         bandwidth=gpu.bandwidth,
         overhead=overhead(backend),
         memory_type=gpu.memory_type,

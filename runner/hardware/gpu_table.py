@@ -16,7 +16,11 @@ from runner.types.units import GIB
 
 @dataclass(frozen=True, slots=True)
 class GpuModel:
-    """One model of GPU. `memory` 0: it uses the host's. `flops`: dense float16 operations per second."""
+    """One model of GPU. `memory` 0: it uses the host's. `flops`: dense float16 operations per second.
+
+    `architecture` is empty for Apple's chips and for what is no model, but a size. `multiprocessors` are NVIDIA's, else
+    0. `for_servers`: NVIDIA's cards without a screen.
+    """
 
     vendor: str
     name: str
@@ -24,6 +28,9 @@ class GpuModel:
     bandwidth: float | None
     memory_type: str | None
     flops: float | None
+    architecture: str = ""
+    multiprocessors: int = 0
+    for_servers: bool = False
 
 
 # GB/s of unified memory: https://llmcheck.net/blog/apple-silicon-memory-bandwidth-llm/. M3 Ultra:
@@ -86,7 +93,17 @@ def _from_record(record: dict[str, Any]) -> GpuModel:
     if _SHARED_MEMORY.match(name):
         memory = 0
     kind = record["memory_type"] if memory else "System Shared"
-    return GpuModel(record["manufacturer"], name, round(memory * GIB), bandwidth or None, kind, _peak(record))
+    return GpuModel(
+        vendor=record["manufacturer"],
+        name=name,
+        memory=round(memory * GIB),
+        bandwidth=bandwidth or None,
+        memory_type=kind,
+        flops=_peak(record),
+        architecture=record["architecture"] or "",
+        multiprocessors=record["streaming_multiprocessors"] or 0,
+        for_servers=(record["generation"] or "").startswith(("Server", "Tesla")),
+    )
 
 
 def _peak(record: dict[str, Any]) -> float | None:

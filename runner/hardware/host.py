@@ -12,7 +12,7 @@ import psutil
 
 from runner.hardware import cgroup, pci
 
-_PROCESSORS = Path("/sys/devices/system/cpu")
+PROCESSORS = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _in_mask() -> int | None:
     """Cores behind the processors that we may run on (two threads of one are one); None where there is no mask."""
     if not hasattr(os, "sched_getaffinity"):
         return None
-    threads = (_PROCESSORS / f"cpu{number}/topology/thread_siblings_list" for number in os.sched_getaffinity(0))
+    threads = (PROCESSORS / f"cpu{number}/topology/thread_siblings_list" for number in os.sched_getaffinity(0))
     return len({pci.read(path) or path for path in threads})
 
 

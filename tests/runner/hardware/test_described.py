@@ -48,10 +48,12 @@ NAMES = [
 def test_names(text: str, name: str, memory: int, gbps: float) -> None:
     machine = parse_hardware(text + ",ram=64g@60gbps")
     (device,) = machine.devices
-    assert (device.name, device.total, device.free) == (name, memory * GIB, memory * GIB)
+    assert device.name == name
+    assert 0.9 * memory * GIB < device.free <= device.total <= memory * GIB
     assert device.bandwidth == pytest.approx(gbps * 1e9, rel=0.002)
     assert not device.shares_host_memory and device.has_host_buffer
-    assert (machine.source, machine.notes) == ("named", ())
+    assert machine.source == "named"
+    assert all("the driver leaves" in note for note in machine.notes)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +88,8 @@ def test_nvidia_devices_carry_a_context_and_their_arithmetic() -> None:
         ("cpu,ram=32g", 32, 50, "50 GB/s"),
         ("cpu,ram=32g@80gbps", 32, 80, ""),
         ("rtx-4090", 64, 50, "64.0 GiB at 50 GB/s"),
-        ("RTX-4090, RAM=64GiB@60GBPS", 64, 60, ""),
-        ("ram=16g@40gbps,rtx-3070", 16, 40, ""),
+        ("GPU=24G@1008GBPS, RAM=64GiB@60GBPS", 64, 60, ""),
+        ("ram=16g@40gbps,gpu=8g@448gbps", 16, 40, ""),
     ],
 )
 def test_host_memory(text: str, ram: int, gbps: float, note: str) -> None:
@@ -108,16 +110,15 @@ def test_apple_shares_one_memory() -> None:
 
 def test_integrated_graphics_read_the_hosts_memory() -> None:
     (device,) = parse_hardware("780m,ram=32g@80gbps").devices
-    assert (device.kind, device.total, device.bandwidth) == (Kind.IGPU, 32 * GIB, 80e9)
+    assert (device.kind, device.total, device.bandwidth) == (Kind.IGPU, 16 * GIB, 80e9)  # Linux maps half of it
     (spark,) = parse_hardware("dgx spark,ram=128g").devices
-    assert spark.shares_host_memory and spark.total == 128 * GIB
+    assert spark.shares_host_memory and 121 * GIB < spark.total < 122 * GIB
 
 
 def test_several_with_equal_memory_are_the_slowest_and_it_is_said() -> None:
     machine = parse_hardware("a100-80gb,ram=64g@60gbps")
     assert machine.devices[0].name == "A100 PCIe 80 GB"
-    (note,) = machine.notes
-    assert "A100 SXM4 80 GB" in note and "slowest" in note
+    assert "A100 SXM4 80 GB" in machine.notes[0] and "slowest" in machine.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_limit_above_the_memory_is_none(tmp_path: Path) -> None:
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root of control groups; `/proc/self/cgroup` lies beside it."""
     monkeypatch.setattr(cgroup, "ROOT", tmp_path / "cgroup")
-    monkeypatch.setattr(cgroup, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "proc")
     return group(tmp_path / "cgroup")
 
 
@@ -138,7 +138,8 @@ def test_quotas_of_time(
         else:
             group(tree / folder, cpu__cfs_quota_us=quota[0], cpu__cfs_period_us=quota[1])
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
-    monkeypatch.setattr(host, "_in_mask", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
+    monkeypatch.setattr(host, "PROCESSORS", tree / "nowhere")
     assert cgroup.cpus() == cpus
     assert host.cores() == cores
 
@@ -162,7 +163,7 @@ def test_cores_behind_an_affinity_mask(
     for number in range(8):
         folder = group(tmp_path / f"cpu{number}/topology")
         (folder / "thread_siblings_list").write_text(f"{number % 4},{number % 4 + 4}\n")
-    monkeypatch.setattr(host, "_PROCESSORS", tmp_path)
+    monkeypatch.setattr(host, "PROCESSORS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: mask, raising=False)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8 if logical else 4)
     monkeypatch.setattr(cgroup, "cpus", lambda: None)
@@ -170,7 +171,7 @@ def test_cores_behind_an_affinity_mask(
 
 
 def test_a_processor_that_hides_its_threads_counts_as_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_PROCESSORS", tmp_path)
+    monkeypatch.setattr(host, "PROCESSORS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2}, raising=False)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
     monkeypatch.setattr(cgroup, "cpus", lambda: None)
