@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.hardware import host, nvml
+from runner.hardware import apu, host, nvml
 from runner.hardware.gpu_names import with_specs
 from runner.hardware.overhead import overhead
 from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
 
+_SLICE = 0.8  # of a card's memory; a driver keeps less than a tenth of a whole one
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
@@ -24,7 +25,7 @@ def probe(found: Runtime, ram_bandwidth: float) -> Machine:
         ram_bandwidth=ram_bandwidth,
         cores=host.cores(),
         cpu_name=host.cpu_name(),
-        notes=tuple(unused_gpus(found)),
+        notes=(*unused_gpus(found), *filter(None, map(apu.vulkan_gives_more, found.devices))),
     )
 
 
@@ -36,20 +37,30 @@ def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
 
 
 def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:
+    parts = apu.division(facts)
+    is_apart = parts is not None and parts.is_carved_out
     device = Device(
         id=facts.id,
         kind=facts.kind,
         name=gpu.name if gpu else facts.description,
         total=facts.total,
-        free=facts.free,
-        bandwidth=gpu.bandwidth if gpu else None,
+        # The RAM that the driver may map as well is left to the host's own ledger.
+        free=min(facts.free, parts.carve_out) if parts and is_apart else facts.free,
+        bandwidth=_bandwidth(facts, gpu) if gpu else None,
         overhead=overhead(facts.backend),
         # Metal calls itself a GPU, but its memory is the host's.
-        shares_host_memory=facts.kind is Kind.IGPU or facts.backend in ("Metal", "MTL"),
+        shares_host_memory=(facts.kind is Kind.IGPU and not is_apart) or facts.backend in ("Metal", "MTL"),
         has_host_buffer=facts.has_host_buffer,
         uid=facts.uid,
     )
     return device if facts.kind is Kind.RPC else with_specs(device)
+
+
+def _bandwidth(facts: DeviceFacts, gpu: nvml.DriverGpu) -> float | None:
+    """Bytes per second; a slice of a card (MIG) has as much of its bandwidth as of its memory."""
+    if gpu.bandwidth is None or facts.total > _SLICE * gpu.total:
+        return gpu.bandwidth
+    return gpu.bandwidth * facts.total / gpu.total
 
 
 def unused_gpus(found: Runtime) -> list[str]:

@@ -10,6 +10,7 @@ from runner.planning.layouts import overdrawn
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.planning.settings import USUAL_KV_TYPE, USUAL_UBATCH
+from runner.types.machine import Kind
 from runner.types.reasons import (
     BeyondTrained,
     LayersThatFit,
@@ -24,6 +25,7 @@ from runner.types.reasons import (
     Overdrawn,
     Reason,
     Refused,
+    SharedLimit,
     Spilled,
     WouldFitWith,
 )
@@ -75,6 +77,19 @@ def _spilled(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reaso
     short, smaller = problem.short_of_whole(settings), search.largest_whole(problem, settings)
     if short > 0:
         yield WouldFitWith(short, smaller if _LEAST_CONTEXT <= smaller < settings.ctx else None)
+    if wish.vram_limit is None:
+        yield from _shared_limit(problem, settings, short)
+
+
+def _shared_limit(problem: Problem, settings: ContextSettings, short: int) -> Iterator[SharedLimit]:
+    """Where a GPU that shares the memory may not use enough of it, and enough is there."""
+    machine = problem.machine
+    device, ram = machine.devices[0], machine.ram_total
+    if len(machine.devices) > 1 or not device.shares_host_memory or device.total >= ram or short <= 0:
+        return
+    unlimited = replace(machine, devices=(replace(device, total=ram, free=ram),))
+    if replace(problem, machine=unlimited).short_of_whole(settings) <= 0:
+        yield SharedLimit(device.total, ram, device.total + short, metal=device.kind is Kind.GPU)
 
 
 def _on_host(problem: Problem, layout: Layout) -> OnHost:

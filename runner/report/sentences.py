@@ -31,12 +31,14 @@ from runner.types.reasons import (
     Overdrawn,
     Reason,
     Refused,
+    SharedLimit,
     Spilled,
     Taken,
     WeightsThatFit,
     Why,
     WouldFitWith,
 )
+from runner.types.units import MIB
 
 _LEAST_SLOWDOWN = 1.05  # below that, nobody would notice
 _SETTINGS = {"kv_type": "KV cache", "ubatch": "ubatch"}
@@ -57,6 +59,8 @@ def sentence(reason: Reason | Why) -> str:
     match reason:
         case Taken() | Better() | Faster() | FromHistory() | NoneRuns() | WeightsThatFit():
             return _of_choice(reason)
+        case SharedLimit():
+            return _shared_limit(reason)
         case Noted(said):
             return said
         case Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
@@ -140,6 +144,17 @@ def _of_placement(
             return f"A context of {context(ctx)} is the most with everything on the GPU; {_longer(reason)}."
         case Lowered(setting, value, usual):
             return f"The {_SETTINGS[setting]} is {value}: {usual} would not fit."
+
+
+def _shared_limit(limit: SharedLimit) -> str:
+    """With the setting that raises it (macOS takes MiB, Linux's amdgpu pages of 4 KiB)."""
+    allowed = f"lets the GPU use {gib(limit.limit)} of {gib(limit.ram)}"
+    if limit.metal:
+        return (
+            f"macOS {allowed}: with `sudo sysctl iogpu.wired_limit_mb={-(-limit.wanted // MIB)}` all of it would fit."
+        )
+    pages = f"for AMD on Linux: ttm.pages_limit={-(-limit.wanted // 4096)}"
+    return f"Its driver {allowed}; {gib(limit.wanted)} would fit all of it ({pages})."
 
 
 def _spilled(on_host: OnHost, slower: float) -> str:

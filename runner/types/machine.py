@@ -17,10 +17,11 @@ class Kind(StrEnum):
 class Device:
     """One device that can hold layers, under llama.cpp's own name for it (`CUDA0`, `MTL0`, `RPC0`).
 
-    `bandwidth` is bytes per second of its memory. `overhead` is what the driver takes for a context of ours.
+    `bandwidth` is bytes per second of its memory. `overhead` is what comes on top of our buffers.
     `memory_type` (GDDR6X, HBM2e, ...) and `flops` (dense float16 operations per second) are for the speed model.
-    `shares_host_memory`: its memory is the host's RAM, counted once. `has_host_buffer`: llama.cpp can pin host
-    memory for it (CUDA, Vulkan), and host weights are copied to it for long batches. `uid` is the PCI id.
+    `shares_host_memory`: its memory is the host's RAM, counted once (of kind GPU that is Metal's alone).
+    `has_host_buffer`: llama.cpp can pin host memory for it (CUDA, Vulkan), and host weights are copied to it for long
+    batches. `uid` is the PCI id.
     """
 
     id: str

@@ -67,6 +67,19 @@ class WouldFitWith:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedLimit:
+    """The system lets the GPU use `limit` of the `ram` bytes that both share; with `wanted` all would fit on it.
+
+    `metal`: it is macOS that says so, else a driver.
+    """
+
+    limit: int
+    ram: int
+    wanted: int
+    metal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BeyondTrained:
     """The context is longer than what the model was trained on."""
 
@@ -225,6 +238,7 @@ Reason = (
     | NoDevices
     | Spilled
     | WouldFitWith
+    | SharedLimit
     | BeyondTrained
     | LessThanTrained
     | MostOnDevices

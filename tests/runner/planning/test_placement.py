@@ -20,7 +20,16 @@ from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
 from runner.types.placement import Placement
 from runner.types.plan import Source, Verdict
-from runner.types.reasons import BeyondTrained, LayersThatFit, Lowered, Noted, Overdrawn, Refused, WouldFitWith
+from runner.types.reasons import (
+    BeyondTrained,
+    LayersThatFit,
+    Lowered,
+    Noted,
+    Overdrawn,
+    Refused,
+    SharedLimit,
+    WouldFitWith,
+)
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
@@ -226,6 +235,25 @@ def test_shared_memory_is_not_spent_twice() -> None:
     assert placed.verdict is Verdict.GPU
     assert sum(row.total for row in placed.memory) <= 64 * GIB - 64 * GIB // 20
     assert check(shape("llama-3.3-70b", "Q8_0"), there).verdict is Verdict.NO
+
+
+def test_a_limit_on_shared_memory_is_named_where_it_decides() -> None:
+    """Q4_K_M takes 39.6 GiB: too much for the GPU's 36, and within the 48 that there are."""
+    metal = Device("MTL0", Kind.GPU, "M4 Pro", 36 * GIB, 36 * GIB, 273e9, shares_host_memory=True)
+    there = machine(metal, ram=48, ram_gbps=273)
+
+    def limits(there: Machine, wish: Wish) -> list[SharedLimit]:
+        reasons = check(shape("llama-3.3-70b"), there, wish).reasons
+        return [reason for reason in reasons if isinstance(reason, SharedLimit)]
+
+    (limit,) = limits(there, Wish(ctx=2048))
+    assert (limit.limit, limit.ram, limit.metal) == (36 * GIB, 48 * GIB, True)
+    raised = replace(metal, total=limit.wanted, free=limit.wanted)
+    assert check(shape("llama-3.3-70b"), machine(raised, ram=48), Wish(ctx=2048)).verdict is Verdict.GPU
+    assert limits(there, Wish(ctx=65536)) == []  # not even all memory would do
+    assert limits(there, Wish(ctx=2048, vram_limit=30 * GIB)) == []  # the user's own limit
+    (amd,) = limits(machine(replace(metal, kind=Kind.IGPU, id="ROCm0"), ram=48), Wish(ctx=2048))
+    assert not amd.metal
 
 
 # ---- wishes

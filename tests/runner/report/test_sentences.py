@@ -27,6 +27,7 @@ from runner.types.reasons import (
     Overdrawn,
     Reason,
     Refused,
+    SharedLimit,
     Spilled,
     Taken,
     WeightsThatFit,
@@ -40,6 +41,7 @@ LAYERS = OnHost(9, 81, 0, 80, experts=False)
 EXPERTS = OnHost(0, 57, 4, 56, experts=True)
 FFN = OnHost(0, 33, 1, 32, experts=False)
 BOTH = OnHost(2, 33, 1, 32, experts=False)
+ALLOWED = "lets the GPU use 10.7 GiB of 16.0 GiB"
 MOST = "A context of 8k is the most with everything on the GPU; "
 
 
@@ -58,6 +60,14 @@ MOST = "A context of 8k is the most with everything on the GPU; "
         (Spilled(BOTH, 1.0), "2 of 33 layers and the FFN of 1 of 32 layers are on the CPU."),
         (WouldFitWith(5 * GIB, None), "5.0 GiB more GPU memory would fit all of it."),
         (WouldFitWith(5 * GIB, 1280), "5.0 GiB more GPU memory, or a context of 1.25k would fit all of it."),
+        (
+            SharedLimit(32 * GIB // 3, 16 * GIB, 12 * GIB, metal=True),
+            f"macOS {ALLOWED}: with `sudo sysctl iogpu.wired_limit_mb=12288` all of it would fit.",
+        ),
+        (
+            SharedLimit(32 * GIB // 3, 16 * GIB, 12 * GIB, metal=False),
+            f"Its driver {ALLOWED}; 12.0 GiB would fit all of it (for AMD on Linux: ttm.pages_limit=3145728).",
+        ),
         (BeyondTrained(40192, 32768), "The context of 39.25k is longer than the 32k the model was trained on."),
         (LessThanTrained(8192, 131072), "A context of 8k; the model was trained on 128k (--ctx asks for more)."),
         (MostOnDevices(8192, 16384, None), MOST + "16k would not fit."),
