@@ -6,6 +6,7 @@ carve-out, or GTT where that is larger and kernel and ROCm are new enough:
 https://github.com/ROCm/rocm-systems/pull/5596.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runner.hardware import pci
@@ -37,13 +38,13 @@ def division(facts: DeviceFacts) -> Division | None:
     return Division(int(carve_out), int(gtt)) if carve_out.isdigit() and gtt.isdigit() else None
 
 
-def vulkan_gives_more(facts: DeviceFacts) -> str:
-    """A sentence where ROCm uses much less of such a GPU's memory than Vulkan would; else empty."""
-    parts = division(facts) if facts.backend in ("ROCm", "HIP") else None
-    if parts is None or parts.carve_out + parts.gtt < _MUCH * facts.total:
-        return ""
-    both = f"{gib(parts.carve_out)} set aside and {gib(parts.gtt)} of RAM"
-    return (
-        f"ROCm uses {gib(facts.total)} of the memory of {facts.id}; Vulkan would use both its parts, {both}: "
-        "`scripts/setup --backend vulkan`."
-    )
+def notes(devices: Iterable[DeviceFacts]) -> Iterator[str]:
+    """A sentence for each such GPU of which ROCm uses much less memory than Vulkan would."""
+    for facts in devices:
+        parts = division(facts) if facts.backend in ("ROCm", "HIP") else None
+        if parts and parts.carve_out + parts.gtt >= _MUCH * facts.total:
+            both = f"{gib(parts.carve_out)} set aside and {gib(parts.gtt)} of RAM"
+            yield (
+                f"ROCm uses {gib(facts.total)} of the memory of {facts.id}; Vulkan would use both its parts, {both}: "
+                "`scripts/setup --backend vulkan`."
+            )

@@ -72,6 +72,21 @@ def resident_bytes(pid: int) -> int | None:
         return None
 
 
+def process_name(pid: int) -> str | None:
+    """What a process is called; None when it is gone, or nobody of ours."""
+    try:
+        process = psutil.Process(pid)
+        return "another localrun" if "runner.engine" in process.cmdline() else str(process.name())
+    except psutil.Error:
+        return None
+
+
+def own_processes() -> set[int]:
+    """The ids of this process and of all that it started."""
+    ours = psutil.Process()
+    return {ours.pid, *(child.pid for child in ours.children(recursive=True))}
+
+
 def cpu_share() -> float:
     """Busy share of all cores since the last call, 0..1."""
     return float(psutil.cpu_percent()) / 100

@@ -41,7 +41,7 @@ class Driver:
 
 def driver() -> Driver | None:
     """The NVIDIA driver, None without one."""
-    nvml = _nvml()
+    nvml = library()
     if nvml is None:
         return None
     version = _ask(nvml.nvmlSystemGetDriverVersion)
@@ -51,12 +51,23 @@ def driver() -> Driver | None:
 
 def gpus() -> tuple[DriverGpu, ...]:
     """All NVIDIA GPUs now; empty without a driver."""
-    nvml = _nvml()
+    nvml = library()
     if nvml is None:
         return ()
     count = _ask(nvml.nvmlDeviceGetCount) or 0
     handles = [_ask(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
     return tuple(gpu for handle in handles if handle is not None and (gpu := _gpu(nvml, handle)) is not None)
+
+
+def holders(uid: str) -> tuple[tuple[int, int | None], ...]:
+    """The processes with memory on the GPU of a PCI id, each with its bytes (None where the driver does not say)."""
+    nvml = library()
+    if nvml is None:
+        return ()
+    handle = _ask(nvml.nvmlDeviceGetHandleByPciBusId, uid)
+    asked = (nvml.nvmlDeviceGetComputeRunningProcesses_v3, nvml.nvmlDeviceGetGraphicsRunningProcesses_v3)
+    found = (process for function in asked for process in _ask(function, handle) or ())
+    return tuple({int(one.pid): one.usedGpuMemory for one in found}.items())
 
 
 def _gpu(nvml: Any, handle: Any) -> DriverGpu | None:
@@ -92,7 +103,7 @@ def short_pci(bus_id: str) -> str:
 
 
 @cache
-def _nvml() -> Any:
+def library() -> Any:
     """The started library, None where there is no driver."""
     if sys.platform == "linux" and not any(Path(node).exists() for node in _DEVICE_NODES):
         return None  # most machines: spares the import, a tenth of a second

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.hardware import apu, host, nvml
+from runner.hardware import apu, host, nvml, others
 from runner.hardware.gpu_names import with_specs
 from runner.hardware.overhead import overhead
 from runner.hardware.pci import cards
@@ -16,16 +16,16 @@ _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 def probe(found: Runtime, ram_bandwidth: float) -> Machine:
     """This computer now, with the devices `found`; bytes per second of its memory take a measurement to know."""
-    memory = host.memory()
+    memory, devices = host.memory(), devices_of(found.devices)
     return Machine(
         source="probe",
-        devices=devices_of(found.devices),
+        devices=devices,
         ram_total=memory.total,
         ram_available=memory.available,
         ram_bandwidth=ram_bandwidth,
         cores=host.cores(),
         cpu_name=host.cpu_name(),
-        notes=(*unused_gpus(found), *filter(None, map(apu.vulkan_gives_more, found.devices))),
+        notes=(*unused_gpus(found), *apu.notes(found.devices), *others.notes(devices)),
     )
 
 

@@ -77,3 +77,12 @@ class Machine:
     cores: int
     cpu_name: str = ""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that holds memory of a device; `bytes` and `name` are None where nobody says."""
+
+    pid: int
+    name: str | None
+    bytes: int | None

@@ -19,21 +19,28 @@ from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
+from runner.hardware.others import held, others
+from runner.hardware.probe import devices_of
 from runner.report.words import gib
 from runner.storage.paths import paths
 from runner.types.codec import pack
-from runner.types.machine import DeviceFacts, Kind, Runtime
+from runner.types.machine import Device, DeviceFacts, Holder, Kind, Runtime
 
 _PACKAGES = ("localrun-llm", "llama-cpp-python", "huggingface-hub", "textual", "nvidia-ml-py")
 
 
 @dataclass(frozen=True, slots=True)
 class SeenGpu:
-    """A GPU that a driver sees; `used_as` is llama.cpp's name for it, None if it cannot use it."""
+    """A GPU that a driver sees; `used_as` is llama.cpp's name for it, None if it cannot use it.
+
+    `free` is what the driver says; `holders` are the programs of others with memory there.
+    """
 
     name: str
     total: int
     used_as: str | None
+    free: int | None = None
+    holders: tuple[Holder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +125,14 @@ def _driver(driver: nvml.Driver) -> str:
 
 
 def _seen(found: Runtime) -> tuple[SeenGpu, ...]:
-    names = {device.uid: device.id for device in found.devices if device.kind is Kind.GPU}
-    return tuple(SeenGpu(gpu.name, gpu.total, names.get(gpu.uid)) for gpu in nvml.gpus())
+    used = {device.uid: device for device in devices_of(found.devices) if device.kind is Kind.GPU}
+    return tuple(_seen_gpu(gpu, used.get(gpu.uid)) for gpu in nvml.gpus())
+
+
+def _seen_gpu(gpu: nvml.DriverGpu, used: Device | None) -> SeenGpu:
+    if used is None:
+        return SeenGpu(gpu.name, gpu.total, None, gpu.free)
+    return SeenGpu(gpu.name, gpu.total, used.id, gpu.free, others(used))
 
 
 def lines(check: Check, log: Path) -> list[str]:
@@ -132,10 +145,12 @@ def lines(check: Check, log: Path) -> list[str]:
         f"disk       {gib(check.disk_free)} free for weights in {check.weights_folder}",
         f"driver     {check.driver or 'no NVIDIA driver'}",
     ]
-    told += [f"GPU        {gpu.name}, {gib(gpu.total)}: {_use(gpu)}" for gpu in check.gpus]
+    for gpu in check.gpus:
+        told.append(f"GPU        {gpu.name}, {gib(gpu.total)}{_free(gpu)}: {_use(gpu)}")
+        told += [f"           {held(holder)}" for holder in gpu.holders]
     told += [
         f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
-        *(f"           {device.id}: {device.description}, {gib(device.total)}" for device in check.devices),
+        *(f"           {device.id}: {_device(device)}" for device in check.devices),
         f"versions   {', '.join(f'{name} {number}' for name, number in check.versions.items())}",
         f"log        {log}",
         "",
@@ -144,6 +159,14 @@ def lines(check: Check, log: Path) -> list[str]:
     if check.fix:
         return [*told, *check.why, "To fix it, in a working copy run scripts/setup; elsewhere:", *check.fix]
     return [*told, "llama.cpp can use everything that was found here."] if not check.lacks else told
+
+
+def _device(facts: DeviceFacts) -> str:
+    return f"{facts.description}, {gib(facts.free)} free of {gib(facts.total)}"
+
+
+def _free(gpu: SeenGpu) -> str:
+    return "" if gpu.free is None else f", {gib(gpu.free)} free"
 
 
 def _use(gpu: SeenGpu) -> str:

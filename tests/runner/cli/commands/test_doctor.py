@@ -12,7 +12,7 @@ from runner.cli.commands.doctor import Check, SeenGpu, examine, lines
 from runner.client.process import EngineProcess
 from runner.hardware import nvml
 from runner.types.codec import pack, unpack
-from runner.types.machine import DeviceFacts, Kind
+from runner.types.machine import DeviceFacts, Holder, Kind
 from runner.types.units import GIB
 
 LOG = Path("/x/engine.log")
@@ -72,6 +72,7 @@ def test_what_is_missing_comes_last_with_the_command() -> None:
     told = lines(replace(HEALTHY, gpus=gpus, fix=("uv pip install x",), why=("NVIDIA GPU: CUDA.",)), LOG)
     assert "GPU        RTX 4090, 24.0 GiB: llama.cpp cannot use it" in told
     assert "GPU        RTX 3090, 24.0 GiB: llama.cpp uses it as CUDA0" in told
+    assert "           CPU: Some CPU, 32.0 GiB free of 32.0 GiB" in told
     assert told[-3:] == [
         "NVIDIA GPU: CUDA.",
         "To fix it, in a working copy run scripts/setup; elsewhere:",
@@ -95,5 +96,16 @@ def test_a_card_that_only_the_driver_sees(
     monkeypatch.setattr(nvml, "gpus", lambda: (nvml.DriverGpu("0000:01:00.0", "RTX 4090", 24 * GIB, 23 * GIB),))
     monkeypatch.setattr(nvml, "driver", lambda: nvml.Driver("550.1", (12, 4)))
     found = examine(child, tmp_path)
-    assert found.gpus == (SeenGpu("RTX 4090", 24 * GIB, None),)
+    assert found.gpus == (SeenGpu("RTX 4090", 24 * GIB, None, 23 * GIB),)
     assert found.driver == "NVIDIA 550.1, CUDA 12.4"
+
+
+def test_who_holds_memory_of_a_gpu_stands_below_it() -> None:
+    ollama = Holder(812, "ollama", 3 * GIB)
+    gpu = SeenGpu("RTX 3090", 24 * GIB, "CUDA0", 20 * GIB, (ollama, Holder(9, "Xorg", None)))
+    told = lines(replace(HEALTHY, gpus=(gpu,)), LOG)
+    place = told.index("GPU        RTX 3090, 24.0 GiB, 20.0 GiB free: llama.cpp uses it as CUDA0")
+    assert told[place + 1 : place + 3] == [
+        "           ollama (process 812) holds 3.0 GiB",
+        "           Xorg (process 9) holds some memory",
+    ]
