@@ -19,6 +19,10 @@ from runner.types.engine import Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 
+_NOT_PINNED = (
+    "The memory for weights in RAM could not be pinned (WSL 2 and containers limit how much can): "
+    "prompts are read slower than planned."
+)
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
 
 
@@ -45,6 +49,7 @@ class Generator:
             load_s=time.perf_counter() - started,
             memory=self._context.breakdown(),
             template=OWN if self._model.template else FALLBACK,
+            notes=() if self._model.is_pinned else (_NOT_PINNED,),
         )
 
     def close(self) -> None:

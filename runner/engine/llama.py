@@ -18,7 +18,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from models.errors import EngineError, LocalrunError, UsageError
-from runner.types.failures import diagnose
+from runner.types.failures import diagnose, is_not_pinned
 
 C = llama_cpp  # every function of llama.h, with its types
 
@@ -27,6 +27,7 @@ DEBUG, INFO, WARN, ERROR, CONTINUED = range(1, 6)
 _ABORT = CFUNCTYPE(None, c_char_p)
 
 _complaints: deque[str] = deque(maxlen=8)  # llama.cpp's last ones, to explain what fails
+_not_pinned: deque[str] = deque(maxlen=1)
 _kept: list[object] = []  # callbacks that C holds for as long as the process lives
 
 
@@ -46,11 +47,13 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     def receive(level: int, text: bytes, _data: object) -> None:
         last[0] = last[0] if level == CONTINUED else level
         if last[0] < INFO:
+            hear_aside(text.decode("utf-8", "replace"))
             return
         buffer.extend(text)
         while (end := buffer.find(b"\n")) >= 0:
             line = buffer[:end].decode("utf-8", "replace")
             del buffer[: end + 1]
+            hear_aside(line)
             if last[0] == ERROR:
                 _complaints.append(line.strip())
             log(last[0], line)
@@ -59,6 +62,17 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     C.llama_log_set(_kept[0], None)
     ggml("ggml_set_abort_callback", c_void_p, _ABORT)(_kept[1])
     C.llama_backend_init()
+
+
+def hear_aside(line: str) -> None:
+    """Keep what llama.cpp says by the way (CUDA on the debug level) and goes on without."""
+    if is_not_pinned(line):
+        _not_pinned.append(line)
+
+
+def has_pinned() -> bool:
+    """Whether all host memory that was to be pinned since `forget_complaints` is."""
+    return not _not_pinned
 
 
 def version() -> str:
@@ -81,6 +95,7 @@ def complaints() -> tuple[str, ...]:
 def forget_complaints() -> None:
     """Before a call that may fail."""
     _complaints.clear()
+    _not_pinned.clear()
 
 
 def failure(what: str, otherwise: type[LocalrunError]) -> LocalrunError:

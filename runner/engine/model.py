@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import BadFile, EngineError
 from runner.engine.devices import buffer_type, device_handle
-from runner.engine.llama import C, failure, forget_complaints, render
+from runner.engine.llama import C, failure, forget_complaints, has_pinned, render
 from runner.types.generation import Message
 from runner.types.placement import Placement
 
@@ -41,6 +41,7 @@ class Model:
         self.handle = C.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
             raise failure(f"llama.cpp could not load {path}", BadFile)
+        self.is_pinned = has_pinned()
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.window = C.llama_model_n_swa(self.handle)
         self.size = C.llama_model_size(self.handle)

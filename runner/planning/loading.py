@@ -1,5 +1,7 @@
 """A proposal in llama.cpp's own terms: what it is told when it loads. Pure."""
 
+from dataclasses import replace
+
 from runner.cost.blocks import Blocks
 from runner.cost.layout import Layout, overrides_of
 from runner.planning.problem import Problem
@@ -34,6 +36,16 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         threads=wish.threads or _threads(layout, problem.machine.cores),
         load_mode=_load_mode(problem.blocks, layout),
     )
+
+
+def mapped(placement: Placement) -> Placement | None:
+    """The same with the host's weights mapped from their file, None if they are or none are there.
+
+    The next thing to try where the host could not give the memory for a copy of them: pages of a file can be taken
+    back, pinned ones cannot. A GPU reads them two to four times slower, so prompts suffer; answers do not.
+    """
+    on_host = placement.gpu_layers < placement.layers_total or placement.overrides
+    return replace(placement, load_mode="mmap") if on_host and placement.load_mode == "none" else None
 
 
 def _threads(layout: Layout, cores: int) -> int:

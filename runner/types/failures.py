@@ -17,6 +17,8 @@ _DEVICE_LOST = (
     r"|no (cuda|rocm)-capable device|uncorrectable ecc|fallen off the bus|gpu ?(hang|reset)"
 )
 _SIGNS: tuple[tuple[type[EngineError], str], ...] = ((OutOfMemory, _OUT_OF_MEMORY), (DeviceLost, _DEVICE_LOST))
+# ggml's backends then take ordinary memory: ggml_backend_cuda_host_buffer_type_alloc_buffer and its like for Vulkan.
+_NOT_PINNED = r"(?i)failed to allocate ([\d.]+ \w+ of )?pinned memory"
 # `/build/ggml-cuda.cu:97: `, `, in function f at /build/ggml-cuda.cu:97`: where in llama.cpp it was said.
 _PLACE = r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?"
 _FUNCTION = r"^([a-z_][\w:~]*(\(\))?: )+"
@@ -39,6 +41,11 @@ def diagnose(lines: Iterable[str]) -> Diagnosis:
                 return Diagnosis(kind, line)
     first = said[0] if said else ""
     return Diagnosis(EngineError, max((line for line in said if line.startswith(first)), key=len, default=""))
+
+
+def is_not_pinned(line: str) -> bool:
+    """Whether a line says that host memory could not be pinned for a GPU (WSL 2 and containers limit how much can)."""
+    return re.search(_NOT_PINNED, line) is not None
 
 
 def plain(line: str) -> str:

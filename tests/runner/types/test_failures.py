@@ -3,7 +3,7 @@
 import pytest
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
-from runner.types.failures import diagnose, plain
+from runner.types.failures import diagnose, is_not_pinned, plain
 
 CUDA = "/home/builder/llama.cpp/ggml/src/ggml-cuda/ggml-cuda.cu"
 
@@ -94,3 +94,16 @@ def test_nothing_said_is_no_reason() -> None:
 )
 def test_no_function_and_no_source_file_is_left(line: str, said: str) -> None:
     assert plain(line) == said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ggml_cuda_host_malloc: failed to allocate 8192.00 MiB of pinned memory: out of memory", True),
+        ("ggml_vulkan: Failed to allocate pinned memory (vk::Device::allocateMemory: ErrorOutOfHostMemory)", True),
+        ("ggml_backend_cuda_register_host_buffer: failed to register 8192.00 MiB of pinned memory: invalid", False),
+        ("alloc_tensor_range: failed to allocate CUDA_Host buffer of size 7", False),
+    ],
+)
+def test_memory_that_is_not_pinned(line: str, said: bool) -> None:
+    assert is_not_pinned(line) is said
