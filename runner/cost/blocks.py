@@ -17,16 +17,43 @@ from runner.cost.kv import Caches, caches_of
 _MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)?)\.")
 
 
+# Cycles of one multiprocessor that unpacking a weight takes, fitted with the speeds of runner.cost.speed; floats need
+# none to speak of. Some backends are much slower yet with those below the line.
+_FLOATS = ("F32", "F16", "BF16")
+_FLOAT_CYCLES = 0.0023
+_USUAL_CYCLES = 0.0255
+_SLOW_CYCLES = {"Q2_K": 0.028, "Q3_K": 0.028, "MXFP4": 0.05, "NVFP4": 0.05}
+_IQ_CYCLES = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Tensors that stay together: bytes stored, and bytes and weights (values) that one token reads."""
+    """Tensors that stay together: bytes stored, and bytes and weights (values) that one token reads.
+
+    `floats` of those weights are stored as floats; `unpack` cycles turn the others into numbers, `slow` of them for
+    types that are slow to unpack. `routed`, `routed_bytes`: all weights and bytes of routed experts.
+    """
 
     bytes: int = 0
     read: float = 0.0
     weights: float = 0.0
+    floats: float = 0.0
+    unpack: float = 0.0
+    slow: float = 0.0
+    routed: int = 0
+    routed_bytes: int = 0
 
     def __add__(self, other: "Part") -> "Part":
-        return Part(self.bytes + other.bytes, self.read + other.read, self.weights + other.weights)
+        return Part(
+            self.bytes + other.bytes,
+            self.read + other.read,
+            self.weights + other.weights,
+            self.floats + other.floats,
+            self.unpack + other.unpack,
+            self.slow + other.slow,
+            self.routed + other.routed,
+            self.routed_bytes + other.routed_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +97,8 @@ class Blocks:
     a device (its block counts them), `shared` bytes (rope factors) once on every device that holds repeating layers
     (both TENSOR_DUPLICATED in llama-model-loader.cpp). `largest` is the biggest tensor of a repeating layer: what a GPU
     needs as scratch to help with host weights.
-    `caches` and `widths` are those of the repeating layers.
+    `caches` and `widths` are those of the repeating layers. `alike`: for each layer the first one that is made of the
+    same parts.
     """
 
     shape: ModelShape
@@ -81,6 +109,7 @@ class Blocks:
     largest: int
     caches: Caches
     widths: tuple[Widths, ...]
+    alike: tuple[int, ...]
 
 
 def blocks_of(shape: ModelShape) -> Blocks:
@@ -108,7 +137,13 @@ def blocks_of(shape: ModelShape) -> Blocks:
             largest = max(largest, tensor.bytes)
     layers = tuple(Block(core, parts, sum(parts.values(), core)) for core, parts in zip(cores, movable, strict=True))
     widths = tuple(_widths(shape, layers))
-    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths)
+    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths, tuple(_alike(layers)))
+
+
+def _alike(layers: Sequence[Block]) -> Iterator[int]:
+    seen: dict[tuple[object, ...], int] = {}
+    for number, block in enumerate(layers):
+        yield seen.setdefault((block.core, *block.movable.items()), number)
 
 
 def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
@@ -129,8 +164,25 @@ def _widths(shape: ModelShape, layers: Sequence[Block]) -> Iterator[Widths]:
 
 def _part(tensor: Tensor, shape: ModelShape) -> Part:
     """A token reads every tensor whole, of routed experts those that are used (llama-graph.cpp: build_moe_ffn)."""
-    share = shape.experts_used / shape.experts if tensor.role is Role.EXPERT and shape.experts else 1.0
-    return Part(tensor.bytes, tensor.bytes * share, tensor.elements * share)
+    routed = tensor.role is Role.EXPERT and shape.experts > 0
+    weights = tensor.elements * (shape.experts_used / shape.experts if routed else 1.0)
+    unpack, slow = cycles_of(tensor.type)
+    return Part(
+        bytes=tensor.bytes,
+        read=tensor.bytes * (weights / max(1, tensor.elements)),
+        weights=weights,
+        floats=weights if tensor.type in _FLOATS else 0.0,
+        unpack=weights * unpack,
+        slow=weights * slow,
+        routed=tensor.elements if routed else 0,
+        routed_bytes=tensor.bytes if routed else 0,
+    )
+
+
+def cycles_of(type_name: str) -> tuple[float, float]:
+    """Cycles of one multiprocessor that unpacking a weight takes, and those of a type that is slow to unpack or 0."""
+    slow = _IQ_CYCLES if type_name.startswith("IQ") else _SLOW_CYCLES.get(type_name, 0.0)
+    return slow or (_FLOAT_CYCLES if type_name in _FLOATS else _USUAL_CYCLES), slow
 
 
 def _stem(tensor: Tensor, shape: ModelShape) -> str | None:

@@ -41,12 +41,15 @@ class Caches:
         return [sizes[kind] for kind in self.layers]
 
     def read(self, settings: ContextSettings, depth: int) -> list[int]:
-        """Bytes of each layer's cache and state that one token reads with `depth` tokens behind it."""
-        sizes = [
+        """Bytes of each kind of cache and state that one token reads with `depth` tokens behind it."""
+        return [
             min(depth, memory.window or depth) * _cell(memory, settings.kv_type) + 4 * memory.state_values
             for memory in self.kinds
         ]
-        return [sizes[kind] for kind in self.layers]
+
+    def seen(self, depth: int) -> list[int]:
+        """Tokens that attention looks at in each kind of layer with `depth` behind it; 0 where there is none."""
+        return [min(depth, memory.window or depth) if memory.k_width else 0 for memory in self.kinds]
 
 
 def caches_of(shape: ModelShape) -> Caches:

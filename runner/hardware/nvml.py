@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runner.types.machine import pcie_bandwidth
+
 T = TypeVar("T")
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")  # driver, WSL2, Jetson
 
@@ -25,6 +27,7 @@ class DriverGpu:
     total: int
     free: int
     bandwidth: float | None = None
+    bus: float | None = None
     compute_capability: tuple[int, int] | None = None
     utilisation: float | None = None
     temperature: float | None = None
@@ -82,6 +85,7 @@ def _gpu(nvml: Any, handle: Any) -> DriverGpu | None:
         total=int(memory.total),
         free=int(memory.free),
         bandwidth=_bandwidth(nvml, handle),
+        bus=_bus(nvml, handle),
         compute_capability=_ask(nvml.nvmlDeviceGetCudaComputeCapability, handle),
         utilisation=rates.gpu / 100 if rates is not None else None,
         temperature=_ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
@@ -94,6 +98,13 @@ def _bandwidth(nvml: Any, handle: Any) -> float | None:
     bits = _ask(nvml.nvmlDeviceGetMemoryBusWidth, handle)
     megahertz = _ask(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
     return 2e6 * megahertz * bits / 8 if bits and megahertz else None
+
+
+def _bus(nvml: Any, handle: Any) -> float | None:
+    """What card and slot can do together, not what they do while idle."""
+    generation = _ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle)
+    lanes = _ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle)
+    return pcie_bandwidth(generation, lanes)
 
 
 def short_pci(bus_id: str) -> str:

@@ -47,6 +47,7 @@ def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:
         # The RAM that the driver may map as well is left to the host's own ledger.
         free=min(facts.free, parts.carve_out) if parts and is_apart else facts.free,
         bandwidth=_bandwidth(facts, gpu) if gpu else None,
+        bus=gpu.bus if gpu else None,
         overhead=overhead(facts.backend),
         # Metal calls itself a GPU, but its memory is the host's.
         shares_host_memory=(facts.kind is Kind.IGPU and not is_apart) or facts.backend in ("Metal", "MTL"),

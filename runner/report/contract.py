@@ -13,7 +13,7 @@ from runner.types.generation import Chunk
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, MemoryRow, Plan, Predicted
+from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
 from runner.types.service import Session
 
 Json = dict[str, Any]
@@ -103,6 +103,16 @@ def predicted_json(predicted: Predicted | None) -> Json | None:
         "decode_tps": round(predicted.decode_tps, 2),
         "prefill_tps": round(predicted.prefill_tps, 1),
         "at_depth": predicted.at_depth,
+        "range": _range_json(predicted.range),
+    }
+
+
+def _range_json(found: Spread | None) -> Json | None:
+    if found is None:
+        return None
+    return {
+        "decode": [round(value, 2) for value in found.decode],
+        "prefill": [round(value, 1) for value in found.prefill],
     }
 
 

@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Bytes per second of one lane, by the generation of PCIe.
+_PCIE_LANE = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
+
+
+def pcie_bandwidth(generation: int | None, lanes: int | None) -> float | None:
+    """Bytes per second one way; None for what nobody says."""
+    lane = _PCIE_LANE.get(generation or 0)
+    return lane * lanes if lane and lanes else None
+
 
 class Kind(StrEnum):
     """What a device is to the planner."""
@@ -18,7 +27,8 @@ class Device:
     """One device that can hold layers, under llama.cpp's own name for it (`CUDA0`, `MTL0`, `RPC0`).
 
     `bandwidth` is bytes per second of its memory. `overhead` is what comes on top of our buffers.
-    `memory_type` (GDDR6X, HBM2e, ...) and `flops` (dense float16 operations per second) are for the speed model.
+    For the speed model: `memory_type` (GDDR6X, HBM2e, ...), `flops` (dense float16 operations per second), `cycles`
+    (per second, of all multiprocessors together, weighed by generation) and `bus` (bytes per second to the host).
     `shares_host_memory`: its memory is the host's RAM, counted once (of kind GPU that is Metal's alone).
     `has_host_buffer`: llama.cpp can pin host memory for it (CUDA, Vulkan), and host weights are copied to it for long
     batches. `uid` is the PCI id.
@@ -33,6 +43,8 @@ class Device:
     overhead: int = 0
     memory_type: str | None = None
     flops: float | None = None
+    cycles: float | None = None
+    bus: float | None = None
     shares_host_memory: bool = False
     has_host_buffer: bool = False
     uid: str | None = None

@@ -49,13 +49,35 @@ class MemoryRow(ComponentBytes):
         return self.free - self.total
 
 
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Least and most of each speed: eight in ten measurements lie between. In `Predicted.spread` as shares of it."""
+
+    decode: Bounds
+    prefill: Bounds
+
+
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Tokens per second; decode with `at_depth` tokens in the KV cache."""
+    """Tokens per second; decode with `at_depth` tokens in the KV cache. `spread`: how sure that is, None if unknown."""
 
     decode_tps: float
     prefill_tps: float
     at_depth: int
+    spread: Spread | None = None
+
+    @property
+    def range(self) -> Spread | None:
+        """The spread in tokens per second."""
+        if self.spread is None:
+            return None
+        (slow, fast), (least, most) = self.spread.decode, self.spread.prefill
+        return Spread(
+            (slow * self.decode_tps, fast * self.decode_tps), (least * self.prefill_tps, most * self.prefill_tps)
+        )
 
 
 @dataclass(frozen=True, slots=True)

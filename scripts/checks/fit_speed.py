@@ -1,190 +1,164 @@
-"""Fit the speed model to published decode speeds and print how far it is from them.
+"""Hold the speed model against measured and published speeds, and print how far it is from them.
 
-python -m scripts.checks.fit_speed          # the error table of the constants in runner/cost/speed.py
-python -m scripts.checks.fit_speed --fit    # and what a fit of those constants would give now
+python -m scripts.checks.fit_speed            # the error tables of the constants in runner/cost/speed.py
+python -m scripts.checks.fit_speed --worst 40 # and the rows that are farthest off
+python -m scripts.checks.fit_speed --spread   # the spreads that speed.py keeps, from the residuals of each kind
+python -m scripts.checks.fit_speed --fit      # what each constant would be if it alone were fitted anew
 """
 
 import argparse
 import statistics
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from math import log
+from typing import Any
 
 from runner.cost import speed
-from runner.hardware.described import parse_hardware
-from runner.types.machine import Device, Machine
+from runner.types.plan import Bounds, Spread
+from scripts.checks.speed_rows import Case, checks, doubted, measured, older, recent
 
-DATA = Path(__file__).parents[2] / "tests" / "data" / "published_speeds.toml"
-DECODED = (512, 1024, 4096, 8192)
-PROMPT = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What decode reads: bytes and weights without the token embedding, KV bytes per token of context."""
-
-    bytes: float
-    weights: float
-    layers: int
-    kv: float
+ENOUGH = 8  # rows, below which a kind has no spread of its own
+_STEPS = (0.6, 0.75, 0.85, 0.92, 0.96, 1.0, 1.04, 1.08, 1.17, 1.33, 1.66)
+_CONSTANTS = (
+    "_KV_SLOWDOWN", "_KV_UNPACK", "_ROUTING", "_RECURRENT", "_SECONDS_PER_GPU", "_SECONDS_PER_SPLIT", "_FLOAT_SHARE",
+    "_SECONDS_PER_LAYER", "_PROMPT_ROUTING", "_PROMPT_RECURRENT", "_OVERLAP", "_EXPERT_TOKENS", "_HOST_SHARE",
+    "_CORE_KV", "_BUS_SHARE", "_MAPPED_BANDWIDTH",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One published number; `depth` is the mean depth of a decode, None for a prefill of 512 tokens."""
-
-    hardware: str
-    devices: int
-    model: str
-    depth: int | None
-    tps: float
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The data file: models, the numbers fitted, and later ones only held against the fit."""
-
-    models: dict[str, Model]
-    fitted: tuple[Measured, ...]
-    prefill: tuple[Measured, ...]
-    checks: tuple[tuple[Measured, int], ...]
-
-
-@cache
-def published() -> Published:
-    data = tomllib.loads(DATA.read_text(encoding="utf-8"))
-    models = {name: Model(**values) for name, values in data["models"].items()}
-    fitted, prefill = [], []
-    for table in data["tables"]:
-        for hardware, devices, model, *numbers in table["rows"]:
-            for length, tps in zip(DECODED, numbers, strict=False):
-                if tps:
-                    fitted.append(Measured(hardware, devices, model, length // 2, tps))
-            if len(numbers) > len(DECODED):
-                prefill.append(Measured(hardware, devices, model, None, numbers[len(DECODED)]))
-    checks = [
-        (Measured(hardware, 1, model, 64, tps), cores)
-        for table in data["checks"]
-        for hardware, cores, model, tps in table["rows"]
-    ]
-    return Published(models, tuple(fitted), tuple(prefill), tuple(checks))
-
-
-@cache
-def machine_of(hardware: str, devices: int) -> Machine:
-    machine = parse_hardware(hardware)
-    return replace(machine, devices=machine.devices * devices)
-
-
-def work_of(model: Model, machine: Machine, depth: int) -> list[speed.Work]:
-    """The model's layers dealt out evenly to the machine's devices, or all of them to its CPU."""
-    share = 1 / max(1, len(machine.devices))
-    return [
-        speed.Work(
-            device,
-            model.bytes * share,
-            model.weights * share,
-            model.kv * depth * share,
-            model.bytes * share,
-            model.layers * share,
-        )
-        for device in machine.devices or (None,)
-    ]
-
-
-def predict(row: Measured, cores: int = 0) -> float:
-    """Tokens per second by the speed model; `cores` 0: as many as named hardware is given."""
-    machine = machine_of(row.hardware, row.devices)
-    machine = replace(machine, cores=cores or machine.cores)
-    model = published().models[row.model]
-    if row.depth is None:
-        return speed.prefill_tps(work_of(model, machine, PROMPT // 2), machine, PROMPT)
-    return speed.decode_tps(work_of(model, machine, row.depth), machine)
-
-
-def errors(rows: Iterable[Measured]) -> list[float]:
-    """Relative errors, predicted over measured less one."""
-    return [predict(row) / row.tps - 1 for row in rows]
-
-
-def percentile(values: Sequence[float], share: float) -> float:
+def percentile(values: Iterable[float], share: float) -> float:
     """The smallest value that `share` of all values do not exceed."""
-    return sorted(values)[max(0, round(share * len(values)) - 1)]
+    ordered = sorted(values)
+    return ordered[max(0, round(share * len(ordered)) - 1)]
 
 
-def summary(values: Sequence[float]) -> str:
-    sizes = [abs(value) for value in values]
+def decodes(cases: Iterable[Case]) -> list[Case]:
+    """Those of decode."""
+    return [case for case in cases if case.prompt is None]
+
+
+def prefills(cases: Iterable[Case]) -> list[Case]:
+    """Those of a prompt."""
+    return [case for case in cases if case.prompt is not None]
+
+
+def summary(cases: Sequence[Case]) -> str:
+    """How far off, in one line."""
+    errors = [case.error for case in cases]
+    sizes = [abs(error) for error in errors]
     return (
-        f"{len(sizes):4d} numbers   median {statistics.median(sizes):5.1%}   nine in ten within "
-        f"{percentile(sizes, 0.9):5.1%}   worst {max(sizes):5.1%}   bias {statistics.median(values):+5.1%}"
+        f"{len(sizes):4d} numbers   median {statistics.median(sizes):6.1%}   nine in ten within "
+        f"{percentile(sizes, 0.9):6.1%}   worst {max(sizes):7.1%}   bias {statistics.median(errors):+6.1%}"
     )
 
 
-def fit(memory: speed.MemoryKind) -> tuple[float, float]:
-    """Slowdown and seconds per layer of one kind of memory with the least absolute relative errors.
-
-    Iteratively reweighted least squares of  slowdown x reading + per layer x layers = seconds - the rest.
-    """
-    rows = [row for row in published().fitted if speed.memory_of(_device(row)) is memory]
-    points = []
-    for row in rows:
-        model, device = published().models[row.model], _device(row)
-        reading = (model.bytes + speed.KV_WEIGHT * model.kv * (row.depth or 0)) / (device.bandwidth or 1)
-        rest = speed.SECONDS_PER_GPU * (row.devices - 1)
-        points.append((reading * row.tps, model.layers * row.tps, 1 - rest * row.tps))
-    weights = [1.0] * len(points)
-    slowdown = layer = 0.0
-    for _ in range(100):
-        slowdown, layer = _solve(points, weights)
-        weights = [1 / max(abs(slowdown * a + layer * b - c), 0.01) for a, b, c in points]
-    return slowdown, layer
+# ---- how sure
 
 
-def _device(row: Measured) -> Device:
-    return machine_of(row.hardware, row.devices).devices[0]
+def spreads() -> Mapping[str, Spread]:
+    """Measured over predicted, at the tenth and the ninetieth of a hundred rows, by kind and for all together."""
+    kinds: dict[str, list[Case]] = defaultdict(list)
+    for case in (*recent(), *measured(), *(case for case in checks() if case.kind == "CPU")):
+        kinds[case.kind].append(case)
+        kinds["all"].append(case)
+    whole = Spread(_bounds(decodes(kinds["all"])), _bounds(prefills(kinds["all"])))
+    return {
+        kind: Spread(
+            _bounds(decodes(cases)) if len(decodes(cases)) >= ENOUGH else whole.decode,
+            _bounds(prefills(cases)) if len(prefills(cases)) >= ENOUGH else whole.prefill,
+        )
+        for kind, cases in sorted(kinds.items())
+        if len(cases) >= ENOUGH
+    }
 
 
-def _solve(points: Sequence[tuple[float, float, float]], weights: Sequence[float]) -> tuple[float, float]:
-    """x and y with the least sum of weight x (x a + y b - c) squared."""
-    aa = ab = bb = ac = bc = 0.0
-    for (a, b, c), weight in zip(points, weights, strict=True):
-        aa, ab, bb = aa + weight * a * a, ab + weight * a * b, bb + weight * b * b
-        ac, bc = ac + weight * a * c, bc + weight * b * c
-    determinant = aa * bb - ab * ab
-    return (ac * bb - bc * ab) / determinant, (aa * bc - ab * ac) / determinant
+def _bounds(cases: Sequence[Case]) -> Bounds:
+    ratios = [case.tps / case.predicted for case in cases]
+    return round(percentile(ratios, 0.1), 2), round(percentile(ratios, 0.9), 2)
 
 
-def print_table() -> None:
-    data = published()
-    groups: dict[str, list[Measured]] = defaultdict(list)
-    for row in data.fitted:
-        groups[f"{row.devices} x {row.hardware}"].append(row)
-        groups[f"all {row.model}"].append(row)
-        groups["all with several GPUs" if row.devices > 1 else "all with one GPU"].append(row)
-    for name in sorted(groups, key=lambda name: (name.startswith("all"), name)):
-        print(f"{name:34} {summary(errors(groups[name]))}")
-    print(f"\n{'decode':34} {summary(errors(data.fitted))}")
-    print(f"{'prefill of 512 tokens':34} {summary(errors(data.prefill))}\n\nLater builds, not fitted:")
-    for row, cores in data.checks:
-        guess = predict(row, cores)
-        print(f"{row.hardware:28} {row.model:22} {row.tps:7.2f} predicted {guess:7.2f} {guess / row.tps - 1:+6.1%}")
+# ---- one constant at a time
+
+
+def loss(cases: Iterable[Case]) -> float:
+    """Mean absolute logarithm of predicted over measured: a factor of two is as bad either way."""
+    return statistics.fmean(abs(log(case.predicted / case.tps)) for case in cases)
+
+
+def refitted() -> Iterator[str]:
+    """A line for each constant that would be better elsewhere, all others as they are."""
+    cases = (*recent(), *measured())
+    for name in _CONSTANTS:
+        yield from _better(name, getattr(speed, name), partial(setattr, speed, name), cases)
+    for backend, by_memory in speed.KERNELS.items():
+        for memory, kernels in by_memory.items():
+            own = [case for case in cases if case.backend == backend and _memory(case) is memory]
+            for field in fields(kernels) if own else ():
+                put = partial(_put, by_memory, memory, field.name)
+                yield from _better(f"{backend}, {memory}: {field.name}", getattr(kernels, field.name), put, own)
+
+
+def _memory(case: Case) -> speed.Memory | None:
+    return speed.memory_of(case.machine.devices[0]) if case.machine.devices else None
+
+
+def _put(by_memory: dict[speed.Memory, speed.Kernels], memory: speed.Memory, field: str, value: float) -> None:
+    changes: dict[str, Any] = {field: value}
+    by_memory[memory] = replace(by_memory[memory], **changes)
+
+
+def _better(name: str, used: float, put: Callable[[float], None], cases: Sequence[Case]) -> Iterator[str]:
+    losses = {}
+    for step in _STEPS:
+        put(used * step)
+        losses[step] = loss(cases)
+    put(used)
+    best = min(losses, key=lambda step: losses[step])
+    if best != 1.0:
+        yield f"{name:36} {used:10.4g} would be {used * best:10.4g}: {losses[1.0]:.4f} -> {losses[best]:.4f}"
+
+
+# ---- the tables
+
+
+def print_tables() -> None:
+    """Errors of everything, then by kind of layout, by weights and by source of what counts."""
+    named = {"2025/26": recent(), "H100": measured(), "doubted": doubted(), "2024": older(), "single": checks()}
+    for name, cases in named.items():
+        _print(name, cases)
+    for title, key in (("kind", "kind"), ("weights", "model"), ("source", "source")):
+        print(f"\nBy {title}:")
+        groups: dict[str, list[Case]] = defaultdict(list)
+        for case in recent():
+            groups[getattr(case, key)].append(case)
+        for name in sorted(groups):
+            _print(name, groups[name])
+
+
+def _print(name: str, cases: Sequence[Case]) -> None:
+    for what, chosen in (("decode", decodes(cases)), ("prefill", prefills(cases))):
+        if chosen:
+            print(f"{name[:28]:28} {what:8} {summary(chosen)}")
 
 
 def main() -> None:
+    """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fit", action="store_true", help="fit the constants anew and print them")
-    if parser.parse_args().fit:
-        for name, memory in (("GDDR", speed.GDDR), ("HBM", speed.HBM), ("UNIFIED", speed.UNIFIED)):
-            slowdown, layer = fit(memory)
-            print(
-                f"{name:8} slowdown {slowdown:.3f} (in use {memory.slowdown}), "
-                f"layer {layer * 1e6:.0f} us (in use {memory.layer * 1e6:.0f})"
-            )
-        print()
-    print_table()
+    parser.add_argument("--fit", action="store_true", help="fit each constant anew")
+    parser.add_argument("--spread", action="store_true", help="the spreads of the residuals")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="the rows that are farthest off")
+    options = parser.parse_args()
+    if options.fit:
+        print("\n".join(refitted()))
+    elif options.spread:
+        for kind, spread in spreads().items():
+            print(f'    "{kind}": Spread({spread.decode}, {spread.prefill}),')
+    else:
+        print_tables()
+        for case in sorted((*recent(), *measured()), key=lambda case: -abs(case.error))[: options.worst]:
+            print(f"{case.error:+7.1%}  {case} {case.tps:9.2f}  {case.name}")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ Source: the config.json of each model and llama.cpp's conversion (tensor names a
 
 from collections.abc import Iterator, Mapping
 
-from scripts.synthetic.geometry import Attention, Geometry, Setting, base, collect, experts, ffn, moe, vectors
+from scripts.synthetic.geometry import Attention, Dense, Geometry, Setting, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.mixes import Named
 
 
-def _llama(title: str, embd: int, layers: int, attention: Attention, width: int, vocabulary: int) -> Geometry:
+def llama(title: str, size: Dense) -> Geometry:
     """Llama 3.1 and later: frequencies for long contexts, 128k tokens of context."""
+    embd, layers, attention, width, vocabulary = size.embd, size.layers, size.attention, size.width, size.vocabulary
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "ffn_norm")
@@ -19,15 +20,19 @@ def _llama(title: str, embd: int, layers: int, attention: Attention, width: int,
 
     settings = {**base(embd, layers, 131072, width), **attention.settings(), "rope.freq_base": 5e5}
     settings |= {"rope.dimension_count": attention.head}
-    tensors = (("rope_freqs.weight", (attention.head // 2,)), *collect(embd, layers, vocabulary, block))
+    tensors = (
+        ("rope_freqs.weight", (attention.head // 2,)),
+        *collect(embd, layers, vocabulary, block, tied=size.tied),
+    )
     return Geometry(title, "llama", settings, tensors, vocabulary)
 
 
-def _mistral(title: str, embd: int, layers: int, attention: Attention, width: int, vocabulary: int) -> Geometry:
-    llama = _llama(title, embd, layers, attention, width, vocabulary)
-    tensors = tuple(tensor for tensor in llama.tensors if tensor[0] != "rope_freqs.weight")
-    settings = {**llama.settings, "context_length": 32768, "rope.freq_base": 1e8}
-    return Geometry(title, "llama", settings, tensors, vocabulary, pre="tekken")
+def mistral(title: str, size: Dense) -> Geometry:
+    """Mistral's and other models with Llama's tensors but without its frequencies: 32k tokens of context."""
+    like = llama(title, size)
+    tensors = tuple(tensor for tensor in like.tensors if tensor[0] != "rope_freqs.weight")
+    settings = {**like.settings, "context_length": 32768, "rope.freq_base": 1e8}
+    return Geometry(title, "llama", settings, tensors, size.vocabulary, pre="tekken")
 
 
 def _mixtral(title: str, embd: int, layers: int, heads: int, width: int, context: int) -> Geometry:
@@ -44,8 +49,9 @@ def _mixtral(title: str, embd: int, layers: int, heads: int, width: int, context
     return Geometry(title, "llama", settings, tensors, vocabulary, "spm", imatrix=False)
 
 
-def _qwen2() -> Geometry:
-    embd, layers, width, vocabulary, attention = 3584, 28, 18944, 152064, Attention(28, 4)
+def qwen2(title: str, size: Dense) -> Geometry:
+    """Qwen 2.5."""
+    embd, layers, attention, width, vocabulary = size.embd, size.layers, size.attention, size.width, size.vocabulary
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "ffn_norm")
@@ -54,8 +60,8 @@ def _qwen2() -> Geometry:
         yield from ffn(i, embd, width)
 
     settings = {**base(embd, layers, 32768, width), **attention.settings(), "rope.freq_base": 1e6}
-    tensors = collect(embd, layers, vocabulary, block)
-    return Geometry("Qwen2.5-7B-Instruct", "qwen2", settings, tensors, vocabulary, pre="qwen2")
+    tensors = collect(embd, layers, vocabulary, block, tied=size.tied)
+    return Geometry(title, "qwen2", settings, tensors, vocabulary, pre="qwen2")
 
 
 def _qwen2_moe() -> Geometry:
@@ -74,8 +80,9 @@ def _qwen2_moe() -> Geometry:
     return Geometry("Qwen1.5-MoE-A2.7B-Chat", "qwen2moe", settings, tensors, vocabulary, pre="qwen2")
 
 
-def _qwen3() -> Geometry:
-    embd, layers, width, vocabulary, attention = 4096, 36, 12288, 151936, Attention(32, 8)
+def qwen3(title: str, size: Dense) -> Geometry:
+    """Qwen 3, dense."""
+    embd, layers, attention, width, vocabulary = size.embd, size.layers, size.attention, size.width, size.vocabulary
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "ffn_norm")
@@ -84,23 +91,24 @@ def _qwen3() -> Geometry:
         yield from ffn(i, embd, width)
 
     settings = {**base(embd, layers, 40960, width), **attention.settings(), "rope.freq_base": 1e6}
-    tensors = collect(embd, layers, vocabulary, block)
-    return Geometry("Qwen3-8B", "qwen3", settings, tensors, vocabulary, pre="qwen2")
+    tensors = collect(embd, layers, vocabulary, block, tied=size.tied)
+    return Geometry(title, "qwen3", settings, tensors, vocabulary, pre="qwen2")
 
 
-def _qwen3_moe() -> Geometry:
-    embd, layers, vocabulary, attention = 2048, 48, 151936, Attention(32, 4)
+def qwen3_moe(title: str, embd: int, layers: int, attention: Attention, width: int) -> Geometry:
+    """Qwen 3 with 128 experts of `width`, 8 of them used."""
+    vocabulary = 151936
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "ffn_norm")
         yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
         yield from attention.tensors(i, embd)
-        yield from experts(i, embd, 768, 128)
+        yield from experts(i, embd, width, 128)
 
-    settings = {**base(embd, layers, 40960, 6144), **attention.settings(), **moe(128, 8, 768)}
+    settings = {**base(embd, layers, 40960, 8 * width), **attention.settings(), **moe(128, 8, width)}
     settings |= {"rope.freq_base": 1e6}
     tensors = collect(embd, layers, vocabulary, block)
-    return Geometry("Qwen3-30B-A3B", "qwen3moe", settings, tensors, vocabulary, pre="qwen2")
+    return Geometry(title, "qwen3moe", settings, tensors, vocabulary, pre="qwen2")
 
 
 def _gemma2() -> Geometry:
@@ -117,8 +125,9 @@ def _gemma2() -> Geometry:
     return Geometry("gemma-2-9b-it", "gemma2", settings, tensors, vocabulary, "spm")
 
 
-def _gemma3() -> Geometry:
-    embd, layers, width, vocabulary, attention = 5376, 62, 21504, 262208, Attention(32, 16)
+def gemma3(title: str, size: Dense) -> Geometry:
+    """Gemma 3: five of six layers see 1024 tokens."""
+    embd, layers, attention, width, vocabulary = size.embd, size.layers, size.attention, size.width, size.vocabulary
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
@@ -129,7 +138,7 @@ def _gemma3() -> Geometry:
     settings = {**base(embd, layers, 131072, width), **attention.settings(), "attention.sliding_window": 1024}
     settings |= {"rope.freq_base": 1e6, "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}
     tensors = collect(embd, layers, vocabulary, block, tied=True)
-    return Geometry("gemma-3-27b-it", "gemma3", settings, tensors, vocabulary, "spm")
+    return Geometry(title, "gemma3", settings, tensors, vocabulary, "spm")
 
 
 def _phi3() -> Geometry:
@@ -178,8 +187,9 @@ def _deepseek2() -> Geometry:
     return Geometry("DeepSeek-V2-Lite-Chat", "deepseek2", settings, tensors, vocabulary, pre="deepseek-llm")
 
 
-def _gpt_oss() -> Geometry:
-    embd, layers, count, vocabulary, attention = 2880, 24, 32, 201088, Attention(64, 8, 64)
+def gpt_oss(title: str, layers: int, count: int) -> Geometry:
+    """gpt-oss: 4 of `count` experts used, every other layer sees 128 tokens."""
+    embd, vocabulary, attention = 2880, 201088, Attention(64, 8, 64)
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "post_attention_norm")
@@ -195,7 +205,7 @@ def _gpt_oss() -> Geometry:
     settings = {**base(embd, layers, 131072, embd), **attention.settings(), **moe(count, 4, embd)}
     settings |= {"attention.sliding_window": 128, "rope.freq_base": 150000.0}
     tensors = collect(embd, layers, vocabulary, block)
-    return Geometry("gpt-oss-20b", "gpt-oss", settings, tensors, vocabulary, pre="gpt-4o")
+    return Geometry(title, "gpt-oss", settings, tensors, vocabulary, pre="gpt-4o")
 
 
 def _command_r() -> Geometry:
@@ -294,21 +304,21 @@ def _glm4_moe() -> Geometry:
 
 
 MODELS: Mapping[str, Geometry] = {
-    "llama-3.1-8b": _llama("Llama-3.1-8B-Instruct", 4096, 32, Attention(32, 8), 14336, 128256),
-    "llama-3.3-70b": _llama("Llama-3.3-70B-Instruct", 8192, 80, Attention(64, 8), 28672, 128256),
-    "llama-3.1-405b": _llama("Llama-3.1-405B-Instruct", 16384, 126, Attention(128, 8), 53248, 128256),
-    "mistral-small-24b": _mistral("Mistral-Small-24B-Instruct", 5120, 40, Attention(32, 8), 32768, 131072),
+    "llama-3.1-8b": llama("Llama-3.1-8B-Instruct", Dense(4096, 32, Attention(32, 8), 14336, 128256)),
+    "llama-3.3-70b": llama("Llama-3.3-70B-Instruct", Dense(8192, 80, Attention(64, 8), 28672, 128256)),
+    "llama-3.1-405b": llama("Llama-3.1-405B-Instruct", Dense(16384, 126, Attention(128, 8), 53248, 128256)),
+    "mistral-small-24b": mistral("Mistral-Small-24B-Instruct", Dense(5120, 40, Attention(32, 8), 32768, 131072)),
     "mixtral-8x7b": _mixtral("Mixtral-8x7B-Instruct-v0.1", 4096, 32, 32, 14336, 32768),
     "mixtral-8x22b": _mixtral("Mixtral-8x22B-v0.1", 6144, 56, 48, 16384, 65536),
-    "qwen2.5-7b": _qwen2(),
+    "qwen2.5-7b": qwen2("Qwen2.5-7B-Instruct", Dense(3584, 28, Attention(28, 4), 18944, 152064)),
     "qwen1.5-moe-a2.7b": _qwen2_moe(),
-    "qwen3-8b": _qwen3(),
-    "qwen3-30b-a3b": _qwen3_moe(),
+    "qwen3-8b": qwen3("Qwen3-8B", Dense(4096, 36, Attention(32, 8), 12288, 151936)),
+    "qwen3-30b-a3b": qwen3_moe("Qwen3-30B-A3B", 2048, 48, Attention(32, 4), 768),
     "gemma-2-9b": _gemma2(),
-    "gemma-3-27b": _gemma3(),
+    "gemma-3-27b": gemma3("gemma-3-27b-it", Dense(5376, 62, Attention(32, 16), 21504, 262208)),
     "phi-3-mini": _phi3(),
     "deepseek-v2-lite": _deepseek2(),
-    "gpt-oss-20b": _gpt_oss(),
+    "gpt-oss-20b": gpt_oss("gpt-oss-20b", 24, 32),
     "command-r": _command_r(),
     "granite-3.1-8b": _granite(),
     "granite-4.0-h-tiny": _granite_hybrid(),

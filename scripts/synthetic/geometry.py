@@ -78,6 +78,18 @@ class Attention:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """What the sizes of one dense family differ in: widths in values, layers, attention; are embeddings tied?"""
+
+    embd: int
+    layers: int
+    attention: Attention
+    width: int
+    vocabulary: int
+    tied: bool = False
+
+
 def vectors(i: int, size: int, *names: str) -> Iterator[Named]:
     """Vectors of layer i: norms, and whatever else has one dimension."""
     for name in names:

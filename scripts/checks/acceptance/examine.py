@@ -97,7 +97,8 @@ def expected(shape: ModelShape, machine: Machine, placement: Placement) -> Expec
     by_id = {device.id: device for device in machine.devices}
     devices = tuple(by_id[name] for name in placement.devices)
     layout = layout_of(blocks, devices, placement.tensor_split, placement.overrides)
-    speed = predict(blocks, layout, settings_of(placement), machine)
+    pinned = placement.load_mode == "none"
+    speed = predict(blocks, layout, settings_of(placement), machine, pinned=pinned)
     return Expected(placement, ledger(shape, machine, placement), speed)
 
 
