@@ -21,6 +21,9 @@ from runner.cost.layout import HOST, Layout, contiguous
 from runner.planning.packing import apportion, fill, fill_evenly, fill_front, fill_partly
 from runner.planning.problem import Problem, even
 from runner.types.machine import Device
+from runner.types.units import MIB
+
+_SLACK = 4 * MIB  # that compute buffers may be smaller than the template's: the ledger has the last word
 
 
 def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
@@ -113,7 +116,7 @@ def arranged(
     for home, size, block in zip(plain.layers, problem.sizes(settings), blocks, strict=True):
         if home != HOST:
             room[home] -= size - block.movable_bytes
-    if min(room, default=0.0) >= 0:
+    if min(room, default=0.0) >= -_SLACK:
         for order in (range(len(blocks)), range(len(blocks) - 1, -1, -1)):
             yield replace(plain, moved=_moved(blocks, plain, list(room), order))
 

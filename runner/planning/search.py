@@ -22,6 +22,7 @@ _WORTH_IT = 1.0001  # below that, an even distribution is left alone
 _ROUNDS = 24  # of polishing one device; more devices have more neighbours each
 _FEW_APART = 8  # layers taken apart, up to which trading their parts is worth a try
 _STEPS = (-4, -2, -1, 1, 2, 4)
+_ONE_MORE = (1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,9 @@ def _neighbours(problem: Problem, layout: Layout) -> Iterator[tuple[int, ...]]:
     if problem.shares is not None:
         return
     counts = layout.counts
-    first = 1 if problem.blocks.shape.experts else 0  # boundary 0 is the host's
-    for boundary in range(first, len(counts)):
-        for step in _STEPS:
+    for boundary in range(len(counts)):
+        keeps_caches = boundary == 0 and problem.blocks.shape.experts > 0  # boundary 0 is the host's
+        for step in _ONE_MORE if keeps_caches else _STEPS:
             moved = list(counts)
             moved[boundary] += step
             if boundary:

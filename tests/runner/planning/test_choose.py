@@ -81,9 +81,9 @@ def taken(made: Plan) -> Candidate:
         ("llama-3.3-70b", machine(a100(), a100(1)), "Q6_K", Verdict.GPU),
         ("mixtral-8x22b", machine(a100(), a100(1)), "Q6_K", Verdict.GPU),
         ("mixtral-8x22b", machine(h100(), ram_gbps=80), "Q5_K_M", Verdict.SPLIT),
-        ("mixtral-8x22b", machine(gpu(24, 1008)), "IQ4_XS", Verdict.SPLIT),
+        ("mixtral-8x22b", machine(gpu(24, 1008), ram_gbps=64), "IQ4_XS", Verdict.SPLIT),
         ("llama-3.1-8b", machine(gpu(8, 448), ram=16), "Q6_K", Verdict.GPU),
-        ("llama-3.1-8b", machine(ram=16, ram_gbps=80), "Q5_K_M", Verdict.CPU),
+        ("llama-3.1-8b", machine(ram=16, ram_gbps=97), "Q5_K_M", Verdict.CPU),
         ("qwen3-30b-a3b", machine(gpu(8, 448), ram=32), "Q6_K", Verdict.SPLIT),
     ],
 )
@@ -98,7 +98,7 @@ def test_why_names_what_was_given_up_and_what_would_be_faster() -> None:
     assert first.startswith("Q5_K_M: ") and first.endswith("the best quality at 10 tok/s or more")
     assert better.startswith("Q6_K would run at ") and better.endswith(" GiB more to be all on the GPU")
     assert faster.startswith("Q4_K_S fits the GPU whole and would run at ")
-    small = plan("llama-3.3-70b", machine(gpu(24), ram=14))
+    small = plan("llama-3.3-70b", machine(gpu(24), ram=14, ram_gbps=66))
     assert "would need" in why(small) and "more memory." in why(small)
 
 
