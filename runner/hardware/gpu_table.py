@@ -80,7 +80,9 @@ _SHADERS = 64  # of one compute unit
 _BUS = re.compile(r"PCIe (\d)\.\d x(\d+)")
 
 # Cards that the table lacks: https://zolotukhin.ai/zinc/docs/intel-gpu-reference/
-_MORE_CARDS = (GpuModel("Intel", "Arc Pro B70", 32 * GIB, 608e9, "GDDR6", 45.9e12, 64 * 2.6e9, pcie_bandwidth(5, 16)),)
+_MORE_CARDS = (
+    GpuModel("Intel", "Arc Pro B70", 32 * GIB, 608e9, "GDDR6", 45.9e12, cycles=64 * 2.6e9, bus=pcie_bandwidth(5, 16)),
+)
 
 
 def gpu_models() -> tuple[GpuModel, ...]:
