@@ -21,7 +21,7 @@ _MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)
 # none to speak of. Some backends are much slower yet with those below the line.
 _FLOATS = ("F32", "F16", "BF16")
 _FLOAT_CYCLES = 0.0023
-_USUAL_CYCLES = 0.0255
+USUAL_CYCLES = 0.0255
 _SLOW_CYCLES = {"Q2_K": 0.028, "Q3_K": 0.028, "MXFP4": 0.05, "NVFP4": 0.05}
 _IQ_CYCLES = 0.05
 
@@ -182,7 +182,7 @@ def _part(tensor: Tensor, shape: ModelShape) -> Part:
 def cycles_of(type_name: str) -> tuple[float, float]:
     """Cycles of one multiprocessor that unpacking a weight takes, and those of a type that is slow to unpack or 0."""
     slow = _IQ_CYCLES if type_name.startswith("IQ") else _SLOW_CYCLES.get(type_name, 0.0)
-    return slow or (_FLOAT_CYCLES if type_name in _FLOATS else _USUAL_CYCLES), slow
+    return slow or (_FLOAT_CYCLES if type_name in _FLOATS else USUAL_CYCLES), slow
 
 
 def _stem(tensor: Tensor, shape: ModelShape) -> str | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from operator import mul
 
 from runner.cost.blocks import Blocks, Part
+from runner.cost.certainty import spread_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
-from runner.cost.speed import Prompt, Work, decode_tps, prefill_tps, spread_of
+from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.work import Prompt, Work
 from runner.types.machine import Machine
 from runner.types.plan import Predicted
 
@@ -53,7 +55,7 @@ def predict(
 ) -> Predicted:
     """Decode at the reference depth (less where the context is shorter) and prefill of 512 tokens from an empty cache.
 
-    In tokens per second; `pinned` as in `runner.cost.speed.Prompt`.
+    In tokens per second; `pinned` as in `runner.cost.work.Prompt`.
     """
     depth = min(REFERENCE_DEPTH, settings.ctx)
     prompt = Prompt(min(PROMPT_TOKENS, settings.ctx), settings.ubatch, pinned)

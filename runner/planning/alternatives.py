@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from models.entry import Entry
 from runner.cost.ledger import host_reserve, reserve
-from runner.cost.speed import Work, decode_tps
+from runner.cost.speed import decode_tps
+from runner.cost.work import Work
 from runner.planning.restrictions import limited
 from runner.types.machine import Machine
 from runner.types.plan import Verdict

@@ -2,7 +2,7 @@
 
 python -m scripts.checks.fit_speed            # the error tables of the constants in runner/cost/speed.py
 python -m scripts.checks.fit_speed --worst 40 # and the rows that are farthest off
-python -m scripts.checks.fit_speed --spread   # the spreads that speed.py keeps, from the residuals of each kind
+python -m scripts.checks.fit_speed --spread   # the spreads in runner/cost/certainty.py, from the residuals of each kind
 python -m scripts.checks.fit_speed --fit      # what each constant would be if it alone were fitted anew
 """
 
@@ -15,7 +15,7 @@ from functools import partial
 from math import log
 from typing import Any
 
-from runner.cost import speed
+from runner.cost import kernels, speed
 from runner.types.plan import Bounds, Spread
 from scripts.checks.speed_rows import Case, checks, doubted, measured, older, recent
 
@@ -92,19 +92,19 @@ def refitted() -> Iterator[str]:
     cases = (*recent(), *measured())
     for name in _CONSTANTS:
         yield from _better(name, getattr(speed, name), partial(setattr, speed, name), cases)
-    for backend, by_memory in speed.KERNELS.items():
-        for memory, kernels in by_memory.items():
+    for backend, by_memory in kernels.KERNELS.items():
+        for memory, used in by_memory.items():
             own = [case for case in cases if case.backend == backend and _memory(case) is memory]
-            for field in fields(kernels) if own else ():
+            for field in fields(used) if own else ():
                 put = partial(_put, by_memory, memory, field.name)
-                yield from _better(f"{backend}, {memory}: {field.name}", getattr(kernels, field.name), put, own)
+                yield from _better(f"{backend}, {memory}: {field.name}", getattr(used, field.name), put, own)
 
 
-def _memory(case: Case) -> speed.Memory | None:
-    return speed.memory_of(case.machine.devices[0]) if case.machine.devices else None
+def _memory(case: Case) -> kernels.Memory | None:
+    return kernels.memory_of(case.machine.devices[0]) if case.machine.devices else None
 
 
-def _put(by_memory: dict[speed.Memory, speed.Kernels], memory: speed.Memory, field: str, value: float) -> None:
+def _put(by_memory: dict[kernels.Memory, kernels.Kernels], memory: kernels.Memory, field: str, value: float) -> None:
     changes: dict[str, Any] = {field: value}
     by_memory[memory] = replace(by_memory[memory], **changes)
 

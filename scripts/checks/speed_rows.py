@@ -14,10 +14,13 @@ from typing import Any
 from models.headers.reader import parse
 from models.headers.shape import shape_of
 from runner.cost.blocks import Blocks, blocks_of, cycles_of
+from runner.cost.certainty import spread_class
 from runner.cost.forecast import sampling_seconds, work_of
+from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous, layout_of
-from runner.cost.speed import Prompt, Work, backend_of, decode_tps, prefill_tps, spread_class
+from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.work import Prompt, Work
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override

@@ -12,23 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.cost.blocks import blocks_of
+from runner.cost.certainty import SPREADS, spread_class, spread_of
 from runner.cost.forecast import predict, work_of
+from runner.cost.kernels import KERNELS, Memory, backend_of, kernels_of, memory_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout, contiguous
-from runner.cost.speed import (
-    KERNELS,
-    SPREADS,
-    Memory,
-    Prompt,
-    Work,
-    backend_of,
-    decode_tps,
-    kernels_of,
-    memory_of,
-    prefill_tps,
-    spread_class,
-    spread_of,
-)
+from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.work import Prompt, Work
 from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Device, Kind, Machine
