@@ -1,7 +1,5 @@
 import os
-import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,13 +114,7 @@ def test_twenty_quantizations_of_a_70b_cost_megabytes_not_gigabytes(tmp_path: Pa
     with Hub(tmp_path / "hub", cdn=True) as hub:
         sets = sets_of(hub, "org/large")
         assert len(sets) == 20
-        seconds: list[float] = []
-        while len(seconds) < 3 and min(seconds, default=3.0) > 2:  # the machine may be busy with something else
-            shutil.rmtree(cache, ignore_errors=True)
-            began = time.perf_counter()
-            reading = read(hub, cache, sets)
-            seconds.append(time.perf_counter() - began)
-        assert min(seconds) <= 2
+        reading = read(hub, cache, sets)
         assert_true(reading, root)
         assert reading.fetched_bytes <= 12e6
         for entry in (cache / "headers").iterdir():
