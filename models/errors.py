@@ -3,6 +3,7 @@
     LocalrunError
     ├── EngineError         1   the engine failed
     │   ├── OutOfMemory     1   llama.cpp could not allocate, while loading or decoding; less may work
+    │   │   └── OutOfRam    1   the kernel ended the engine's process, for the host's memory ran out
     │   ├── EngineKilled    1   the engine's process was killed from outside: the kernel, or a person
     │   └── DeviceLost      1   a device is gone or does not answer: driver, suspend, another machine
     ├── UsageError          2   the command line or the configuration is not understood
@@ -44,6 +45,10 @@ class EngineError(LocalrunError):
 
 class OutOfMemory(EngineError):  # noqa: N818
     """llama.cpp could not allocate what a placement needs; a smaller one may work."""
+
+
+class OutOfRam(OutOfMemory):
+    """The kernel ended the engine's process, for the host's memory ran out."""
 
 
 class EngineKilled(EngineError):  # noqa: N818

@@ -29,3 +29,8 @@ def opened_thinking(prompt: str) -> Markers | None:
     """The fence that the prompt's own end has opened (templates of always-thinking models do that)."""
     tail = prompt.rstrip()
     return next((fence for fence in THINKING if tail.endswith(fence.opening)), None)
+
+
+def fence_in(template: str) -> Markers:
+    """The fence that a chat template speaks of, else the usual one."""
+    return next((fence for fence in THINKING if fence.opening in template), THINKING[0])

@@ -28,6 +28,7 @@ class Output:
         self._progress_at = 0.0
         self._progress_shown = False
         self._thinking = False
+        self._in_line = False
 
     def answer(self, text: str) -> None:
         """The model's words, as they come."""
@@ -37,6 +38,7 @@ class Output:
         self.clear_progress()
         self._out.write(visible(text) if self.out_is_terminal else text)
         self._out.flush()
+        self._in_line = self.out_is_terminal and not text.endswith("\n")
 
     def thinking(self, text: str) -> None:
         """The model's thinking: dim on a terminal, nowhere else."""
@@ -74,8 +76,11 @@ class Output:
         self._write_err(self._styled(visible(sentence), _DIM) + "\n")
 
     def warn(self, sentence: str) -> None:
-        """Something that should be known."""
+        """Something that should be known; on a terminal it never goes on with the answer's line."""
         self.clear_progress()
+        self._end_thinking()
+        if self._in_line and self.err_is_terminal:
+            self._write_err("\n")
         self._write_err(visible(sentence) + "\n")
 
     def error(self, sentence: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from models.errors import EngineError, ExitCode
+from models.errors import DoesNotFit, EngineError, ExitCode
 from runner.cli.output import Output
 from runner.client.session import EngineSession
 from runner.report import contract
@@ -25,7 +25,7 @@ class Answer:
     text: str = ""
     reasoning: str = ""
     last: Chunk = Chunk(Phase.DONE)  # noqa: RUF009
-    error: EngineError | None = None
+    error: EngineError | DoesNotFit | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -50,7 +50,7 @@ def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sam
             for chunk in session.generate(messages, sampling):
                 answer = Answer(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
                 show(chunk)
-        except EngineError as error:
+        except (EngineError, DoesNotFit) as error:
             answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer
 
@@ -74,7 +74,7 @@ def as_text(output: Output) -> Show:
     """The answer on stdout, the thinking on stderr."""
 
     def show(chunk: Chunk) -> None:
-        _show_prefill(chunk, output)
+        _show_way(chunk, output)
         output.thinking(chunk.reasoning)
         output.answer(chunk.text)
 
@@ -85,7 +85,7 @@ def as_json_lines(output: Output) -> Show:
     """An object a piece."""
 
     def show(chunk: Chunk) -> None:
-        _show_prefill(chunk, output)
+        _show_way(chunk, output)
         if chunk.text or chunk.reasoning:
             output.json(contract.delta_json(chunk))
 
@@ -94,9 +94,12 @@ def as_json_lines(output: Output) -> Show:
 
 def unseen(output: Output) -> Show:
     """Only the progress: the answer follows as a whole."""
-    return lambda chunk: _show_prefill(chunk, output)
+    return lambda chunk: _show_way(chunk, output)
 
 
-def _show_prefill(chunk: Chunk, output: Output) -> None:
-    if line := prefill_line(chunk):
+def _show_way(chunk: Chunk, output: Output) -> None:
+    """What is worth knowing before the answer, and on the way."""
+    if chunk.note:
+        output.warn(chunk.note)
+    elif not chunk.completion_tokens and (line := prefill_line(chunk)):
         output.progress(line)

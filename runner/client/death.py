@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 
-from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory
-from runner.types.failures import diagnose
+from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
+from runner.types.failures import Diagnosis, diagnose
 from runner.types.pipe import LastWords
 
-_HOW = {OutOfMemory: "ran out of memory", DeviceLost: "lost a device"}
+_HOW = {
+    OutOfMemory: "ran out of memory",
+    OutOfRam: "was ended by the system, which had run out of memory",
+    DeviceLost: "lost a device",
+}
+_TAIL, _LAST_LINES = 1024, 4
 
 
-def death(code: int, words: LastWords, log: Path) -> EngineError:
+def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> EngineError:
     """The error for a process that ended with `code` (minus the signal's number) after it said `words`.
 
-    OutOfMemory and DeviceLost by its words, EngineKilled by SIGKILL, EngineError for everything else.
+    OutOfMemory and DeviceLost by its words, or by the end of its log where it said none; OutOfRam by SIGKILL where the
+    kernel has killed for want of memory (`for_ram`), EngineKilled by any other; EngineError for everything else.
     """
     found = diagnose((words.message, *words.complaints))
-    killed = found.kind is EngineError and code == -signal.SIGKILL
-    kind = EngineKilled if killed else found.kind
+    if not found.reason:
+        found = _told_by(log)
+    kind = found.kind
+    if kind is EngineError and code == -signal.SIGKILL:
+        kind = OutOfRam if for_ram else EngineKilled
     because = f" ({found.reason})" if found.reason else ""
     return kind(f"The engine {_HOW.get(kind) or _how(code)}{because}. Its log is {log}.")
+
+
+def _told_by(log: Path) -> Diagnosis:
+    """C++ and the system's libraries complain of memory only there. Anything else at its end is no reason."""
+    tail = b""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        tail = file.read()
+    found = diagnose(tail.decode("utf-8", "replace").splitlines()[-_LAST_LINES:])
+    return found if found.kind is not EngineError else Diagnosis(EngineError, "")
 
 
 def _how(code: int) -> str:

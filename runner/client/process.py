@@ -26,6 +26,7 @@ class EngineProcess:
         self._closed = False
         self._prepared: list[Command[Any]] = []
         self._pipe: Pipe | None = None
+        self._oom_kills = 0  # of the whole system, before the first command
         self._process, self._commands, self._events = spawn(log)
 
     @property
@@ -79,12 +80,15 @@ class EngineProcess:
     def _opened(self) -> Pipe:
         if self._pipe is None:
             from runner.client.pipe import Pipe
+            from runner.hardware import host
 
+            self._oom_kills = host.oom_kills()
             self._pipe = Pipe(self._commands, self._events, self._death)
         return self._pipe
 
     def _death(self, words: LastWords) -> EngineError:
         from runner.client.death import death
+        from runner.hardware import host
 
         if self._closed:
             return EngineError("The engine was closed.")
@@ -93,4 +97,4 @@ class EngineProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        return death(code, words, self._log)
+        return death(code, words, self._log, for_ram=host.oom_kills() > self._oom_kills)

@@ -1,41 +1,75 @@
-"""A loaded model, seen from the parent: load it (by a smaller placement if it must), talk to it, sample it, end it."""
+"""A loaded model, seen from the parent: talk to it, sample it, end it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from models.errors import EngineError, EngineKilled, OutOfMemory
+from models.errors import LocalrunError, OutOfMemory
 from runner.client.process import EngineProcess
+from runner.client.resumed import Resumed
 from runner.hardware.meter import sample
-from runner.types.commands import Count, Generate, Load
-from runner.types.engine import Loaded, LoadProgress
-from runner.types.generation import Chunk, Message, Request
+from runner.types.commands import Count, Generate
+from runner.types.engine import Loaded
+from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling
 
 
-class EngineSession:
-    """One model in one engine process. `ended` hears the last chunk of every request."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What an engine has loaded: a candidate of a plan, by its placement."""
 
-    def __init__(
-        self,
-        process: EngineProcess,
-        plan: Plan,
-        candidate: Candidate,
-        placement: Placement,
-        loaded: Loaded,
-        ended: Callable[[Chunk], None] = lambda _chunk: None,
-    ) -> None:
+    plan: Plan
+    candidate: Candidate
+    placement: Placement
+    loaded: Loaded
+
+
+_ROOM_TO_GO_ON = 256  # tokens of context behind what is in use, without which it is not worth to go on
+_ROOM_TO_GO_ON = 256  # tokens of context beyond what is in use
+Recover = Callable[[OutOfMemory, int], Running]
+
+
+def _give_up(error: OutOfMemory, _ctx: int) -> Running:
+    raise error
+
+
+class EngineSession:
+    """One model in one engine process. `ended` hears the last chunk of every request.
+
+    `recover` is asked to load something smaller where memory runs out in the midst of an answer, with a context of so
+    many tokens at least; the last of the notes of what it loaded says so. It may raise.
+    """
+
+    def __init__(self, process: EngineProcess, running: Running, recover: Recover = _give_up) -> None:
         self._process = process
-        self.ended = ended
-        self.plan = plan
-        self.candidate = candidate
-        self.placement = placement
-        self.loaded = loaded
+        self._running = running
+        self._recover = recover
+        self._is_stopped = False
+        self.ended: Callable[[Chunk], None] = lambda _chunk: None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was loaded, on the machine as it was then."""
+        return self._running.plan
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate that runs, with what was predicted for it."""
+        return self._running.candidate
+
+    @property
+    def placement(self) -> Placement:
+        """What llama.cpp was told."""
+        return self._running.placement
+
+    @property
+    def loaded(self) -> Loaded:
+        """What llama.cpp answered: real context, bytes per device."""
+        return self._running.loaded
 
     def generate(
         self,
@@ -54,14 +88,43 @@ class EngineSession:
         history = tuple(messages)
         if history and history[-1].role == "assistant" and not continue_last:
             history = history[:-1]
-        request = Request(history, raw, sampling, ignore_end, reuse)
-        for chunk in self._process.stream(Generate(request)):
-            if chunk.finish is not None:
-                self.ended(chunk)
-            yield chunk
+        self._is_stopped = False
+        yield from self._answer(Request(history, raw, sampling, ignore_end, reuse))
+
+    def _answer(self, request: Request) -> Iterator[Chunk]:
+        """The answer, over as many engines as it takes."""
+        answer, asked = Resumed(request), request
+        while True:
+            try:
+                for chunk in self._process.stream(Generate(asked)):
+                    if chunk.finish is not None:
+                        self.ended(chunk)
+                    yield answer.joined(chunk)
+                return
+            except OutOfMemory as error:
+                note = self._recovered(error, answer.last)
+            if self._is_stopped:
+                yield _cut(answer.last, Finish.INTERRUPTED, note)
+                return
+            yield _cut(answer.last, None, note)
+            asked = answer.rest()
+
+    def _recovered(self, error: OutOfMemory, last: Chunk) -> str:
+        """Load something smaller; what to say about it."""
+        wanted = max(last.context_used, last.prompt_tokens) + _ROOM_TO_GO_ON
+        try:
+            running = self._recover(error, min(wanted, self.loaded.ctx))
+        except LocalrunError:
+            if self._is_stopped:  # that is why
+                raise error from None
+            raise
+        notes = (*self.loaded.notes, *running.loaded.notes)
+        self._running = replace(running, loaded=replace(running.loaded, notes=notes))
+        return notes[-1]
 
     def stop(self) -> None:
         """End the running request soon; thread-safe, returns at once."""
+        self._is_stopped = True
         self._process.stop()
 
     def sample(self) -> Sample:
@@ -77,25 +140,7 @@ class EngineSession:
         self._process.close()
 
 
-def load(
-    process: EngineProcess, plan: Plan, candidate: Candidate, path: Path, placements: Iterable[Placement]
-) -> Iterator[LoadProgress | EngineSession]:
-    """Load the weights at `path` (the first shard) by the first placement that works; progress, then the session.
-
-    OutOfMemory and EngineKilled lead to the next one, in a fresh process if the old one died of it, and are told in
-    `loaded.notes`; every other error is raised.
-    """
-    notes: tuple[str, ...] = ()
-    failure: EngineError | None = None
-    for placement in placements:
-        try:
-            loaded = yield from process.stream(Load(str(path), placement))
-        except (OutOfMemory, EngineKilled) as error:
-            if not process.is_alive():
-                process.restart()
-            failure = error
-            notes += (f"{error} The next smaller placement is tried.",)
-        else:
-            yield EngineSession(process, plan, candidate, placement, replace(loaded, notes=notes + loaded.notes))
-            return
-    raise failure or EngineError("There is no placement to load.")
+def _cut(last: Chunk, finish: Finish | None, note: str) -> Chunk:
+    """No more words, but a note."""
+    phase = Phase.DONE if finish else last.phase
+    return replace(last, text="", reasoning="", phase=phase, finish=finish, note=note)

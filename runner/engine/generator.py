@@ -10,7 +10,7 @@ from dataclasses import replace
 from models.errors import BadFile, EngineError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.chat.stream import TextStream
-from runner.chat.template import CHATML, FALLBACK, OWN, build_prompt, common_prefix
+from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt, common_prefix
 from runner.engine.answer import Answer
 from runner.engine.context import Context
 from runner.engine.model import Model
@@ -63,11 +63,12 @@ class Generator:
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Prefill what is new, then decode; the last chunk has a finish. PromptTooLong before any work."""
-        tokens, text = self._prompt(request)
+        tokens, prompt = self._prompt(request)
         self._check_length(len(tokens))
         seed = request.sampling.seed if request.sampling.seed is not None else random.getrandbits(31)
         sampler = Sampler(self._model, request.sampling, seed)
         try:
+            sampler.accept(self._model.tokenize(request.resumed, special=False) if request.resumed else [])
             asked = time.perf_counter()
             cached = self._keep(tokens, request.reuse)
             state = Chunk(Phase.PREFILL, prompt_tokens=len(tokens), cached_tokens=cached, seed=seed)
@@ -75,8 +76,8 @@ class Generator:
                 state = step
                 yield state
             if state.finish is None:
-                opened = markers.opened_thinking(text)
-                stream = TextStream(request.sampling.stop, opened, fences=request.raw is None)
+                fences = request.raw is None and not prompt.is_begun
+                stream = TextStream(request.sampling.stop, prompt.thinking, fences)
                 yield from self._decode(request, sampler, Answer(state, stream, asked))
         finally:
             sampler.close()
@@ -90,20 +91,21 @@ class Generator:
         if not tokens:
             raise UsageError("The prompt is empty.")
 
-    def _prompt(self, request: Request) -> tuple[list[int], str]:
+    def _prompt(self, request: Request) -> tuple[list[int], Prompt]:
         model = self._model
         if request.raw is not None:
-            return model.tokenize(request.raw, special=False, begin=model.adds_begin), ""
+            return model.tokenize(request.raw, special=False, begin=model.adds_begin), Prompt(request.raw)
         template = model.template or CHATML
         try:
-            prompt = build_prompt(request.messages, lambda messages: model.render(template, messages))
+            fence = markers.fence_in(template)
+            prompt = build_prompt(request.messages, lambda messages: model.render(template, messages), fence)
         except ValueError as error:
             raise UsageError(f"{error}.") from error
         tokens = model.tokenize(prompt.text, special=True)
         if model.adds_begin:
             begin = model.tokenize("", special=True, begin=True)
             tokens = tokens if tokens[: len(begin)] == begin else begin + tokens
-        return tokens, prompt.text
+        return tokens, prompt
 
     def _keep(self, tokens: list[int], reuse: bool) -> int:
         """Keep the longest usable prefix of the cache and forget the rest; how many tokens stay."""

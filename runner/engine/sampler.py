@@ -24,6 +24,11 @@ class Sampler:
         """The next token, already accepted by the chain."""
         return int(C.llama_sampler_sample(self._chain, context.handle, -1))
 
+    def accept(self, tokens: Iterable[int]) -> None:
+        """Take tokens as if they had been sampled: a grammar goes on behind them."""
+        for token in tokens:
+            C.llama_sampler_accept(self._chain, token)
+
     def close(self) -> None:
         """Free the chain and its members."""
         C.llama_sampler_free(self._chain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,20 @@ def own_processes() -> set[int]:
     """The ids of this process and of all that it started."""
     ours = psutil.Process()
     return {ours.pid, *(child.pid for child in ours.children(recursive=True))}
+
+
+def oom_kills() -> int:
+    """Processes that the kernel has killed for want of memory since the system started; 0 where it does not count."""
+    with suppress(OSError):
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return int(counters.get("oom_kill", 0))
+    return 0
+
+
+def address_limit() -> int | None:
+    """Bytes that a process of ours may address in all (`ulimit -v`); None without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def cpu_share() -> float:

@@ -54,7 +54,9 @@ def nothing_fits(problem: Problem, settings: ContextSettings) -> NothingFits:
     """What is needed and what there is, for a model that no placement can hold."""
     needed = search.weigh(problem, settings, overdrawn(problem, (), 0)).memory[-1].total
     devices, ram = problem.budget()
-    return NothingFits(needed, settings.ctx, devices, ram, short=needed - devices - ram)
+    own = (device.free for device in problem.machine.devices if not device.shares_host_memory)
+    kept = sum(own) + problem.machine.ram_available - devices - ram
+    return NothingFits(needed, settings.ctx, devices, ram, needed - devices - ram, kept)
 
 
 def _refused(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | None) -> Iterator[Reason]:

@@ -16,7 +16,8 @@ from runner.types.wish import Wish
 
 USUAL_KV_TYPE = "f16"
 USUAL_UBATCH = 512
-_KV_TYPES = (USUAL_KV_TYPE, "q8_0")
+LOWER_KV_TYPE = "q8_0"
+_KV_TYPES = (USUAL_KV_TYPE, LOWER_KV_TYPE)
 _UBATCHES = (USUAL_UBATCH, 256, 128, 64)
 _LEAST_CONTEXT = 4096  # llama.cpp's own fit also gives up layers rather than go below it
 _SPILLED_CONTEXT = 8192  # where not everything is on devices

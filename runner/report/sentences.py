@@ -120,11 +120,12 @@ def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | Nothin
             return f"--gpu-layers {count} would fit." if count else "Not one layer would fit there."
         case NoDevices():
             return "There is no GPU to put layers on; --gpu-layers changes nothing."
-        case NothingFits(needed, ctx, device_bytes, ram_bytes, short):
+        case NothingFits(needed, ctx, device_bytes, ram_bytes, short, kept):
             gpus = f"{gib(device_bytes)} of GPU memory and " if device_bytes else ""
             has = f"this machine has {gpus}{gib(ram_bytes)} of RAM to give"
             verdict = f": {gib(short)} too little" if short > 0 else ", too scattered to use"
-            return f"Needs {gib(needed)} for weights, {context(ctx)} of context and buffers; {has}{verdict}."
+            reserve = f", for {gib(kept)} of what is free is left to other programs" if 0 < short <= kept else ""
+            return f"Needs {gib(needed)} for weights, {context(ctx)} of context and buffers; {has}{verdict}{reserve}."
 
 
 def _of_placement(

@@ -1,4 +1,4 @@
-"""The machine that a plan is for: this computer, asked once, or one that somebody describes."""
+"""The machine that a plan is for: this computer, asked when there is reason to, or one that somebody describes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class Machines:
             add_rpc(self._engine, fresh)
             self._endpoints += fresh
             self._here = probe(runtime(self._engine), self._ram_bandwidth())
+        return self._here
+
+    def again(self) -> Machine:
+        """This computer as it is at this moment; nothing of ours may be loaded."""
+        bandwidth = self._here.ram_bandwidth if self._here else None
+        self._here = probe(runtime(self._engine), bandwidth or self._ram_bandwidth())
         return self._here
 
     def named(self, hardware: str | None, endpoints: Sequence[str] = ()) -> Machine:

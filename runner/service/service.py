@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.errors import DoesNotFit, EngineError
+from models.errors import DoesNotFit, EngineError, OutOfMemory
 from models.headers.describe import Description, describe
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
 from runner.client.process import EngineProcess
-from runner.client.session import EngineSession, load
+from runner.client.session import EngineSession, Running
 from runner.planning import experience
-from runner.planning.fallback import lower_placements
 from runner.report import sentences
 from runner.service import downloads, library
+from runner.service.descent import Descent
 from runner.service.instead import instead
 from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
-from runner.service.studies import Studies, studied_set, study_of, weights_of
+from runner.service.studies import Studies, study_of, weights_of
 from runner.storage import history
 from runner.storage.paths import paths
 from runner.types.commands import Grammar
@@ -114,17 +114,33 @@ class LocalService:
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | EngineSession]:
         """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
-        candidate, weights = plan.candidates[index], weights_of(plan, index)
-        path = weights.files[0].path
-        if candidate.placement is None or path is None or not weights.is_here:
+        candidate = plan.candidates[index]
+        if candidate.placement is None or not weights_of(plan, index).is_here:
             raise EngineError(f"{candidate.quant} cannot be loaded: its files are not here, or it does not fit.")
         if not self.engine.is_alive():
             self.engine.restart()
-        ladder = lower_placements(studied_set(plan, index).shape, plan.machine, plan.wish, candidate.placement)
-        for step in load(self.engine, plan, candidate, path, ladder):
-            if isinstance(step, EngineSession):
-                _remember(step, self._paths.history)
-            yield step
+        descent = Descent(self.engine, self._machines, self._planned, plan, index)
+        running = yield from descent.load()
+        yield self._session(running, descent)
+
+    def _session(self, running: Running, descent: Descent) -> EngineSession:
+        """What the load held is kept for the next plan, and from here on what each turn measures."""
+
+        def resume(error: OutOfMemory, least_ctx: int) -> Running:
+            smaller = descent.resume(error, least_ctx)
+            history.add(self._paths.history, _measured(smaller))
+            return smaller
+
+        def turn_ended(last: Chunk) -> None:
+            descent.settled()
+            found = _measured(session, last)
+            if found.decode_tps or found.prefill_tps:
+                history.add(self._paths.history, found)
+
+        history.add(self._paths.history, _measured(running))
+        session = EngineSession(self.engine, running, resume)
+        session.ended = turn_ended
+        return session
 
     # ---- what there is
 
@@ -152,19 +168,6 @@ class LocalService:
         self._rehearsals.close()
 
 
-def _remember(session: EngineSession, path: Path) -> None:
-    """Keep what the load held, and from here on what each turn measures, for the next plan."""
-
-    def measured(last: Chunk | None = None) -> Measurement:
-        plan, loaded = session.plan, session.loaded
-        return experience.measurement_of(
-            plan.machine, session.candidate, session.placement, loaded.memory, last, time.time()
-        )
-
-    def turn_ended(last: Chunk) -> None:
-        found = measured(last)
-        if found.decode_tps or found.prefill_tps:
-            history.add(path, found)
-
-    history.add(path, measured())
-    session.ended = turn_ended
+def _measured(running: Running | EngineSession, last: Chunk | None = None) -> Measurement:
+    machine, held = running.plan.machine, running.loaded.memory
+    return experience.measurement_of(machine, running.candidate, running.placement, held, last, time.time())

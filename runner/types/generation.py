@@ -37,6 +37,7 @@ class Request:
     """What to generate: a conversation, or `raw` text that goes to the model as it is.
 
     `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
+    `resumed`: what an engine before this one has already answered to it; the conversation or `raw` ends with that.
     """
 
     messages: tuple[Message, ...] = ()
@@ -44,6 +45,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     ignore_end: bool = False
     reuse: bool = True
+    resumed: str = ""
 
 
 SURE_PROMPT = 256  # tokens; a shorter prompt says little about prefill, which is predicted for 512
@@ -55,6 +57,7 @@ class Chunk:
 
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
+    `note`: one sentence about what has happened to the answer on the way.
     """
 
     phase: Phase
@@ -70,6 +73,7 @@ class Chunk:
     decode_tps: float | None = None
     seed: int | None = None
     finish: Finish | None = None
+    note: str | None = None
 
     @property
     def comparable_prefill_tps(self) -> float | None:

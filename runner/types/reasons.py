@@ -128,7 +128,8 @@ class Lowered:
 class NothingFits:
     """What all of it needs with a context of `ctx`, what devices and RAM have to give, and what both together lack.
 
-    `short` is 0 or less where the memory is enough in sum, but too scattered.
+    `short` is 0 or less where the memory is enough in sum, but too scattered. `kept` is free, and left to others: it
+    decides where it is not less than `short`.
     """
 
     needed: int
@@ -136,6 +137,7 @@ class NothingFits:
     device_bytes: int
     ram_bytes: int
     short: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

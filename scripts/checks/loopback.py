@@ -1,5 +1,6 @@
 """This machine's CPU lent to itself: devices that take layers as a GPU does."""
 
+import resource
 import socket
 import threading
 import time
@@ -13,8 +14,8 @@ from runner.types.commands import Lend
 
 
 @contextmanager
-def lent(log: Path, count: int) -> Iterator[str]:
-    """The endpoint of `count` loopback devices for other processes."""
+def lent(log: Path, count: int, really: int | None = None) -> Iterator[str]:
+    """The endpoint of `count` loopback devices for others; they claim more than the bytes that they `really` have."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -26,7 +27,16 @@ def lent(log: Path, count: int) -> Iterator[str]:
 
         threading.Thread(target=lend, daemon=True).start()
         _wait_for(endpoint)
+        if really is not None:
+            grow_no_more_than(lender.pid, really)
         yield endpoint
+
+
+def grow_no_more_than(pid: int, size: int) -> None:
+    """Limit what a process may address to so many bytes beyond what it does."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + size
+    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
 
 
 def _wait_for(endpoint: str) -> None:

@@ -1,11 +1,12 @@
 """The chat, key by key, over a scripted service."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from models.errors import EngineError, PromptTooLong
+from models.errors import DoesNotFit, EngineError, PromptTooLong
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.sampling import Sampling
@@ -342,11 +343,41 @@ async def test_a_dead_engine_is_told_and_started_anew(tmp_path: Path) -> None:
         await app.say("Hi")
         await app.until_words("The engine ended (signal 9).")
         assert app.service.sessions[0].closed
-        app.service.script.append(turn(["Back."]))
-        await app.pilot.press("ctrl+r")
-        await app.until(lambda: len(app.service.sessions) == 2)
-        await app.until_words("Back.")
+        await answered_anew(app)
         assert kept(app.service) == [("user", "Hi"), ("assistant", "Back.")]
+
+
+async def test_an_answer_that_goes_on_with_less_says_so_and_the_screen_shows_what_runs(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        candidate = app.session.candidate
+        smaller = replace(candidate, placement=replace(app.session.placement, ctx=2048, kv_type="q8_0"))
+        app.session.plan = replace(app.session.plan, candidates=(smaller,))
+        first, second, *rest = turn(["Once ", "more."])
+        app.session.script = [[first, second, replace(second, note="Out of memory while answering."), *rest]]
+        await app.say("Hi")
+        await app.until(lambda: app.shown(".note").endswith("complete"))
+        await app.until_told("Out of memory while answering.")
+        assert "2k context in q8_0" in app.shown("#head")
+        assert kept(app.service) == [("user", "Hi"), ("assistant", "Once more.")]
+        assert not app.session.closed
+
+
+async def test_where_nothing_smaller_fits_the_words_so_far_stay_and_the_next_turn_loads(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        app.session.script = [DoesNotFit("4 placements ran out of memory.")]
+        await app.say("Hi")
+        await app.until_words("4 placements ran out of memory.")
+        assert app.service.sessions[0].closed
+        await answered_anew(app)
+
+
+async def answered_anew(app: RunningApp) -> None:
+    app.service.script.append(turn(["Back."]))
+    await app.pilot.press("ctrl+r")
+    await app.until(lambda: len(app.service.sessions) == 2)
+    await app.until_words("Back.")
 
 
 async def test_a_refused_turn_keeps_the_engine(tmp_path: Path) -> None:

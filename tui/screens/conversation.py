@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from textual import work
 
-from models.errors import EngineError, LocalrunError
+from models.errors import DoesNotFit, EngineError, LocalrunError
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationStore, Log
@@ -92,7 +92,7 @@ class ConversationScreen(EngineScreen):
             widget.note(ending)
         except LocalrunError as error:
             ending = one_line(str(error))
-            if isinstance(error, EngineError):
+            if isinstance(error, EngineError | DoesNotFit):
                 await self._drop_engine()
                 ending += " Nothing said is lost: Ctrl+R starts the engine anew and answers again."
             widget.note(ending, error=True)
@@ -108,6 +108,9 @@ class ConversationScreen(EngineScreen):
             with self._saving():
                 self._log.grow(said, thought)
             widget.grow(said, thought)
+        for note in filter(None, (chunk.note for chunk in chunks)):
+            self.complain(note)
+            self.keep_up()
         self._last = chunks[-1]
         if not self._stopping:
             widget.note(f"{under_way(self._last)} · Esc stops")

@@ -26,6 +26,12 @@ class EngineScreen(Screen[str | None]):
     def show_session(self) -> None:
         """Another model, or the same one placed differently, answers from here on."""
 
+    def keep_up(self) -> None:
+        """The session runs something else than it did: memory ran out."""
+        if self._session is not None:
+            self._plan, self._candidate = self._session.plan, self._session.candidate
+            self.show_session()
+
     def complain(self, sentence: str) -> None:
         """One sentence about what cannot be done."""
         self.notify(visible(sentence), severity="warning", markup=False)
@@ -77,5 +83,5 @@ class EngineScreen(Screen[str | None]):
         if session is None:
             self.complain("No model is loaded. The next message loads one.")
         else:
-            self._session, self._plan, self._candidate = session, session.plan, session.candidate
-            self.show_session()
+            self._session = session
+            self.keep_up()

@@ -11,7 +11,7 @@ from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
-from runner.client.session import EngineSession, load
+from runner.client.session import EngineSession, Running
 from runner.cost.blocks import blocks_of
 from runner.cost.forecast import predict
 from runner.cost.layout import layout_of
@@ -19,6 +19,7 @@ from runner.cost.ledger import ledger, reserve, settings_of
 from runner.hardware import nvml
 from runner.service import benchmark
 from runner.service.service import LocalService
+from runner.types.commands import Load
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
@@ -108,8 +109,9 @@ def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: 
     child = EngineProcess(there.folder / "engine.log")
     try:
         add_rpc(child, there.wish.rpc)
-        steps = load(child, plan, candidate, model.path, [expected.placement])
-        (session,) = (step for step in steps if isinstance(step, EngineSession))
+        placement = expected.placement
+        loaded = child.ask(Load(str(model.path), placement))
+        session = EngineSession(child, Running(plan, candidate, placement, loaded))
         speeds = benchmark.measure(session, there.runs)
         at_depth = decode_at(session, expected.speed.at_depth)
         taken = {device: size - before[device] for device, size in used(plan.machine).items()}
@@ -117,7 +119,6 @@ def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: 
         return Run(expected, None, str(error))
     finally:
         child.close()
-    loaded = session.loaded
     numbers = (speeds.decode_tps, at_depth, speeds.prefill_tps, loaded.load_s)
     return Run(expected, Measured(loaded.memory, taken, *numbers))
 

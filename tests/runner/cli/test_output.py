@@ -82,3 +82,16 @@ def test_a_listener_that_left_does_not_cost_the_answer() -> None:
     output.note("nobody hears this")
     output.answer("Hi")
     assert out.getvalue() == "Hi"
+
+
+def test_a_warning_never_goes_on_with_the_answers_line() -> None:
+    output, out, err = on_terminals()
+    output.answer("The sea ")
+    output.warn("Out of memory.")
+    output.answer("is blue.\n")
+    output.warn("Again.")
+    assert (out.getvalue(), err.getvalue()) == ("The sea is blue.\n", "\nOut of memory.\nAgain.\n")
+    output, _, err = on_pipes()
+    output.answer("The sea ")
+    output.warn("Out of memory.")
+    assert err.getvalue() == "Out of memory.\n"

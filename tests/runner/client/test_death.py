@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory
+from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
 from runner.client.death import death
 from runner.types.pipe import LastWords
 
@@ -67,3 +67,28 @@ def test_a_death_is_one_error_with_one_sentence(
     error = death(code, words, LOG)
     assert type(error) is kind
     assert str(error) == f"{sentence} Its log is {LOG}."
+
+
+@pytest.mark.parametrize(
+    ("code", "end", "kind", "because"),
+    [
+        (ABORT, "what():  std::bad_alloc", OutOfMemory, "ran out of memory (std::bad_alloc). "),
+        (127, "cannot allocate memory for thread-local data: ABORT", OutOfMemory, "ran out of memory (cannot allocate"),
+        (-signal.SIGSEGV, "special tokens cache size = 17", EngineError, "stopped with SIGSEGV. "),
+        (ABORT, "std::bad_alloc\n1\n2\n3\n4", EngineError, "stopped with SIGABRT. "),
+    ],
+)
+def test_what_is_said_only_in_the_log_counts_at_its_end(
+    tmp_path: Path, code: int, end: str, kind: type[EngineError], because: str
+) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("x" * 5000 + "\n" + end + "\n")
+    error = death(code, NO_WORDS, log)
+    assert type(error) is kind and str(error).startswith(f"The engine {because}")
+
+
+def test_a_kill_by_the_kernel_is_told_apart() -> None:
+    error = death(-signal.SIGKILL, NO_WORDS, LOG, for_ram=True)
+    assert type(error) is OutOfRam
+    assert str(error) == f"The engine was ended by the system, which had run out of memory. Its log is {LOG}."
+    assert type(death(ABORT, NO_WORDS, LOG, for_ram=True)) is EngineError

@@ -82,7 +82,14 @@ MOST = "A context of 8k is the most with everything on the GPU; "
         (Lowered("kv_type", "q8_0", "f16"), "The KV cache is q8_0: f16 would not fit."),
         (Lowered("ubatch", 256, 512), "The ubatch is 256: 512 would not fit."),
         (
-            NothingFits(42 * GIB, 8192, 7 * GIB, 15 * GIB, 20 * GIB),
+            NothingFits(GIB, 8192, 0, 0, GIB, 3 * GIB // 2),
+            (
+                "Needs 1.0 GiB for weights, 8k of context and buffers; this machine has 0 MiB of RAM to give: "
+                "1.0 GiB too little, for 1.5 GiB of what is free is left to other programs."
+            ),
+        ),
+        (
+            NothingFits(42 * GIB, 8192, 7 * GIB, 15 * GIB, 20 * GIB, 2 * GIB),
             (
                 "Needs 42.0 GiB for weights, 8k of context and buffers; "
                 "this machine has 7.0 GiB of GPU memory and 15.0 GiB of RAM to give: 20.0 GiB too little."

@@ -1,0 +1,66 @@
+"""One turn of a model, shown and gathered, where memory runs out on the way."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from models.errors import DoesNotFit, ExitCode
+from runner.cli.output import Output
+from runner.cli.turn import Show, as_json_lines, as_text, take_turn, unseen
+from runner.client.session import EngineSession
+from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.sampling import Sampling
+
+PREFILL = Chunk(Phase.PREFILL, prompt_tokens=400, prefilled=200)
+SAID = Chunk(Phase.DECODE, text="The sea ", completion_tokens=2)
+NOTE = "Out of memory while answering."
+
+
+class Turn(EngineSession):
+    """A turn that goes on with less, and may end with an error."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def generate(self, *_asked: object, **_more: object) -> Iterator[Chunk]:
+        """Words, a note, the prompt once more, the rest."""
+        yield from (PREFILL, SAID, replace(SAID, text="", note=NOTE), replace(PREFILL, completion_tokens=2))
+        if self._error:
+            raise self._error
+        yield Chunk(Phase.DONE, text="is blue.", completion_tokens=4, finish=Finish.STOP)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("show", "out"),
+    [
+        (as_text, "The sea is blue."),
+        (as_json_lines, json.dumps({"delta": "The sea "}) + "\n" + json.dumps({"delta": "is blue."}) + "\n"),
+        (unseen, ""),
+    ],
+)
+def test_the_note_is_said_once_beside_the_answer(show: Callable[[Output], Show], out: str) -> None:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    answer = take_turn(Turn(), [Message("user", "Hi")], Sampling(), show(Output(stdout, stderr)))
+    assert (answer.text, answer.exit_code, answer.last.completion_tokens) == ("The sea is blue.", ExitCode.OK, 4)
+    assert (stdout.getvalue(), stderr.getvalue()) == (out, f"{NOTE}\n")
+
+
+def test_reading_the_prompt_again_draws_nothing_over_the_answer() -> None:
+    stdout, stderr = Terminal(), Terminal()
+    take_turn(Turn(), [Message("user", "Hi")], Sampling(), as_text(Output(stdout, stderr)))
+    assert stderr.getvalue().endswith(f"\n{NOTE}\n")
+
+
+def test_where_nothing_smaller_fits_what_was_said_stays_and_the_code_is_5() -> None:
+    turn = Turn(DoesNotFit("4 placements ran out of memory."))
+    answer = take_turn(turn, [Message("user", "Hi")], Sampling(), unseen(Output(io.StringIO(), io.StringIO())))
+    assert (answer.text, answer.exit_code) == ("The sea ", ExitCode.DOES_NOT_FIT)
+    assert answer.last.finish is Finish.ERROR and isinstance(answer.error, DoesNotFit)
