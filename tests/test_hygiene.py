@@ -79,7 +79,6 @@ HOUSE = {
         "runner.hardware",
         "runner.report",
         "runner.storage",
-        "runner.chat",
         *NAMES,
     ),
     "tui": pure(),
@@ -159,9 +158,7 @@ def test_each_outside_world_has_one_place() -> None:
 
 def test_only_the_public_face_knows_both_front_ends() -> None:
     """Scripts draw screens and start commands, but never both."""
-    typed = {
-        module.name for module in BUILT for name in module.own_imports if room(name) in ("runner.cli", "runner.api")
-    }
+    typed = {module.name for module in BUILT for name in module.own_imports if room(name) == "runner.cli"}
     drawn = {module.name for module in BUILT for name in module.own_imports if top(name) == "tui"}
     assert {name for name in typed & drawn if room(name) != "runner.cli"} == {"localrun"}
 

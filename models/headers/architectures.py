@@ -63,10 +63,6 @@ SHORT_CONVOLUTION = _names("lfm2 lfm2moe")
 DELTA_ATTENTION = _names("kimi-linear bailingmoe3 kimi-k3 glm5-next")
 WITHOUT_GROUPS = _names("mamba jamba")
 
-# They keep what LayerMemory does not describe: indexers of sparse attention, compressed keys, another model's cache.
-FURTHER_CACHES = _names(
-    "deepseek32 deepseek4 glm-dsa glm5-next hy_v4 dots3note minimax-m3 qwen4exp dflash gemma4-assistant"
-)
 # Blocks for multi-token prediction are normally left out of the model; in these they are the model.
 LOADS_PREDICTION = frozenset({"gemma4-assistant"})
 

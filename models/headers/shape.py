@@ -43,8 +43,8 @@ class ModelShape:
     `layers` counts the repeating layers, those for multi-token prediction included; llama.cpp's layer count has the
     output layer on top. `embedding`, `feed_forward`, `expert_feed_forward` and `vocabulary` are widths in values
     (the largest where layers differ). `kv_same_type` is true where K and V must have one type (MLA).
-    `attention_width` is n_head x head length of K. `memory` has one entry a layer; where `memory_is_exact` is false,
-    llama.cpp keeps further caches that it does not describe: ask a rehearsal.
+    `attention_width` is n_head x head length of K. `memory` has one entry a layer; a few architectures keep more than
+    it describes (indexers of sparse attention, compressed keys, another model's cache), which a rehearsal tells.
     """
 
     arch: str
@@ -59,11 +59,9 @@ class ModelShape:
     experts: int
     experts_used: int
     expert_feed_forward: int
-    tied_embeddings: bool
     kv_same_type: bool
     tensors: tuple[Tensor, ...]
     memory: tuple[LayerMemory, ...]
-    memory_is_exact: bool = True
 
     @property
     def bytes(self) -> int:
@@ -86,7 +84,6 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
     arch = _architecture(headers[0])
     numbers = Hyperparameters(headers[0].kv, arch)
     infos = tuple(chain.from_iterable(header.tensors for header in headers))
-    tied = _is_tied(arch, infos)
     experts, experts_used = numbers.experts
     feed_forward = max(numbers.per_layer("feed_forward_length"))
     expert_width = max(numbers.per_layer("expert_feed_forward_length")) or feed_forward
@@ -104,11 +101,9 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         experts=experts,
         experts_used=experts_used,
         expert_feed_forward=expert_width if experts else 0,
-        tied_embeddings=tied,
         kv_same_type=numbers.is_mla,
-        tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=tied and arch not in known.OUTPUT_ON_HOST)),
+        tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=_mirrors_embeddings(arch, infos))),
         memory=layer_memory(numbers),
-        memory_is_exact=arch not in known.FURTHER_CACHES,
     )
 
 
@@ -137,9 +132,11 @@ def _architecture(header: Header) -> str:
     return arch
 
 
-def _is_tied(arch: str, infos: Iterable[TensorInfo]) -> bool:
+def _mirrors_embeddings(arch: str, infos: Iterable[TensorInfo]) -> bool:
+    """Whether the output layer multiplies with a copy of the embeddings, for want of a matrix of its own."""
     names = {info.name for info in infos}
-    return "token_embd.weight" in names and "output.weight" not in names and arch not in known.ENCODERS
+    is_tied = "token_embd.weight" in names and "output.weight" not in names
+    return is_tied and arch not in known.ENCODERS | known.OUTPUT_ON_HOST
 
 
 def _vocabulary(header: Header, numbers: Hyperparameters, infos: Iterable[TensorInfo]) -> int:

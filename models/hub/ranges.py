@@ -12,14 +12,13 @@ PATIENCE = Patience(tries=4, first_wait=0.3, longest_wait=30.0, timeout=10.0)
 
 
 class Ranges:
-    """Reads ranges; `fetched` counts bytes of bodies as they came, `requests` those sent by us (not redirects).
+    """Reads ranges; `fetched` counts bytes of bodies as they came.
 
     Once a file has used up its tries, the others get one each: a server that is down is not begged for every file.
     """
 
     def __init__(self, endpoint: str | None = None, patience: Patience = PATIENCE, note: Note | None = None) -> None:
         self.fetched = 0
-        self.requests = 0
         self._endpoint = endpoint
         self._note = note
         self._patience = patience
@@ -46,8 +45,6 @@ class Ranges:
 
     def _read_once(self, file: WeightFile, start: int, end: int) -> bytes:
         url = file_url(file.repo or "", file.name, file.revision or "main", self._endpoint)
-        with self._lock:
-            self.requests += 1
         with opened(url, start, end, timeout=self._patience.timeout) as body:
             if body.total is not None and body.total != file.bytes:
                 raise BadFile(f"the Hub lists {file.bytes} bytes, but serves {body.total}")

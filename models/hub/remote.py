@@ -38,13 +38,12 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 class Reading:
     """The sets with their headers, for `candidates`; `notes` say what was left out and why.
 
-    `fetched_bytes` came over the network, in `requests` of ours.
+    `fetched_bytes` came over the network.
     """
 
     sets: tuple[ReadSet, ...]
     notes: tuple[str, ...]
     fetched_bytes: int
-    requests: int
 
 
 def read_headers(
@@ -76,7 +75,7 @@ def read_headers(
             notes.append(f"Left out: {one.files[0].name}: {error}")
     if failures and not found:
         raise failures[0]
-    return Reading(tuple(found), tuple(notes), ranges.fetched, ranges.requests)
+    return Reading(tuple(found), tuple(notes), ranges.fetched)
 
 
 def _outcomes(files: list[WeightFile], headers: "_Headers") -> dict[WeightFile, Header | LocalrunError]:

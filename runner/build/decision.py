@@ -1,6 +1,5 @@
 """Which llama.cpp build serves this machine, and the exact commands that install it. Pure: facts in, decision out."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,11 +26,6 @@ class Decision:
     traps: tuple[str, ...]
     lacks: tuple[Lack, ...]
     rpc: bool
-
-    @property
-    def shell(self) -> str:
-        """The commands as one line for a shell."""
-        return " && ".join(shlex.join(command) for command in self.commands)
 
 
 def decide(facts: Facts, backend: Backend | None = None, method: Method | None = None) -> Decision:

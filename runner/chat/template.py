@@ -13,7 +13,7 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-OWN, FALLBACK, RAW = "the model's own", "ChatML, because the file has no template", "none: plain text"
+OWN, FALLBACK = "the model's own", "ChatML, because the file has no template"
 
 
 @dataclass(frozen=True, slots=True)

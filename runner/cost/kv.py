@@ -59,11 +59,6 @@ def caches_of(shape: ModelShape) -> Caches:
     return Caches(kinds, tuple(number[memory] for memory in shape.memory))
 
 
-def kv_bytes(shape: ModelShape, settings: ContextSettings) -> list[int]:
-    """Bytes that each repeating layer's cache and recurrent state take."""
-    return caches_of(shape).held(settings)
-
-
 def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
     """One layer's, as llama_kv_cache's constructor allocates K and V, with one pool of cells (kv_unified)."""
     cells = padded(settings.ctx)

@@ -5,12 +5,10 @@ included, go to the devices in contiguous runs, the others to the host. Override
 (llama-model-loader.cpp: create_tensor). A `Layout` says where all of it goes.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from runner.cost.blocks import Blocks
 from runner.types.machine import Device
 from runner.types.placement import Override
 
@@ -72,23 +70,6 @@ def contiguous(devices: tuple[Device, ...], counts: Iterable[int], layers_total:
     homes = [index for index, (_device, count) in enumerate(kept) for _ in range(count)]
     on_host = [HOST] * (layers_total - len(homes))
     return Layout(tuple(device for device, _count in kept), (*on_host, *homes))
-
-
-def layout_of(
-    blocks: Blocks, devices: tuple[Device, ...], counts: Iterable[int], overrides: Iterable[Override]
-) -> Layout:
-    """Read `counts` and `overrides` as llama.cpp does: the first pattern found in a name decides."""
-    plain = contiguous(devices, counts, len(blocks.layers))
-    index = {device.id: number for number, device in enumerate(plain.devices)} | {"CPU": HOST}
-    rules = [(re.compile(override.pattern), index[override.device]) for override in overrides]
-    moved: dict[tuple[int, str], int] = {}
-    for layer, block in enumerate(blocks.layers):
-        for stem in block.movable:
-            name = f"blk.{layer}.{stem}.weight"
-            target = next((to for rule, to in rules if rule.search(name)), plain.layers[layer])
-            if target != plain.layers[layer]:
-                moved[layer, stem] = target
-    return Layout(plain.devices, plain.layers, moved, sequential=bool(rules) and not moved)
 
 
 def overrides_of(layout: Layout) -> tuple[Override, ...]:

@@ -8,14 +8,12 @@ What llama.cpp itself says in a rehearsal may replace all three. Nothing here kn
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from models.headers.shape import ModelShape
-from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.blocks import Blocks
 from runner.cost.compute_buffers import compute_bytes, helper_of
 from runner.cost.kv import ContextSettings
-from runner.cost.layout import HOST, Layout, layout_of
+from runner.cost.layout import HOST, Layout
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Machine
-from runner.types.placement import Placement
 from runner.types.plan import MemoryRow, Source
 from runner.types.units import GIB, MIB
 
@@ -34,20 +32,6 @@ class Rehearsed:
     memory: tuple[ComponentBytes, ...]
     source: Source = Source.REHEARSAL
     refusal: str | None = None
-
-
-def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
-    """What `placement` takes: a row for each of its devices, the host last."""
-    blocks = blocks_of(shape)
-    by_id = {device.id: device for device in machine.devices}
-    devices = tuple(by_id[name] for name in placement.devices)
-    layout = layout_of(blocks, devices, placement.tensor_split, placement.overrides)
-    return rows(blocks, layout, settings_of(placement), machine)
-
-
-def settings_of(placement: Placement) -> ContextSettings:
-    """The context settings in a placement."""
-    return ContextSettings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
 
 
 def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> tuple[MemoryRow, ...]:

@@ -23,7 +23,7 @@ from runner.types.failures import diagnose, is_not_pinned
 C = llama_cpp  # every function of llama.h, with its types
 
 Log = Callable[[int, str], None]
-DEBUG, INFO, WARN, ERROR, CONTINUED = range(1, 6)
+INFO, ERROR, CONTINUED = 2, 4, 5  # of ggml_log_level
 _ABORT = CFUNCTYPE(None, c_char_p)
 
 _complaints: deque[str] = deque(maxlen=8)  # llama.cpp's last ones, to explain what fails

@@ -44,7 +44,6 @@ class Model:
         self.is_pinned = has_pinned()
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.window = C.llama_model_n_swa(self.handle)
-        self.size = C.llama_model_size(self.handle)
         self._piece = ctypes.create_string_buffer(_LONGEST_PIECE)
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
     changes: dict[str, Any]
     match event["event"]:
         case "begin":
-            changes = {"model": str(event["model"]), "begun": float(event["at"])}
+            changes = {"model": str(event["model"])}
         case "system":
             changes = {"system": str(event["text"])}
         case "title":

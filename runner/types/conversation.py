@@ -19,10 +19,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One conversation as far as it went. `begun` is seconds since 1970."""
+    """One conversation as far as it went. The first `skipped` turns are no longer sent to the model."""
 
     model: str = ""
-    begun: float = 0.0
     system: str = ""
     name: str = ""
     turns: tuple[Turn, ...] = ()

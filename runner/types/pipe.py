@@ -2,7 +2,7 @@
 
 A command is {"id": 7, "op": "load", ...its fields}. What the engine says to it is
 {"id": 7, "event": "step", "value": ...} any number of times, then one `done` with the reply or one `error` with a
-Failure. `ready` and `abort` answer no command. The commands themselves are in runner.types.commands.
+Failure. `abort` answers no command. The commands themselves are in runner.types.commands.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,6 @@ class Stop(Command[None]):
 class EventKind(StrEnum):
     """What a line from the engine is."""
 
-    READY = "ready"
     STEP = "step"
     DONE = "done"
     ERROR = "error"

@@ -20,7 +20,7 @@ from pathlib import Path
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
-from runner.cost.layout import Layout, layout_of
+from runner.cost.layout import Layout
 from runner.planning.placement import Placed, place
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal, weigh
@@ -29,6 +29,7 @@ from runner.types.placement import Override
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lent
+from scripts.checks.placed import layout_of
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.headers import make, shape
 

@@ -14,8 +14,7 @@ from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
 from runner.cost.blocks import blocks_of
 from runner.cost.forecast import predict
-from runner.cost.layout import layout_of
-from runner.cost.ledger import ledger, reserve, settings_of
+from runner.cost.ledger import reserve
 from runner.hardware import nvml
 from runner.service import benchmark
 from runner.service.service import LocalService
@@ -27,6 +26,7 @@ from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.acceptance import yardstick
 from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, sentence
+from scripts.checks.placed import layout_of, ledger, settings_of
 from scripts.synthetic.random_weights import GEOMETRIES, header, write
 
 QUANT = "Q4_K_M"

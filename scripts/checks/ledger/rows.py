@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from runner.cost.ledger import ledger
 from scripts.checks.ledger.cases import MACHINE, Bytes, Case, cases
+from scripts.checks.placed import ledger
 from scripts.synthetic.headers import shape
 
 _FIELDS = ("model", "quant", "kind", "ctx", "kv_type", "ubatch", "device", "weights", "kv", "compute")

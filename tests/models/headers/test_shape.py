@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import BadFile
-from models.headers.architectures import FURTHER_CACHES, KNOWN, SLIDING_WINDOWS
+from models.headers.architectures import KNOWN, SLIDING_WINDOWS
 from models.headers.gguf import Header, padded
 from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
@@ -19,7 +19,7 @@ from models.headers.roles import place
 from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
 from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
-from runner.cost.kv import ContextSettings, kv_bytes
+from runner.cost.kv import ContextSettings, caches_of
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import Rehearsal
 from runner.types.placement import Placement
@@ -121,7 +121,7 @@ def expected(shape: ModelShape, placement: Placement) -> dict[str, tuple[int, in
         for device in () if tensor.unused else homes:
             weights[device] += padded(tensor.bytes, ALIGNMENT)
     settings = ContextSettings(placement.ctx, placement.kv_type, placement.ubatch)
-    for device, size in zip(devices, kv_bytes(shape, settings), strict=False):
+    for device, size in zip(devices, caches_of(shape).held(settings), strict=False):
         kv[device] += size
     return {device: (weights[device], kv[device]) for device in weights if weights[device] or kv[device]}
 
@@ -146,7 +146,7 @@ def test_a_real_file(child: EngineProcess, smollm2: Path) -> None:
     shape = shape_of([read_header(smollm2)])
     assert (shape.arch, shape.layers, shape.parameters, shape.context_trained) == ("llama", 30, 134_515_008, 8192)
     assert (shape.vocabulary, shape.embedding, shape.feed_forward, shape.attention_width) == (49152, 576, 1536, 576)
-    assert shape.tied_embeddings and not shape.kv_same_type and shape.memory_is_exact
+    assert any(tensor.mirrored for tensor in shape.tensors) and not shape.kv_same_type
     assert set(shape.memory) == {LayerMemory(192, 192)}
     wanted = placements(shape, child.ask(StandIns(2)))
     rehearsals = child.ask(Rehearse(str(smollm2), tuple(wanted)))
@@ -304,16 +304,14 @@ def test_memory(arch: str, numbers: Mapping[str, Setting | None], memory: list[L
 
 
 def test_tables_name_known_architectures() -> None:
-    assert FURTHER_CACHES | set(SLIDING_WINDOWS) <= KNOWN
+    assert set(SLIDING_WINDOWS) <= KNOWN
 
 
-def test_embeddings_are_tied_where_there_is_no_output_matrix() -> None:
+def test_embeddings_are_mirrored_where_there_is_no_output_matrix() -> None:
     output = Entry("output.weight", (256, 1000), NUMBERS["Q8_0"])
-    table = {"llama": (True, True), "bert": (False, False), "bitnet": (True, False)}
-    for arch, (tied, mirrored) in table.items():
-        shape = shape_of([header_of(arch)])
-        assert (shape.tied_embeddings, shape.tensors[0].mirrored) == (tied, mirrored)
-    assert not shape_of([header_of("llama", tensors=(EMBEDDING, output))]).tied_embeddings
+    for arch, mirrored in {"llama": True, "bert": False, "bitnet": False}.items():
+        assert shape_of([header_of(arch)]).tensors[0].mirrored == mirrored
+    assert not shape_of([header_of("llama", tensors=(EMBEDDING, output))]).tensors[0].mirrored
 
 
 @pytest.mark.parametrize(

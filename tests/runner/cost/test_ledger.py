@@ -10,15 +10,16 @@ from models.headers.shape import LayerMemory, ModelShape, Role, Tensor
 from runner.client.process import EngineProcess
 from runner.cost.blocks import blocks_of
 from runner.cost.compute_buffers import compute_bytes
-from runner.cost.kv import ContextSettings, caches_of, kv_bytes
-from runner.cost.layout import HOST, Layout, contiguous, layout_of, number_patterns, overrides_of
-from runner.cost.ledger import Rehearsed, host_reserve, ledger, measured, reserve, rows, shortages
+from runner.cost.kv import ContextSettings, caches_of
+from runner.cost.layout import HOST, Layout, contiguous, number_patterns, overrides_of
+from runner.cost.ledger import Rehearsed, host_reserve, measured, reserve, rows, shortages
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind
 from runner.types.placement import Override, Placement
 from runner.types.plan import Source
 from runner.types.units import GIB, MIB
+from scripts.checks.placed import layout_of, ledger
 from scripts.synthetic.headers import make
 from tests.support.planner import gpu, machine, shape
 
@@ -53,7 +54,6 @@ def tiny(**changes: object) -> ModelShape:
         experts=0,
         experts_used=0,
         expert_feed_forward=0,
-        tied_embeddings=True,
         kv_same_type=False,
         tensors=tensors,
         memory=(LayerMemory(32, 32), LayerMemory(32, 32, window=512)),
@@ -100,7 +100,7 @@ def test_moved_parts_take_their_biases_along_but_not_the_cache() -> None:
     ],
 )
 def test_kv_cache(settings: ContextSettings, full: int, windowed: int) -> None:
-    assert kv_bytes(tiny(), settings) == [full, windowed]
+    assert caches_of(tiny()).held(settings) == [full, windowed]
 
 
 def test_recurrent_state_grows_with_sequences_only() -> None:

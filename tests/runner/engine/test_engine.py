@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.client.process import EngineProcess
-from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns, Unload
+from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -237,8 +237,9 @@ def test_errors_keep_their_kind(engine: EngineProcess) -> None:
             engine.ask(Generate(request))
 
 
-def test_an_unloaded_engine_says_so_and_lives_on(engine: EngineProcess, smollm2: Path) -> None:
-    engine.ask(Unload())
+def test_an_engine_whose_load_failed_says_so_and_lives_on(engine: EngineProcess, smollm2: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadFile):
+        engine.ask(Load(str(tmp_path / "missing.gguf"), CPU_ONLY))
     with pytest.raises(EngineError, match="No model is loaded"):
         answer(engine, ask("Hi"))
     engine.ask(Load(str(smollm2), CPU_ONLY))

@@ -11,8 +11,7 @@ from models.errors import UsageError
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
-from runner.cost.layout import layout_of
-from runner.cost.ledger import Rehearsed, ledger, shortages
+from runner.cost.ledger import Rehearsed, shortages
 from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearse, place
 from runner.planning.restrictions import limited
 from runner.report.sentences import sentence
@@ -33,6 +32,7 @@ from runner.types.reasons import (
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
+from scripts.checks.placed import layout_of, ledger
 from tests.support.planner import a100, gpu, h100, machine, problem_on, shape
 
 DENSE, MOE = "llama-3.1-8b", "qwen3-30b-a3b"

@@ -45,7 +45,6 @@ def test_what_was_said_comes_back(shelf: ConversationStore) -> None:
     assert again.conversation == log.conversation
     assert again.conversation == Conversation(
         model="smollm2-135m Q4_1",
-        begun=NOON,
         system="Be brief.",
         turns=(
             Turn("user", "What is a\nGGUF file?"),

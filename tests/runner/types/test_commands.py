@@ -17,7 +17,6 @@ from runner.types.commands import (
     Load,
     Rehearse,
     StandIns,
-    Unload,
     command_of,
 )
 from runner.types.engine import Loaded, LoadProgress, Rehearsal
@@ -37,7 +36,6 @@ HERE = Placement((), 0, 31, (), 512)
         (StandIns(2), NoneType, tuple[str, ...]),
         (Rehearse("x.gguf", (HERE, HERE)), NoneType, tuple[Rehearsal, ...]),
         (Load("x.gguf", HERE), LoadProgress, Loaded),
-        (Unload(), NoneType, NoneType),
         (Count((Message("user", "Hi"),)), NoneType, int),
         (Generate(Request(raw="Hi")), Chunk, NoneType),
         (Grammar("{}"), NoneType, str),
