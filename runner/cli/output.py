@@ -29,6 +29,7 @@ class Output:
         self._progress_shown = False
         self._thinking = False
         self._in_line = False
+        self._noted: set[str] = set()
 
     def answer(self, text: str) -> None:
         """The model's words, as they come."""
@@ -68,6 +69,12 @@ class Output:
         for number, line in enumerate(table.lines()):
             is_bold = head_is_bold and number == 0
             self._out.write((f"{_BOLD}{visible(line)}{_RESET}" if is_bold else visible(line)) + "\n")
+
+    def note_once(self, sentence: str) -> None:
+        """Something worth knowing that every turn would say again."""
+        if sentence not in self._noted:
+            self._noted.add(sentence)
+            self.note(sentence)
 
     def note(self, sentence: str) -> None:
         """Something worth knowing."""

@@ -74,7 +74,7 @@ def as_text(output: Output) -> Show:
     """The answer on stdout, the thinking on stderr."""
 
     def show(chunk: Chunk) -> None:
-        _show_way(chunk, output)
+        _tell_aside(chunk, output)
         output.thinking(chunk.reasoning)
         output.answer(chunk.text)
 
@@ -85,7 +85,7 @@ def as_json_lines(output: Output) -> Show:
     """An object a piece."""
 
     def show(chunk: Chunk) -> None:
-        _show_way(chunk, output)
+        _tell_aside(chunk, output)
         if chunk.text or chunk.reasoning:
             output.json(contract.delta_json(chunk))
 
@@ -93,13 +93,13 @@ def as_json_lines(output: Output) -> Show:
 
 
 def unseen(output: Output) -> Show:
-    """Only the progress: the answer follows as a whole."""
-    return lambda chunk: _show_way(chunk, output)
+    """Only what is no part of the answer, which follows as a whole."""
+    return lambda chunk: _tell_aside(chunk, output)
 
 
-def _show_way(chunk: Chunk, output: Output) -> None:
-    """What is worth knowing before the answer, and on the way."""
-    if chunk.note:
-        output.warn(chunk.note)
-    elif not chunk.completion_tokens and (line := prefill_line(chunk)):
+def _tell_aside(chunk: Chunk, output: Output) -> None:
+    """What is no part of the answer, on stderr."""
+    for sentence in chunk.notes:
+        output.note_once(sentence)
+    if not chunk.completion_tokens and (line := prefill_line(chunk)):
         output.progress(line)

@@ -71,7 +71,7 @@ class Generator:
             sampler.accept(self._model.tokenize(request.resumed, special=False) if request.resumed else [])
             asked = time.perf_counter()
             cached = self._keep(tokens, request.reuse)
-            state = Chunk(Phase.PREFILL, prompt_tokens=len(tokens), cached_tokens=cached, seed=seed)
+            state = Chunk(Phase.PREFILL, prompt_tokens=len(tokens), cached_tokens=cached, seed=seed, notes=prompt.notes)
             for step in self._prefill(tokens, state, asked):
                 state = step
                 yield state

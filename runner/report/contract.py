@@ -165,7 +165,7 @@ def answer_json(text: str, reasoning: str, last: Chunk, session: Session) -> Jso
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
         "memory": planned_and_measured(candidate.memory, loaded.memory),
         "seed": last.seed,
-        "notes": list(loaded.notes),
+        "notes": [*loaded.notes, *last.notes],
     }
 
 

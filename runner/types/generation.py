@@ -57,7 +57,7 @@ class Chunk:
 
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
-    `note`: one sentence about what has happened to the answer on the way.
+    `notes` say what was done to the conversation to please the template, or has happened to the answer on the way.
     """
 
     phase: Phase
@@ -73,7 +73,7 @@ class Chunk:
     decode_tps: float | None = None
     seed: int | None = None
     finish: Finish | None = None
-    note: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def comparable_prefill_tps(self) -> float | None:

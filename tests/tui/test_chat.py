@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ async def test_a_turn_from_question_to_note(tmp_path: Path) -> None:
         assert "What is it?" in app.shown("#head")
         assert app.composer.has_focus
         assert not app.composer.text
+
+
+async def test_what_was_done_to_please_a_template_is_said_once(tmp_path: Path) -> None:
+    script = turn(["1"])
+    folded = [*script[:-1], replace(script[-1], notes=("It was folded.",))]
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        app.session.script = [folded, folded]
+        for question, ending in (("one", "complete · It was folded."), ("two", "complete")):
+            await app.say(question)
+            await app.until(partial(_ends, app, ending))
+            await app.pilot.pause()
+
+
+def _ends(app: RunningApp, ending: str) -> bool:
+    return app.shown(".note").endswith(ending)
 
 
 async def test_the_conversation_goes_on_with_all_of_it(tmp_path: Path) -> None:

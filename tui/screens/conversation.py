@@ -1,6 +1,6 @@
 """A conversation with an engine: turns are asked, answered, taken back; knows no keys and no panel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -88,7 +88,8 @@ class ConversationScreen(EngineScreen):
         try:
             async for chunks in batches(lambda: begin(session)):
                 self._grow(widget, chunks)
-            ending = after_turn(self._last or Chunk(Phase.DONE), session.loaded.ctx)
+            last = self._last or Chunk(Phase.DONE)
+            ending = " · ".join((after_turn(last, session.loaded.ctx), *self._unsaid(last.notes)))
             widget.note(ending)
         except LocalrunError as error:
             ending = one_line(str(error))
@@ -100,6 +101,10 @@ class ConversationScreen(EngineScreen):
             self._answering = None
         with self._saving():
             self._log.end(ending)
+
+    def _unsaid(self, notes: Iterable[str]) -> Iterator[str]:
+        """Those that no earlier turn has in its note."""
+        return (note for note in notes if not any(note in turn.note for turn in self._log.conversation.turns))
 
     def _grow(self, widget: Answer, chunks: list[Chunk]) -> None:
         said = "".join(chunk.text for chunk in chunks)

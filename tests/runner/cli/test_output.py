@@ -51,6 +51,14 @@ def test_a_pipe_gets_the_answer_as_it_is_and_no_escapes_of_ours() -> None:
     assert err.getvalue() == "a file, done\nnoted\nlocalrun: failed\n"
 
 
+def test_what_every_turn_would_say_is_said_once() -> None:
+    output, _, err = on_pipes()
+    for _ in range(2):
+        output.note_once("folded")
+        output.note("noted")
+    assert err.getvalue() == "folded\nnoted\nnoted\n"
+
+
 @pytest.mark.parametrize("streams", [on_terminals, on_pipes])
 def test_no_colour_means_none(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

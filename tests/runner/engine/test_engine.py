@@ -245,6 +245,22 @@ def test_an_engine_whose_load_failed_says_so_and_lives_on(engine: EngineProcess,
     engine.ask(Load(str(smollm2), CPU_ONLY))
 
 
+def test_a_system_message_that_the_template_refuses_is_folded_and_told(
+    child: EngineProcess, smollm2: Path, tmp_path: Path
+) -> None:
+    strict = tmp_path / "strict.gguf"
+    data = smollm2.read_bytes()
+    start = data.index(b"{% if loop.first and messages[0]['role'] != 'system' %}")
+    end = data.index(b"{% endif %}", start)
+    refuses = b"{% if message['role'] == 'system' %}{{ fail() }}".ljust(end - start)
+    strict.write_bytes(data[:start] + refuses + data[end:])
+    child.ask(Load(str(strict), CPU_ONLY))
+    _, plain = answer(child, ask("Hi"))
+    _, folded = answer(child, Message("system", "Be brief."), ask("Hi"))
+    assert plain.notes == () and "knows no system message" in folded.notes[0]
+    child.ask(Load(str(smollm2), CPU_ONLY))
+
+
 def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("runner.py", "models.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit('not ours')\n")

@@ -67,7 +67,8 @@ LOADED = Loaded(512, 0.5, (ComponentBytes("CPU", 1, 2, 3),), "", ("One note.",))
 
 def test_an_answer_has_every_field_of_the_contract() -> None:
     plan = planned(a100())
-    last = Chunk(Phase.DONE, prompt_tokens=5, completion_tokens=2, ttft_s=0.12345, seed=7, finish=Finish.LENGTH)
+    done, notes = Finish.LENGTH, ("Another note.",)
+    last = Chunk(Phase.DONE, prompt_tokens=5, completion_tokens=2, ttft_s=0.12345, seed=7, finish=done, notes=notes)
     session = SimpleNamespace(
         plan=plan, candidate=plan.candidates[1], placement=Placement((), 0, 3, (), 512), loaded=LOADED
     )
@@ -77,7 +78,7 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2}
     assert told["timings"] == {"load_s": 0.5, "ttft_s": 0.123, "prefill_tps": None, "decode_tps": None}
     assert set(told["placement"]) >= PLACEMENT | {"ctx", "kv_type"}
-    assert told["notes"] == ["One note."]
+    assert told["notes"] == ["One note.", "Another note."]
 
 
 def test_planned_and_measured_stand_side_by_side() -> None:
