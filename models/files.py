@@ -136,10 +136,8 @@ def _stem(name: str) -> str:
 
 
 def _last(text: str) -> re.Match[str] | None:
-    found = None
-    for found in _QUANT.finditer(text):  # noqa: B007
-        pass
-    return found
+    *_, last = (None, *_QUANT.finditer(text))
+    return last
 
 
 def _uncut(name: str) -> str:

@@ -47,20 +47,28 @@ HYBRID_BY_HEADS = _names(
     "jamba plamo2 granitehybrid lfm2 lfm2moe nemotron_h nemotron_h_moe kimi-linear bailingmoe3 kimi-k3 glm5-next"
 )
 # Recurrent but for every n-th layer: the interval where the header does not say.
-HYBRID_BY_INTERVAL: Mapping[str, int] = {
-    "qwen3next": 4,
-    "qwen35": 4,
-    "qwen35moe": 4,
-    "qwen4exp": 4,
-    "minimax-01": 8,
+HYBRID_BY_INTERVAL: Mapping[str, int] = dict.fromkeys(_names("qwen3next qwen35 qwen35moe qwen4exp"), 4) | {
+    "minimax-01": 8
 }
+# Their layers are the blocks run `num_loops` times.
+LOOPED = _names("nanbeige")
+# A layer more than blocks, whose one head remembers the adapter of each token.
+WITH_ROUTER_LAYER = _names("graniteswitch")
+# So many blocks from the first own their KV, and the others reuse it; of the second the header says how many reuse.
+OWN_KV: Mapping[str, int] = {"gemma3n": 20}
+SHARING_KV = _names("gemma4")
+# Heads are as long as the header says, though the first block has none.
+HEADLESS_FIRST = _names("plamo2")
+# Dense models whose headers speak of one expert.
+ONE_EXPERT = _names("hunyuan_vl hunyuan-dense")
 # In these each layer is one thing: attention, recurrence or feed-forward. None has KV heads but attention.
 ONE_THING_PER_LAYER = frozenset({"nemotron_h", "nemotron_h_moe"})
 
-# What the state of a recurrent layer is: a short convolution, Kimi's delta attention, Mamba's first form without
-# groups; Mamba's second form where nothing is said.
+# What the state of a recurrent layer is: a short convolution, Kimi's delta attention, a square for each head, Mamba's
+# first form without groups; Mamba's second form where nothing is said.
 SHORT_CONVOLUTION = _names("lfm2 lfm2moe")
 DELTA_ATTENTION = _names("kimi-linear bailingmoe3 kimi-k3 glm5-next")
+LINEAR_ATTENTION = _names("minimax-01")
 WITHOUT_GROUPS = _names("mamba jamba")
 
 # Blocks for multi-token prediction are normally left out of the model; in these they are the model.
@@ -73,40 +81,35 @@ class SlidingWindow:
 
     Of every `period` layers one sees the whole context: the last, or the first with `full_first`; period 0 means
     that only the header's own pattern counts. `window` stands in for a missing key; `fixed` overrules the key.
+    `blocks`: only the model of so many blocks has windows.
     """
 
     period: int = 0
     full_first: bool = False
     window: int = 0
     fixed: bool = False
+    blocks: int | None = None
+
+
+def _windows(window: SlidingWindow, names: str) -> dict[str, SlidingWindow]:
+    return dict.fromkeys(_names(names), window)
 
 
 # Any other architecture ignores the key `attention.sliding_window`, phi3 on purpose.
 SLIDING_WINDOWS: Mapping[str, SlidingWindow] = {
-    "afmoe": SlidingWindow(4),
-    "cohere2": SlidingWindow(4),
-    "cohere2moe": SlidingWindow(4, full_first=True),
-    "exaone4": SlidingWindow(4, window=4096),
-    "exaone-moe": SlidingWindow(4, window=128),
-    "gemma-embedding": SlidingWindow(6),
-    "gemma2": SlidingWindow(2, window=4096),
-    "gemma3": SlidingWindow(6),
-    "gemma3n": SlidingWindow(5),
-    "gemma4": SlidingWindow(),
-    "gemma4-assistant": SlidingWindow(),
-    "gpt-oss": SlidingWindow(2),
-    "granite_swa": SlidingWindow(),
-    "laguna": SlidingWindow(4, full_first=True),
-    "lfm2": SlidingWindow(),
-    "llama4": SlidingWindow(4, window=8192, fixed=True),
-    "maple": SlidingWindow(),
-    "mellum": SlidingWindow(4),
-    "mimo2": SlidingWindow(),
-    "modern-bert": SlidingWindow(3, full_first=True),
-    "muse-glimmer": SlidingWindow(4),
-    "olmo2": SlidingWindow(4),
-    "plamo3": SlidingWindow(8),
-    "smallthinker": SlidingWindow(4, full_first=True, window=4096, fixed=True),
-    "spark2_5": SlidingWindow(),
-    "step35": SlidingWindow(),
+    **_windows(SlidingWindow(), "gemma4 gemma4-assistant granite_swa lfm2 maple mimo2 spark2_5 step35"),
+    **_windows(SlidingWindow(2), "gpt-oss"),
+    **_windows(SlidingWindow(2, window=4096), "gemma2"),
+    **_windows(SlidingWindow(3, full_first=True), "modern-bert"),
+    **_windows(SlidingWindow(4), "afmoe cohere2 mellum muse-glimmer olmo2"),
+    **_windows(SlidingWindow(4, full_first=True), "cohere2moe laguna"),
+    **_windows(SlidingWindow(4, full_first=True, window=4096, fixed=True), "smallthinker"),
+    **_windows(SlidingWindow(4, window=128), "exaone-moe"),
+    **_windows(SlidingWindow(4, window=4096, blocks=64), "exaone4"),
+    **_windows(SlidingWindow(4, window=8192, fixed=True), "llama4"),
+    **_windows(SlidingWindow(5), "gemma3n"),
+    **_windows(SlidingWindow(6), "gemma-embedding gemma3"),
+    **_windows(SlidingWindow(8), "plamo3"),
 }
+# The window is on every layer with attention.
+WINDOW_BY_HEADS = _names("lfm2")

@@ -96,10 +96,7 @@ def _roles(shape: ModelShape) -> tuple[RoleBytes, ...]:
 
 def quality_word(loss: float) -> str:
     """A mean KL divergence as a word."""
-    for limit, word in _WORDS:
-        if loss < limit:
-            return word
-    return "broken"
+    return next((word for limit, word in _WORDS if loss < limit), "broken")
 
 
 # Where a reader of llama.cpp's perplexity tables would draw the lines; Q8_0, Q6_K, Q5, Q4, Q3, IQ2 and IQ1 lie apart.

@@ -5,9 +5,9 @@ Source: `llama_model_base::load_hparams` and `llama_model_loader::get_key_or_arr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import overload
 
 from models.errors import BadFile
+from models.headers import architectures as known
 from models.headers.gguf import Array, Value
 
 _MOST_LAYERS = 512
@@ -21,21 +21,16 @@ class Hyperparameters:
     kv: Mapping[str, Value]
     arch: str
 
-    @overload
-    def number(self, key: str) -> int | None: ...
-    @overload
-    def number(self, key: str, default: int) -> int: ...
-    def number(self, key: str, default: int | None = None) -> int | None:
+    def number(self, key: str, default: int = 0) -> int:
         """A whole number of 0 or more."""
         value = self.kv.get(f"{self.arch}.{key}")
         return default if value is None else self._whole(key, value)
 
     def required(self, key: str) -> int:
         """A number that llama.cpp cannot do without."""
-        value = self.number(key)
-        if value is None:
+        if f"{self.arch}.{key}" not in self.kv:
             raise BadFile(f"the header lacks {self.arch}.{key}, which llama.cpp needs")
-        return value
+        return self.number(key)
 
     def array(self, key: str) -> tuple[int, ...] | None:
         """An array of whole numbers or booleans; None where the key is missing or a single number."""
@@ -63,7 +58,7 @@ class Hyperparameters:
     @property
     def prediction_blocks(self) -> int:
         """Blocks at the end that predict further tokens; a model runs without them."""
-        return min(self.number("nextn_predict_layers", 0), self.blocks)
+        return min(self.number("nextn_predict_layers"), self.blocks)
 
     @property
     def trunk(self) -> int:
@@ -73,15 +68,15 @@ class Hyperparameters:
     @property
     def layers(self) -> int:
         """Layers as llama.cpp counts them: blocks run in a loop count each time, and a router counts too."""
-        loops = max(1, self.number("num_loops", 1)) if self.arch == "nanbeige" else 1
-        routers = 1 if self.arch == "graniteswitch" else 0
+        loops = max(1, self.number("num_loops", 1)) if self.arch in known.LOOPED else 1
+        routers = 1 if self.arch in known.WITH_ROUTER_LAYER else 0
         return self._bounded("num_loops", self.blocks * loops) + routers
 
     @property
     def experts(self) -> tuple[int, int]:
         """Routed experts, and how many of them a token uses (the most of any layer)."""
-        count, used = self.number("expert_count", 0), max(self.per_layer("expert_used_count"))
-        if count <= 1 and self.arch in ("hunyuan_vl", "hunyuan-dense"):
+        count, used = self.number("expert_count"), max(self.per_layer("expert_used_count"))
+        if count <= 1 and self.arch in known.ONE_EXPERT:
             return 0, 0
         if not (0 < used <= count <= _MOST_EXPERTS or used == count == 0):
             raise BadFile(f"{self.arch} has {count} experts and uses {used}; llama.cpp cannot run that")
@@ -90,7 +85,7 @@ class Hyperparameters:
     @property
     def is_mla(self) -> bool:
         """Multi-head latent attention: the cache holds one compressed K and no V."""
-        return bool(self.number("attention.key_length_mla", 0) and self.number("attention.value_length_mla", 0))
+        return bool(self.number("attention.key_length_mla") and self.number("attention.value_length_mla"))
 
     @property
     def kv_heads(self) -> tuple[int, ...]:
@@ -101,7 +96,7 @@ class Hyperparameters:
     def head_length(self, side: str, *, sliding: bool = False) -> int:
         """Values per head of K (`side` key) or V (`side` value)."""
         heads = self.per_layer("attention.head_count")[0]
-        if heads == 0 and self.arch != "plamo2":
+        if heads == 0 and self.arch not in known.HEADLESS_FIRST:
             return 0
         full = self.number(f"attention.{side}_length", self.required("embedding_length") // max(1, heads))
         return self.number(f"attention.{side}_length_swa", full) if sliding else full

@@ -36,7 +36,7 @@ def layer_memory(header: Hyperparameters) -> tuple[LayerMemory, ...]:
         LayerMemory(*(widths if caches else (0, 0, 0)), state_values=state if recurs else 0)
         for widths, caches, recurs in rows
     ]
-    if header.arch == "graniteswitch":  # one head more, which remembers the adapter of each token
+    if header.arch in known.WITH_ROUTER_LAYER:
         blocks.append(LayerMemory(header.head_length("key"), header.head_length("value")))
     return tuple(islice(cycle(blocks), header.layers))
 
@@ -58,7 +58,7 @@ def _windows(header: Hyperparameters) -> tuple[int, ...]:
     """The window of every block; 0 where it sees the whole context."""
     none = (0,) * header.blocks
     rule = known.SLIDING_WINDOWS.get(header.arch)
-    if rule is None or (header.arch == "exaone4" and header.trunk != 64):
+    if rule is None or rule.blocks not in (None, header.trunk):
         return none
     window = header.number("attention.sliding_window", rule.window)
     if window and rule.fixed:
@@ -68,7 +68,7 @@ def _windows(header: Hyperparameters) -> tuple[int, ...]:
 
 def _pattern(header: Hyperparameters, rule: known.SlidingWindow) -> tuple[bool, ...]:
     """Whether each block slides."""
-    if header.arch == "lfm2":
+    if header.arch in known.WINDOW_BY_HEADS:
         return tuple(heads > 0 for heads in header.kv_heads)
     key = "attention.sliding_window_pattern"
     if (pattern := header.array(key)) is not None:
@@ -117,24 +117,23 @@ def _caching(header: Hyperparameters, recurrent: tuple[bool, ...]) -> tuple[bool
 
 def _own_kv(header: Hyperparameters) -> int:
     """How many blocks from the first own their KV; the others reuse it."""
-    if header.arch == "gemma3n":
-        return 20
-    return header.blocks - (header.number("attention.shared_kv_layers", 0) if header.arch == "gemma4" else 0)
+    shared = header.number("attention.shared_kv_layers") if header.arch in known.SHARING_KV else 0
+    return known.OWN_KV.get(header.arch, header.blocks - shared)
 
 
 def _state_values(header: Hyperparameters) -> int:
     """Values of one recurrent layer's state (R + S) for one sequence."""
     arch, embedding = header.arch, header.required("embedding_length")
-    heads, kernel = header.per_layer("attention.head_count")[0], header.number("ssm.conv_kernel", 0)
+    heads, kernel = header.per_layer("attention.head_count")[0], header.number("ssm.conv_kernel")
     if arch in known.RWKV:
-        return embedding * (header.number("token_shift_count", 2) + header.number("wkv.head_size", 0))
+        return embedding * (header.number("token_shift_count", 2) + header.number("wkv.head_size"))
     if arch in known.SHORT_CONVOLUTION:
-        return embedding * max(0, header.number("shortconv.l_cache", 0) - 1)
+        return embedding * max(0, header.number("shortconv.l_cache") - 1)
     if arch in known.DELTA_ATTENTION:
-        size = header.number("kda.head_dim", 0)
+        size = header.number("kda.head_dim")
         return heads * size * (3 * (kernel - 1 if kernel else 3) + size)
-    if arch == "minimax-01":
+    if arch in known.LINEAR_ATTENTION:
         return heads * header.head_length("key") ** 2
-    inner, state = header.number("ssm.inner_size", 0), header.number("ssm.state_size", 0)
-    groups = 0 if arch in known.WITHOUT_GROUPS else header.number("ssm.group_count", 0)
+    inner, state = header.number("ssm.inner_size"), header.number("ssm.state_size")
+    groups = 0 if arch in known.WITHOUT_GROUPS else header.number("ssm.group_count")
     return max(0, kernel - 1) * (inner + 2 * groups * state) + state * inner

@@ -9,9 +9,10 @@ listed size of the file says. Where it does not, that file is read whole as well
 import hashlib
 import re
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from models.errors import BadFile, LocalrunError
@@ -60,13 +61,20 @@ def read_headers(
     the Hub makes us wait.
     """
     ranges = Ranges(endpoint, patience, note)
-    outcomes = _outcomes([file for one in sets for file in one.files], _Headers(HeaderCache(cache), ranges))
+    headers = _Headers(HeaderCache(cache), ranges)
+    with ThreadPoolExecutor(THREADS) as pool:
+        read = {file: pool.submit(headers.of, file) for one in sets for file in one.files}
+        try:
+            wait(read.values())
+        except BaseException:
+            ranges.stop()
+            raise
     found: list[ReadSet] = []
     failures: list[LocalrunError] = []
     notes: list[str] = []
     for one in sets:
         try:
-            found.append(ReadSet(one, _checked(one, [_raised(outcomes[file]) for file in one.files])))
+            found.append(ReadSet(one, _checked(one, [read[file].result() for file in one.files])))
         except BadFile as error:
             failures.append(error)
             notes.append(f"Left out: {error}")
@@ -76,21 +84,6 @@ def read_headers(
     if failures and not found:
         raise failures[0]
     return Reading(tuple(found), tuple(notes), ranges.fetched)
-
-
-def _outcomes(files: list[WeightFile], headers: "_Headers") -> dict[WeightFile, Header | LocalrunError]:
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            return dict(zip(files, pool.map(headers.attempt, files), strict=True))
-        except BaseException:
-            headers.ranges.stop()
-            raise
-
-
-def _raised(outcome: Header | LocalrunError) -> Header:
-    if isinstance(outcome, LocalrunError):
-        raise outcome
-    return outcome
 
 
 def _checked(weights: WeightSet, headers: list[Header]) -> tuple[Header, ...]:
@@ -124,39 +117,37 @@ class _Headers:
     """The headers of one listing, asked for by several threads."""
 
     def __init__(self, cache: HeaderCache, ranges: Ranges) -> None:
-        self.ranges = ranges
+        self._ranges = ranges
         self._cache = cache
         self._lock = threading.Lock()  # held while a header is read whole, for then the next ones need not be
         self._tokenizers = cache.tokenizers()  # replaced, never changed
 
-    def attempt(self, file: WeightFile) -> Header | LocalrunError:
-        try:
-            return self._get(file)
-        except BadFile as error:
-            return error if file.path is not None else BadFile(f"{file.name}: {error}")
-        except LocalrunError as error:
-            return error
-
-    def _get(self, file: WeightFile) -> Header:
+    def of(self, file: WeightFile) -> Header:
+        """The header of a file; BadFile names it."""
         key = file.sha256 or _stamp(file.path)
         header = self._cache.get(key)
-        if header is not None and header.data_end <= file.bytes:
-            return header
-        header = read_header(file.path) if file.path is not None else self._fetch(file)
-        self._cache.put(key, header)
+        if header is None or header.data_end > file.bytes:
+            header = read_header(file.path) if file.path is not None else self._named(file)
+            self._cache.put(key, header)
         return header
 
+    def _named(self, file: WeightFile) -> Header:
+        try:
+            return self._fetch(file)
+        except BadFile as error:
+            raise BadFile(f"{file.name}: {error}") from error
+
     def _fetch(self, file: WeightFile) -> Header:
+        """Behind the known tokenizers, each of which is a guess; whole where none is right."""
         reader, head = self._read_head(file)
-        refuted: list[Tokenizer] = []
+        tried: list[Tokenizer] = []
         while reader.skipping:
-            if guess := self._guess(file, head, refuted):
-                if header := self._proved(file, *guess):
+            for guess, tokenizer in islice(self._guesses(file, head, tried), GUESSES - len(tried)):
+                if header := self._proved(file, guess, tokenizer):
                     return header
-                refuted.append(guess[1])
-                continue
-            with self._lock:
-                if not self._guess(file, head, refuted):  # else another thread has read it while we waited
+                tried.append(tokenizer)
+            with self._lock:  # another thread may have learned one while we waited
+                if len(tried) == GUESSES or not any(self._guesses(file, head, tried)):
                     return self._learned(self._read_on(file, reader))
         return self._read_on(file, reader)
 
@@ -168,28 +159,24 @@ class _Headers:
         window = SHARD_HEAD if _LATER_SHARD.search(file.name) else HEAD
         while reader.header is None and not reader.skipping:
             start, end = reader.wants
-            head += self.ranges.read(file, start, min(end, start + window))
+            head += self._ranges.read(file, start, min(end, start + window))
             reader.feed(head[start:])
             window *= 4
         return reader, head
 
-    def _guess(self, file: WeightFile, head: bytes, refuted: list[Tokenizer]) -> tuple[Reader, Tokenizer] | None:
-        """A reader that has found the beginning of a known tokenizer in the head and stepped over it."""
-        for tokenizer in self._untried(refuted):
+    def _guesses(self, file: WeightFile, head: bytes, tried: Sequence[Tokenizer]) -> Iterator[tuple[Reader, Tokenizer]]:
+        """Readers that found the beginning of a known tokenizer in the head and stepped over it."""
+        for tokenizer in self._tokenizers:
             reader = Reader(file.bytes, tokenizer.span)
             try:
-                reader.feed(head)
+                if tokenizer not in tried:
+                    reader.feed(head)
             except BadFile:
                 if not reader.spliced:
                     raise
-                refuted.append(tokenizer)
             else:
                 if reader.spliced:
-                    return reader, tokenizer
-        return None
-
-    def _untried(self, refuted: list[Tokenizer]) -> list[Tokenizer]:
-        return [one for one in self._tokenizers if one not in refuted] if len(refuted) < GUESSES else []
+                    yield reader, tokenizer
 
     def _proved(self, file: WeightFile, reader: Reader, tokenizer: Tokenizer) -> Header | None:
         """The header behind a stepped-over tokenizer, if every byte of the file is accounted for."""
@@ -199,7 +186,7 @@ class _Headers:
                 if reader.header is not None:
                     break
                 start, end = reader.wants
-                reader.feed(self.ranges.read(file, start, min(start + window, file.bytes)))
+                reader.feed(self._ranges.read(file, start, min(start + window, file.bytes)))
                 window = max(window, end - start)
         except BadFile:
             return None
@@ -210,7 +197,7 @@ class _Headers:
 
     def _read_on(self, file: WeightFile, reader: Reader) -> Header:
         while reader.header is None:
-            reader.feed(self.ranges.read(file, *reader.wants))
+            reader.feed(self._ranges.read(file, *reader.wants))
         if reader.header.data_end > file.bytes:
             raise BadFile(f"the file is cut: its tensors end at byte {reader.header.data_end} of {file.bytes}")
         return reader.header

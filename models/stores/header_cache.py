@@ -11,13 +11,14 @@ import os
 import re
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from models.headers.gguf import Array, Header, Pair, Span, TensorInfo, Value
 
+T = TypeVar("T")
 FORMAT = 1
 TOKENIZERS_KEPT = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,29 +47,17 @@ class HeaderCache:
 
     def get(self, sha256: str | None) -> Header | None:
         """The header of the file with this digest; None if it was not kept, or is damaged."""
-        if sha256 is None or not _SHA256.fullmatch(sha256):
-            return None
-        entry = _load(self._headers / sha256)
-        try:
-            return None if entry is None else _header(entry)
-        except (KeyError, TypeError, ValueError):
-            return None
+        return _load(self._headers / sha256, _header) if sha256 and _SHA256.fullmatch(sha256) else None
 
     def put(self, sha256: str | None, header: Header) -> None:
         """Keep the header of the file with this digest; without a digest there is nothing to find it by."""
-        if sha256 is not None and _SHA256.fullmatch(sha256):
+        if sha256 and _SHA256.fullmatch(sha256):
             _save(self._headers / sha256, _plain_header(header))
 
     def tokenizers(self) -> list[Tokenizer]:
         """The tokenizers met before, the latest first."""
-        entries = (_load(path) for path in _latest_first(self._tokenizers))
-        found = []
-        for entry in entries:
-            try:
-                found += [] if entry is None else [_tokenizer(entry)]
-            except (KeyError, TypeError, ValueError):
-                continue
-        return found
+        found = (_load(path, _tokenizer) for path in _latest_first(self._tokenizers))
+        return [tokenizer for tokenizer in found if tokenizer is not None]
 
     def remember(self, tokenizer: Tokenizer) -> None:
         """Keep a tokenizer for the next repository that has it."""
@@ -87,12 +76,13 @@ def _latest_first(folder: Path) -> list[Path]:
     return [path for _, path in sorted(times, reverse=True)]
 
 
-def _load(path: Path) -> dict[str, Any] | None:
+def _load(path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
+    """What `read` makes of an entry; None where there is none, or a damaged or foreign one."""
     try:
         entry = json.loads(zlib.decompress(path.read_bytes()))
-    except (OSError, ValueError, zlib.error):
+        return read(entry) if entry["format"] == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, zlib.error):
         return None
-    return entry if isinstance(entry, dict) and entry.get("format") == FORMAT else None
 
 
 def _save(path: Path, entry: dict[str, Any]) -> None:
