@@ -5,8 +5,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import TypeVar
 
 T = TypeVar("T")
 INTERVAL = 0.05
@@ -17,28 +18,19 @@ SLOWEST = 0.5
 
 async def aside(call: Callable[[], T]) -> T:
     """The result of a blocking call, made in a thread that does not hold up the end of the program."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast(T, result))
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # who waits may give up; the call goes on
 
     def run() -> None:
-        result, error = None, None
         try:
             result = call()
-        except BaseException as raised:
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(deliver, result, error)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)
 
 
 async def batches(make: Callable[[], Iterator[T]], interval: float = INTERVAL) -> AsyncGenerator[list[T], None]:

@@ -5,10 +5,8 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Label, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from models.errors import UsageError
@@ -17,31 +15,25 @@ from runner.report.words import one_line, plural
 from runner.storage.conversations import ConversationStore, Log
 from runner.storage.export import write_new
 from runner.types.conversation import Conversation
-from tui.screens.dialogs import Line
+from tui.screens.dialogs import Dialog, Line
 from tui.workers import aside
 
 
-class ConversationList(ModalScreen[Log | None]):
+class ConversationList(Dialog[Log]):
     """Returns the conversation to go on with."""
 
-    CSS_PATH = "dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
-        Binding("r", "rename", "Rename"),
-        Binding("x", "export", "Export"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "rename", "Rename"), Binding("x", "export", "Export")]
+    KEYS = "Enter goes on with it · r renames · x exports as Markdown · Esc goes back"
+    WIDTH = "-wide"
 
     def __init__(self, store: ConversationStore) -> None:
-        super().__init__()
+        super().__init__("Conversations")
         self._store = store
         self._logs: list[Log] = []
 
-    def compose(self) -> ComposeResult:
+    def inside(self) -> ComposeResult:
         """The list."""
-        with Vertical(id="dialog", classes="-wide"):
-            yield Label("Conversations", id="title")
-            yield OptionList()
-            yield Label("Enter goes on with it · r renames · x exports as Markdown · Esc goes back", id="keys")
+        yield OptionList()
 
     def on_mount(self) -> None:
         """Read them."""
@@ -91,10 +83,6 @@ class ConversationList(ModalScreen[Log | None]):
                 self.notify(str(error), severity="warning", markup=False)
             else:
                 self.notify(f"Written to {path}", markup=False)
-
-    def action_back(self) -> None:
-        """Return nothing."""
-        self.dismiss(None)
 
 
 def _row(conversation: Conversation) -> Content:

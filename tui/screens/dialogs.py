@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +12,35 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-_BACK = Binding("escape", "back", "Back")
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T | None]):
+    """A box over a screen: its title, what is `inside`, and its `KEYS`. Escape returns nothing."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back")]
+    KEYS = "Enter takes it · Esc goes back"
+    WIDTH = ""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def compose(self) -> ComposeResult:
+        """The box."""
+        with Vertical(id="dialog", classes=self.WIDTH):
+            yield Label(Content(self._title), id="title")
+            yield from self.inside()
+            yield Label(self.KEYS, id="keys")
+
+    def inside(self) -> ComposeResult:
+        """What stands between title and keys."""
+        raise NotImplementedError
+
+    def action_back(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +53,21 @@ class Suggestion:
     disabled: bool = False
 
 
-class Ask(ModalScreen[str | None]):
+class Ask(Dialog[str]):
     """One question with a few ways out; Escape is none of them."""
 
-    CSS_PATH = "dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [_BACK]
-
     def __init__(self, title: str, text: str, suggestions: Sequence[Suggestion]) -> None:
-        super().__init__()
-        self._title, self._text, self._suggestions = title, text, suggestions
+        super().__init__(title)
+        self._text, self._suggestions = text, suggestions
 
-    def compose(self) -> ComposeResult:
-        """Title, text, suggestions."""
-        with Vertical(id="dialog"):
-            yield Label(Content(self._title), id="title")
-            yield Static(Content(self._text), id="text")
-            yield OptionList(*(Option(_prompt(one), disabled=one.disabled) for one in self._suggestions))
-            yield Label("Enter takes it · Esc goes back", id="keys")
+    def inside(self) -> ComposeResult:
+        """Text and suggestions."""
+        yield Static(Content(self._text), id="text")
+        yield OptionList(*(Option(_prompt(one), disabled=one.disabled) for one in self._suggestions))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Return what was suggested."""
         self.dismiss(self._suggestions[event.option_index].value)
-
-    def action_back(self) -> None:
-        """Return nothing."""
-        self.dismiss(None)
 
 
 def _prompt(suggestion: Suggestion) -> Content:
@@ -57,50 +75,34 @@ def _prompt(suggestion: Suggestion) -> Content:
     return Content.assemble((suggestion.title, "bold"), help)
 
 
-class Line(ModalScreen[str | None]):
+class Line(Dialog[str]):
     """One line of text; Enter takes it."""
 
-    CSS_PATH = "dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [_BACK]
-
     def __init__(self, title: str, value: str) -> None:
-        super().__init__()
-        self._title, self._value = title, value
+        super().__init__(title)
+        self._value = value
 
-    def compose(self) -> ComposeResult:
-        """Title and input."""
-        with Vertical(id="dialog"):
-            yield Label(Content(self._title), id="title")
-            yield Input(self._value, compact=True, select_on_focus=False)
-            yield Label("Enter takes it · Esc goes back", id="keys")
+    def inside(self) -> ComposeResult:
+        """The input."""
+        yield Input(self._value, compact=True, select_on_focus=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the text."""
         self.dismiss(event.value)
 
-    def action_back(self) -> None:
-        """Return nothing."""
-        self.dismiss(None)
 
-
-class Reading(ModalScreen[None]):
+class Reading(Dialog[None]):
     """A text to read: the help, the statistics."""
 
-    CSS_PATH = "dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [_BACK, Binding("enter,q", "back", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "back", "Back", show=False)]
+    KEYS = "↑↓ scrolls · Esc goes back"
+    WIDTH = "-wide"
 
     def __init__(self, title: str, text: Content) -> None:
-        super().__init__()
-        self._title, self._text = title, text
+        super().__init__(title)
+        self._text = text
 
-    def compose(self) -> ComposeResult:
-        """Title and text, which scrolls."""
-        with Vertical(id="dialog", classes="-wide"):
-            yield Label(Content(self._title), id="title")
-            with VerticalScroll(id="scroll"):
-                yield Static(self._text, id="reading")
-            yield Label("↑↓ scrolls · Esc goes back", id="keys")
-
-    def action_back(self) -> None:
-        """Close it."""
-        self.dismiss(None)
+    def inside(self) -> ComposeResult:
+        """The text, which scrolls."""
+        with VerticalScroll(id="scroll"):
+            yield Static(self._text, id="reading")

@@ -4,21 +4,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from models.errors import LocalrunError
 from models.headers.quants import CACHE_TYPES
 from runner.report import sentences
 from runner.report.placement import PLACES, cache, expected
-from runner.report.words import context, file_size, gib, one_line, visible
+from runner.report.words import context, file_size, gib, one_line
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.service import Service
 from runner.types.wish import Wish
+from tui.screens.candidates import CandidatesScreen
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
@@ -36,10 +34,9 @@ class Change:
     index: int
 
 
-class PlanScreen(Screen[Change | None]):
+class PlanScreen(CandidatesScreen[Change]):
     """Returns the change to apply; None to leave all as it is."""
 
-    CSS_PATH = "start.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "context(-1)", "Less context", priority=True),
         Binding("right", "context(1)", "More context", priority=True),
@@ -52,16 +49,6 @@ class PlanScreen(Screen[Change | None]):
         super().__init__()
         self._service, self._model = service, name
         self._plan, self._wish, self._now = plan, wish, running
-
-    def compose(self) -> ComposeResult:
-        """Settings, table beside the details, the effect."""
-        yield Static(id="head")
-        with Horizontal(id="body"):
-            yield CandidateTable()
-            yield Details()
-        with Vertical(id="work"):
-            yield Static(id="status")
-        yield Footer()
 
     def on_mount(self) -> None:
         """Show the present numbers, or those of the wish that was brought along."""
@@ -82,16 +69,11 @@ class PlanScreen(Screen[Change | None]):
         """Show the candidate and what it would change."""
         if event.cursor_row < len(self._plan.candidates):
             self.query_one(Details).show(self._plan, event.cursor_row)
-            self._say(_effect(self._now, self._plan.candidates[event.cursor_row]))
+            self.say(_effect(self._now, self._plan.candidates[event.cursor_row]))
 
     def on_data_table_row_selected(self, event: CandidateTable.RowSelected) -> None:
         """Take this candidate."""
         self.action_apply()
-
-    def _say(self, sentence: str, *, error: bool = False) -> None:
-        status = self.query_one("#status", Static)
-        status.set_class(error, "-error")
-        status.update(Content(visible(sentence)))
 
     def action_context(self, step: int) -> None:
         """The next longer or shorter context."""
@@ -117,11 +99,11 @@ class PlanScreen(Screen[Change | None]):
         """Ask the planner with the new settings; an older question is forgotten."""
         wish = self._wish
         self.query_one("#head", Static).update(_settings(self._plan, wish))
-        self._say("Planning…")
+        self.say("Planning…")
         try:
             self._plan = await aside(lambda: self._service.plan(self._model, wish))
         except LocalrunError as error:
-            self._say(str(error), error=True)
+            self.say(str(error), error=True)
         else:
             self._show()
 
@@ -132,13 +114,9 @@ class PlanScreen(Screen[Change | None]):
             return
         candidate = self._plan.candidates[index]
         if candidate.placement is None:
-            self._say(" ".join(("This one does not fit.", *sentences.reasons(candidate)[:1])), error=True)
+            self.say(" ".join(("This one does not fit.", *sentences.reasons(candidate)[:1])), error=True)
         else:
             self.dismiss(Change(self._plan, index))
-
-    def action_back(self) -> None:
-        """Leave all as it is."""
-        self.dismiss(None)
 
 
 def context_lengths(trained: int) -> list[int]:

@@ -7,21 +7,20 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from models.errors import LocalrunError
 from runner.report import sentences
 from runner.report.comparison import memory_table
 from runner.report.download import download_question
 from runner.report.placement import machine_facts, model_facts
-from runner.report.words import one_line, percent, seconds, visible
+from runner.report.words import one_line, percent, seconds
 from runner.types.engine import LoadProgress
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.service import Service, Session
 from runner.types.wish import Wish
+from tui.screens.candidates import CandidatesScreen
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 from tui.widgets.drawing import styled
@@ -43,10 +42,9 @@ class Wanted:
     ask: bool = True
 
 
-class Start(Screen[Session | None]):
+class Start(CandidatesScreen[Session]):
     """Returns a session; None to go back. For `result_seconds` it shows planned against measured."""
 
-    CSS_PATH = "start.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "go", "Run this"),
         Binding("c", "choose", "Choose another"),
@@ -56,21 +54,15 @@ class Start(Screen[Session | None]):
     def __init__(self, service: Service, wanted: Wanted, result_seconds: float = 0.0) -> None:
         super().__init__()
         self._service, self._wanted, self._result_seconds = service, wanted, result_seconds
+        # One after the other, and each for good: planned, then what would run where nothing of it does, then loaded.
         self._plan = wanted.plan
-        self._session: Session | None = None
         self._instead = ""
-        self._row: int | None = None  # what the sentence is about
+        self._session: Session | None = None
+        self._row: int | None = None  # the candidate that the sentence is about
 
-    def compose(self) -> ComposeResult:
-        """Head, table beside the details, bars, one sentence."""
-        yield Static(id="head")
-        with Horizontal(id="body"):
-            yield CandidateTable()
-            yield Details()
-        with Vertical(id="work"):
-            yield Static(id="status")
-            yield Steps()
-        yield Footer()
+    def below(self) -> ComposeResult:
+        """Bars for what is under way."""
+        yield Steps()
 
     def on_mount(self) -> None:
         """Begin."""
@@ -83,17 +75,17 @@ class Start(Screen[Session | None]):
         """Plan; go on by itself when nothing has to be asked."""
         plan = self._plan
         if plan is None:
-            self._say(f"Looking at this machine and at the headers of {one_line(self._wanted.name)}…")
+            self.say(f"Looking at this machine and at the headers of {one_line(self._wanted.name)}…")
             try:
                 plan = await aside(lambda: self._service.plan(self._wanted.name, self._wanted.wish))
             except LocalrunError as error:
-                self._say(str(error), error=True)
+                self.say(str(error), error=True)
                 return
         self._plan = plan
         index = self._wanted.index if self._wanted.index is not None else plan.chosen
         self._show_plan(plan, index)
         if index is None:
-            self._say(sentences.why(plan) or "No candidate runs on this machine.", error=True)
+            self.say(sentences.why(plan) or "No candidate runs on this machine.", error=True)
             self._instead = await aside(lambda: self._service.instead(plan))
             self._offer(self.query_one(CandidateTable).cursor_row)
         elif plan.candidates[index].download_bytes == 0 or not self._wanted.ask:
@@ -113,11 +105,6 @@ class Start(Screen[Session | None]):
     def _show_head(self) -> None:
         """The model and the machine."""
         self.query_one("#head", Static).update(_head(self._wanted.name, self._plan))
-
-    def _say(self, sentence: str, *, error: bool = False) -> None:
-        status = self.query_one("#status", Static)
-        status.set_class(error, "-error")
-        status.update(Content(visible(sentence)))
 
     def on_data_table_row_highlighted(self, event: CandidateTable.RowHighlighted) -> None:
         """Show why this candidate is as it is, and what taking it means."""
@@ -147,16 +134,16 @@ class Start(Screen[Session | None]):
         candidate = plan.candidates[index]
         if candidate.verdict is Verdict.NO:
             why = " ".join([f"{candidate.quant} does not fit.", *sentences.reasons(candidate)[:1], self._instead])
-            self._say(why.rstrip(), error=True)
+            self.say(why.rstrip(), error=True)
         elif candidate.download_bytes:
             try:
                 terms = await aside(lambda: self._service.terms(plan, index))
             except LocalrunError as error:
-                self._say(str(error), error=True)
+                self.say(str(error), error=True)
             else:
-                self._say(f"{download_question(plan, candidate, terms)} Enter goes on.")
+                self.say(f"{download_question(plan, candidate, terms)} Enter goes on.")
         else:
-            self._say(f"{candidate.quant} is here: Enter runs it.")
+            self.say(f"{candidate.quant} is here: Enter runs it.")
 
     def action_go(self) -> None:
         """Run the candidate under the cursor, try again after a failure, or go on at once."""
@@ -177,7 +164,7 @@ class Start(Screen[Session | None]):
     def action_back(self) -> None:
         """Leave; what is loaded by now is given back."""
         self.workers.cancel_group(self, "run")
-        self.dismiss(None)
+        super().action_back()
 
     @work(exclusive=True, group="run")
     async def _run(self, index: int) -> None:
@@ -191,16 +178,16 @@ class Start(Screen[Session | None]):
         steps.clear()
         try:
             if plan.candidates[index].download_bytes:
-                self._say("Downloading. c chooses another; what has come so far is kept.")
+                self.say("Downloading. c chooses another; what has come so far is kept.")
                 async for progress in batches(lambda: self._service.fetch(plan, index)):
                     steps.show(*map(download_step, progress))
-            self._say("Loading.")
+            self.say("Loading.")
             steps.clear()
             async for items in batches(lambda: self._service.load(plan, index)):
                 self._loading(plan.candidates[index], items[-1])
         except LocalrunError as error:
             steps.clear()
-            self._say(f"{error} Enter tries again.", error=True)
+            self.say(f"{error} Enter tries again.", error=True)
             return
         if self._session is not None:
             await self._ready(self._session)
@@ -216,7 +203,7 @@ class Start(Screen[Session | None]):
         """Planned against measured, long enough to be seen."""
         self.query_one(Steps).clear()
         table = "\n".join(memory_table(session.candidate, session.loaded).lines())
-        self._say(f"Loaded in {seconds(session.loaded.load_s)}.\n{table}")
+        self.say(f"Loaded in {seconds(session.loaded.load_s)}.\n{table}")
         await asyncio.sleep(self._result_seconds)
         self.dismiss(session)
 

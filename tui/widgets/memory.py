@@ -1,6 +1,7 @@
 """One stacked bar per device, with its numbers and words."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from textual.content import Content
 
@@ -15,10 +16,8 @@ _ROOMY = 2
 class MemoryBars(Drawing):
     """Weights, KV used of reserved, compute, other processes and what is free, device by device."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self.meters: Sequence[Meter] = ()
-        self.counts: Mapping[str, int] = {}
+    meters: Sequence[Meter] = ()
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def show(self, meters: Sequence[Meter], layers: Mapping[str, int]) -> None:
         """Draw these; `layers` counts the layers on each device."""

@@ -55,10 +55,8 @@ class Panel(VerticalScroll):
 class Strip(Drawing):
     """The same on one line, for a narrow terminal."""
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.meters: tuple[Meter, ...] = ()
-        self.speed = Speed()
+    meters: tuple[Meter, ...] = ()
+    speed = Speed()
 
     def show(self, meters: tuple[Meter, ...], speed: Speed) -> None:
         """Draw this."""

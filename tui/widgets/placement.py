@@ -22,10 +22,8 @@ def layers_per_device(placement: Placement) -> Mapping[str, int]:
 class PlacementMap(Drawing):
     """Two rows of cells: attention and KV above, FFN or routed experts below; front to back."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self.placement: Placement | None = None
-        self.experts = False
+    placement: Placement | None = None
+    experts = False
 
     def show(self, placement: Placement | None, *, experts: bool) -> None:
         """Draw this placement; `experts`: the model routes to experts."""

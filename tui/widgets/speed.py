@@ -15,9 +15,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 class SpeedPanel(Drawing):
     """Decode now with its curve and the predicted value as a line in it; prefill, first token, context."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self.speed = Speed()
+    speed = Speed()
 
     def show(self, speed: Speed) -> None:
         """Draw this."""
