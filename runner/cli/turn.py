@@ -101,5 +101,7 @@ def _tell_aside(chunk: Chunk, output: Output) -> None:
     """What is no part of the answer, on stderr."""
     for sentence in chunk.notes:
         output.note_once(sentence)
-    if not chunk.completion_tokens and (line := prefill_line(chunk)):
+    if chunk.happened:
+        output.warn(chunk.happened)
+    elif not chunk.completion_tokens and (line := prefill_line(chunk)):
         output.progress(line)

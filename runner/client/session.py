@@ -143,4 +143,4 @@ class EngineSession:
 def _cut(last: Chunk, finish: Finish | None, note: str) -> Chunk:
     """No more words, but a note."""
     phase = Phase.DONE if finish else last.phase
-    return replace(last, text="", reasoning="", phase=phase, finish=finish, note=note)
+    return replace(last, text="", reasoning="", phase=phase, finish=finish, happened=note)

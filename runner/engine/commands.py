@@ -30,6 +30,7 @@ from runner.types.commands import (
     Load,
     Rehearse,
     StandIns,
+    Unload,
     command_of,
 )
 from runner.types.engine import Loaded, LoadProgress
@@ -56,6 +57,7 @@ class Commands:
             StandIns: lambda command: standins.start(command.count),
             Rehearse: lambda command: dry_run.rehearse(command.path, command.placements),
             Load: self._load,
+            Unload: self._unload,
             Count: lambda command: self._generator().count(command.messages),
             Generate: self._generate,
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
@@ -121,11 +123,14 @@ class Commands:
                 self._tell(EventKind.STEP, LoadProgress(fraction))
             return not self._is_cancelled()
 
-        if self._loaded:
-            self._loaded.close()
-        self._loaded = None  # the next one may fail to load
+        self._unload()
         self._loaded = Generator(command.path, command.placement, progress, self._is_cancelled)
         return self._loaded.loaded
+
+    def _unload(self, _command: Unload | None = None) -> None:
+        if self._loaded:
+            self._loaded.close()
+        self._loaded = None
 
     def _generator(self) -> Generator:
         if self._loaded is None:

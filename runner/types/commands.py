@@ -47,6 +47,11 @@ class Load(LongCommand[LoadProgress, Loaded]):
 
 
 @dataclass(frozen=True, slots=True)
+class Unload(Command[None]):
+    """Free the model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Count(Command[int]):
     """Tokens of a conversation as a prompt."""
 
@@ -77,7 +82,8 @@ class Lend(Command[None]):
 
 
 _BY_OP: dict[str, Any] = {
-    kind.__name__.lower(): kind for kind in (Devices, AddRpc, StandIns, Rehearse, Load, Count, Generate, Grammar, Lend)
+    kind.__name__.lower(): kind
+    for kind in (Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, Grammar, Lend)
 }
 
 

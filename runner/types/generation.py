@@ -57,7 +57,7 @@ class Chunk:
 
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
-    `notes` say what was done to the conversation to please the template, or has happened to the answer on the way.
+    `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way.
     """
 
     phase: Phase
@@ -74,6 +74,7 @@ class Chunk:
     seed: int | None = None
     finish: Finish | None = None
     notes: tuple[str, ...] = ()
+    happened: str | None = None
 
     @property
     def comparable_prefill_tps(self) -> float | None:

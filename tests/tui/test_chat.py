@@ -371,7 +371,7 @@ async def test_an_answer_that_goes_on_with_less_says_so_and_the_screen_shows_wha
         smaller = replace(candidate, placement=replace(app.session.placement, ctx=2048, kv_type="q8_0"))
         app.session.plan = replace(app.session.plan, candidates=(smaller,))
         first, second, *rest = turn(["Once ", "more."])
-        app.session.script = [[first, second, replace(second, note="Out of memory while answering."), *rest]]
+        app.session.script = [[first, second, replace(second, happened="Out of memory while answering."), *rest]]
         await app.say("Hi")
         await app.until(lambda: app.shown(".note").endswith("complete"))
         await app.until_told("Out of memory while answering.")

@@ -113,7 +113,7 @@ class ConversationScreen(EngineScreen):
             with self._saving():
                 self._log.grow(said, thought)
             widget.grow(said, thought)
-        for note in filter(None, (chunk.note for chunk in chunks)):
+        for note in filter(None, (chunk.happened for chunk in chunks)):
             self.complain(note)
             self.keep_up()
         self._last = chunks[-1]

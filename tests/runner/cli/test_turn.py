@@ -27,7 +27,7 @@ class Turn(EngineSession):
 
     def generate(self, *_asked: object, **_more: object) -> Iterator[Chunk]:
         """Words, a note, the prompt once more, the rest."""
-        yield from (PREFILL, SAID, replace(SAID, text="", note=NOTE), replace(PREFILL, completion_tokens=2))
+        yield from (PREFILL, SAID, replace(SAID, text="", happened=NOTE), replace(PREFILL, completion_tokens=2))
         if self._error:
             raise self._error
         yield Chunk(Phase.DONE, text="is blue.", completion_tokens=4, finish=Finish.STOP)

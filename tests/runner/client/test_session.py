@@ -129,7 +129,7 @@ def test_the_answer_goes_on_as_if_nothing_had_happened(engine: Failing, smollm2:
     session, engine.at = EngineSession(engine, loaded(engine, smollm2), smaller), cuts
     chunks = list(session.generate(ASKED, GREEDY))
     assert told(chunks) == told(whole)
-    assert [chunk.note for chunk in chunks if chunk.note] == [f"Note {n + 1}." for n in range(len(cuts))]
+    assert [chunk.happened for chunk in chunks if chunk.happened] == [f"Note {n + 1}." for n in range(len(cuts))]
     assert session.loaded.notes == tuple(f"Note {n + 1}." for n in range(len(cuts)))
     assert session.placement.ctx == 512 - 128 * len(cuts)
     first, last = whole[-1], chunks[-1]
@@ -191,7 +191,7 @@ def test_a_stop_while_something_smaller_is_loaded_ends_the_answer(engine: Failin
 
     session, engine.at = EngineSession(engine, loaded(engine, smollm2), stopped), (5,)
     chunks = list(session.generate(ASKED, GREEDY))
-    assert told(chunks) and (chunks[-1].finish, chunks[-1].note) == (Finish.INTERRUPTED, "Note 1.")
+    assert told(chunks) and (chunks[-1].finish, chunks[-1].happened) == (Finish.INTERRUPTED, "Note 1.")
     assert chunks[-1].completion_tokens < 40
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.client.process import EngineProcess
-from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns
+from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns, Unload
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -207,6 +207,10 @@ def test_an_engine_that_dies_is_one_sentence(tmp_path: Path, smollm2: Path, numb
     process.close()
 
 
+def test_the_kernel_would_end_the_engine_before_others(engine: EngineProcess) -> None:
+    assert Path(f"/proc/{engine.pid}/oom_score_adj").read_text() == "500\n"
+
+
 def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
     process = fresh_child(tmp_path, smollm2)
     chunks = generate(process, STORY)
@@ -237,28 +241,11 @@ def test_errors_keep_their_kind(engine: EngineProcess) -> None:
             engine.ask(Generate(request))
 
 
-def test_an_engine_whose_load_failed_says_so_and_lives_on(engine: EngineProcess, smollm2: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadFile):
-        engine.ask(Load(str(tmp_path / "missing.gguf"), CPU_ONLY))
+def test_an_unloaded_engine_says_so_and_lives_on(engine: EngineProcess, smollm2: Path) -> None:
+    engine.ask(Unload())
     with pytest.raises(EngineError, match="No model is loaded"):
         answer(engine, ask("Hi"))
     engine.ask(Load(str(smollm2), CPU_ONLY))
-
-
-def test_a_system_message_that_the_template_refuses_is_folded_and_told(
-    child: EngineProcess, smollm2: Path, tmp_path: Path
-) -> None:
-    strict = tmp_path / "strict.gguf"
-    data = smollm2.read_bytes()
-    start = data.index(b"{% if loop.first and messages[0]['role'] != 'system' %}")
-    end = data.index(b"{% endif %}", start)
-    refuses = b"{% if message['role'] == 'system' %}{{ fail() }}".ljust(end - start)
-    strict.write_bytes(data[:start] + refuses + data[end:])
-    child.ask(Load(str(strict), CPU_ONLY))
-    _, plain = answer(child, ask("Hi"))
-    _, folded = answer(child, Message("system", "Be brief."), ask("Hi"))
-    assert plain.notes == () and "knows no system message" in folded.notes[0]
-    child.ask(Load(str(smollm2), CPU_ONLY))
 
 
 def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

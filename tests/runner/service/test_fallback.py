@@ -185,7 +185,7 @@ def test_an_allocation_that_fails_while_answering_goes_on_with_less(started: Sta
     chunks = answer(session)
     assert service.engine.pid != pid
     assert told(chunks) and chunks[-1].completion_tokens == GREEDY.max_tokens
-    (note,) = [chunk.note for chunk in chunks if chunk.note]
+    (note,) = [chunk.happened for chunk in chunks if chunk.happened]
     assert note.startswith("Out of memory while answering, though ") and "The answer goes on with " in note
     assert session.loaded.notes == (note,) and session.placement != before
     assert session.placement.ctx == before.ctx  # the answer would not be cut for it
@@ -229,7 +229,7 @@ def test_another_program_takes_the_memory_in_the_midst_of_an_answer(started: Sta
                 stack.enter_context(hog(group, 280 * MIB))
             chunks.append(chunk)
     assert service.engine.pid != engine
-    before = told(chunks[: [chunk.note for chunk in chunks].index(session.loaded.notes[-1])])
+    before = told(chunks[: [chunk.happened for chunk in chunks].index(session.loaded.notes[-1])])
     assert before and whole.startswith(before) and told(chunks).startswith(before)
     assert (chunks[-1].completion_tokens, chunks[-1].finish) == (60, Finish.LENGTH)
     assert len(session.loaded.notes) == 1
