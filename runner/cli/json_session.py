@@ -77,7 +77,7 @@ def read_question(asked: Any, sampling: Sampling) -> Question:
         messages = tuple(Message(str(one["role"]), str(one["content"])) for one in asked["messages"])
         own = dict(asked.get("sampling") or {})
     except (ValueError, KeyError, TypeError):
-        raise UsageError('A question is {"messages": [{"role": ..., "content": ...}], "sampling": {...}}.') from None
+        raise UsageError("A message is an object with a role and a content.") from None
     return Question(messages, with_settings(sampling, own))
 
 

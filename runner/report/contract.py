@@ -9,7 +9,7 @@ from models.errors import LocalrunError
 from runner.report import sentences
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
-from runner.types.generation import Chunk
+from runner.types.generation import Chunk, Finish
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
@@ -190,4 +190,6 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def error_json(error: LocalrunError | KeyboardInterrupt) -> Json:
     """What stands where the result would, when there is none."""
-    return {"error": {"kind": type(error).__name__, "message": str(error) or "interrupted"}}
+    if isinstance(error, KeyboardInterrupt):
+        return {"finish_reason": Finish.INTERRUPTED.value, "error": {"kind": "Interrupted", "message": "interrupted"}}
+    return {"error": {"kind": type(error).__name__, "message": str(error)}}

@@ -101,7 +101,8 @@ def test_a_benchmark_has_every_field_of_the_contract() -> None:
 
 def test_an_error_is_json_too() -> None:
     assert error_json(DoesNotFit("It does not.")) == {"error": {"kind": "DoesNotFit", "message": "It does not."}}
-    assert error_json(KeyboardInterrupt()) == {"error": {"kind": "KeyboardInterrupt", "message": "interrupted"}}
+    said = {"kind": "Interrupted", "message": "interrupted"}
+    assert error_json(KeyboardInterrupt()) == {"finish_reason": "interrupted", "error": said}
 
 
 def test_the_verdicts_are_the_contracts() -> None:
