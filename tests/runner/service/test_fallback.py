@@ -221,7 +221,6 @@ def test_another_program_takes_the_memory_in_the_midst_of_an_answer(started: Sta
     (group / "memory.limit_in_bytes").write_text(str(300 * MIB))
     engine = service.engine.pid
     (group / "cgroup.procs").write_text(str(engine))
-    Path(f"/proc/{engine}/oom_score_adj").write_text("1000")
     chunks: list[Chunk] = []
     with ExitStack() as stack:
         for chunk in session.generate(ASKED, asked):
