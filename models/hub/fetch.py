@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from models.errors import DownloadError
 from models.hub.explain import explain
 from models.hub.http import Note, Stopped
-from models.hub.transfer import Moved, Terms, Transfer
+from models.hub.transfer import Conditions, Moved, Transfer
 from models.stores.cache import Place, name_main, place_of
 from models.weights import Progress, WeightFile
 
@@ -26,7 +26,7 @@ def fetch(
     progress: Callable[[Progress], None] = lambda _: None,
     note: Note = lambda _: None,
     stop: threading.Event | None = None,
-    terms: Terms | None = None,
+    terms: Conditions | None = None,
 ) -> tuple[WeightFile, ...]:
     """Bring the files that are not here; gives all of them with their paths, in order.
 
@@ -34,7 +34,7 @@ def fetch(
     the end of the process, what was fetched is kept, and the next call goes on from there. Every file's revision is
     taken for what main is at. Raises DownloadError.
     """
-    terms = terms or Terms()
+    terms = terms or Conditions()
     places = {file: place_of(file, terms.cache) for file in files if file.path is None}
     if places:
         with _disk_in_words():
@@ -81,7 +81,7 @@ class _Crew:
     The threads are daemons: one that hangs in a silent connection holds up neither an interrupt nor the exit.
     """
 
-    def __init__(self, places: dict[WeightFile, Place], terms: Terms) -> None:
+    def __init__(self, places: dict[WeightFile, Place], terms: Conditions) -> None:
         self._places = places
         self._terms = terms
         self._halt = threading.Event()

@@ -29,7 +29,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Conditions:
     """Where from, where to, and on what terms. None: what HF_ENDPOINT and HF_HUB_CACHE say.
 
     Bytes: `reserve` of the disk stay free, files above `plain_limit` come by the Hub's own protocol. `quiet`: seconds
@@ -60,7 +60,7 @@ Tell = Callable[[Moved | str], None]  # a string is a sentence for the person wh
 class Transfer:
     """Brings one file to its place; `tell` hears how far it is, `halt` ends it with Stopped."""
 
-    def __init__(self, file: WeightFile, place: Place, terms: Terms, tell: Tell, halt: threading.Event) -> None:
+    def __init__(self, file: WeightFile, place: Place, terms: Conditions, tell: Tell, halt: threading.Event) -> None:
         self._file = file
         self._place = place
         self._terms = terms

@@ -21,7 +21,7 @@ _SAMPLING_KEYS = {setting.key for setting in SETTINGS} | {"stop"}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BatchLine:
     """A line of the input: its prompt, and the sampling with its own settings."""
 
     prompt: str
@@ -46,7 +46,7 @@ def batch(service: LocalService, options: Options, output: Output) -> ExitCode:
     return ExitCode.OK
 
 
-def _answer(session: EngineSession, line: Line, options: Options, output: Output, file: TextIO) -> ExitCode:
+def _answer(session: EngineSession, line: BatchLine, options: Options, output: Output, file: TextIO) -> ExitCode:
     answer = take_turn(session, opening(options, line.prompt), line.sampling, unseen(output))
     if answer.error is not None:
         raise answer.error
@@ -56,11 +56,11 @@ def _answer(session: EngineSession, line: Line, options: Options, output: Output
     return answer.exit_code
 
 
-def read_lines(text: str, sampling: Sampling) -> Iterator[Line]:
+def read_lines(text: str, sampling: Sampling) -> Iterator[BatchLine]:
     """The prompts of a batch; `sampling` holds where a line does not say otherwise. Raises UsageError."""
     for number, line in _lines(text):
         is_object = line.lstrip().startswith("{")
-        yield _read_object(line, number, sampling) if is_object else Line(line, sampling)
+        yield _read_object(line, number, sampling) if is_object else BatchLine(line, sampling)
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -68,7 +68,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def _read_object(line: str, number: int, sampling: Sampling) -> Line:
+def _read_object(line: str, number: int, sampling: Sampling) -> BatchLine:
     try:
         asked = json.loads(line)
         prompt = str(asked["prompt"])
@@ -77,6 +77,6 @@ def _read_object(line: str, number: int, sampling: Sampling) -> Line:
         raise UsageError(message) from None
     own = {key: value for key, value in asked.items() if key in _SAMPLING_KEYS}
     try:
-        return Line(prompt, with_settings(sampling, own))
+        return BatchLine(prompt, with_settings(sampling, own))
     except UsageError as error:
         raise UsageError(f"--batch, line {number}: {error}") from None

@@ -14,7 +14,7 @@ from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import sampling_of
-from runner.cli.turn import Answer, as_json_lines, take_turn
+from runner.cli.turn import Outcome, as_json_lines, take_turn
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.service.service import LocalService
@@ -82,5 +82,5 @@ def read_question(asked: Any, sampling: Sampling) -> Question:
 
 
 def _loaded(session: EngineSession) -> contract.Json:
-    empty = Answer().json(session)
+    empty = Outcome().json(session)
     return {key: empty[key] for key in ("model", "placement", "memory", "notes")}

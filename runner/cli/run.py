@@ -9,7 +9,7 @@ from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import opening, sampling_of
-from runner.cli.turn import Answer, Show, as_json_lines, as_text, take_turn, unseen
+from runner.cli.turn import Outcome, Show, as_json_lines, as_text, take_turn, unseen
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.comparison import stats_lines
@@ -21,7 +21,7 @@ from runner.types.generation import Message
 def one_answer(service: LocalService, options: Options, output: Output, prompt: str) -> ExitCode:
     """One answer to stdout, as text, JSON or JSON lines."""
     sampling = sampling_of(options, service)
-    answer = Answer()
+    answer = Outcome()
     session: EngineSession | None = None
     try:
         session = open_model(service, options, output)
@@ -44,12 +44,12 @@ def _show(options: Options, output: Output) -> Show:
     return unseen(output) if options.json else as_text(output)
 
 
-def _end_line(answer: Answer, output: Output) -> None:
+def _end_line(answer: Outcome, output: Output) -> None:
     if answer.text and not answer.text.endswith("\n"):
         output.answer("\n")
 
 
-def _tell(session: EngineSession, answer: Answer, options: Options, output: Output) -> None:
+def _tell(session: EngineSession, answer: Outcome, options: Options, output: Output) -> None:
     """The numbers that were asked for, and why it failed."""
     if options.stats:
         for line in stats_lines(session, answer.last):

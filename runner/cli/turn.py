@@ -19,7 +19,7 @@ Show = Callable[[Chunk], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Outcome:
     """What a turn has said so far. An engine that fails leaves what was said, and the `error`."""
 
     text: str = ""
@@ -42,13 +42,13 @@ class Answer:
         return {**contract.answer_json(self.text, self.reasoning, self.last, session), **failed}
 
 
-def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Answer:
+def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
     """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said. Raises UsageError."""
-    answer = Answer()
+    answer = Outcome()
     with _stopping(session):
         try:
             for chunk in session.generate(messages, sampling):
-                answer = Answer(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
+                answer = Outcome(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
                 show(chunk)
         except (EngineError, DoesNotFit) as error:
             answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)

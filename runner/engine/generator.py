@@ -11,7 +11,7 @@ from models.errors import BadFile, EngineError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.chat.stream import TextStream
 from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt, common_prefix
-from runner.engine.answer import Answer
+from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
@@ -78,7 +78,7 @@ class Generator:
             if state.finish is None:
                 fences = request.raw is None and not prompt.is_begun
                 stream = TextStream(request.sampling.stop, prompt.thinking, fences)
-                yield from self._decode(request, sampler, Answer(state, stream, asked))
+                yield from self._decode(request, sampler, Chunks(state, stream, asked))
         finally:
             sampler.close()
 
@@ -146,7 +146,7 @@ class Generator:
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
 
-    def _decode(self, request: Request, sampler: Sampler, answer: Answer) -> Iterator[Chunk]:
+    def _decode(self, request: Request, sampler: Sampler, answer: Chunks) -> Iterator[Chunk]:
         """Token by token, with as little Python between two as can be: after each, its data is out of the caches.
 
         So text is made and sent in batches; the first token goes at once.

@@ -15,7 +15,7 @@ from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
-from tui.screens.dialogs import Ask, Line, Reading
+from tui.screens.dialogs import Ask, LineDialog, Reading
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
 from tui.widgets.conversation import ConversationView
@@ -225,7 +225,7 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         await app.until_screen(ConversationList)
         await app.until_words("GGUF basics")
         await app.pilot.press("down", "r")
-        await app.until_screen(Line)
+        await app.until_screen(LineDialog)
         await app.pilot.press(*"!", "enter")
         await app.until_words("GGUF basics!")
         await app.pilot.press("x")

@@ -14,7 +14,7 @@ from runner.storage.export import write_new
 from tui import actions
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversation_list import ConversationList
-from tui.screens.dialogs import Line, Reading
+from tui.screens.dialogs import LineDialog, Reading
 from tui.screens.help import help_text
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
@@ -110,7 +110,7 @@ class ChatActions(ConversationScreen):
         if argument:
             take(argument)
         else:
-            self.app.push_screen(Line("System prompt (- removes it)", self._log.conversation.system), take)
+            self.app.push_screen(LineDialog("System prompt (- removes it)", self._log.conversation.system), take)
 
     def action_set(self, argument: str = "") -> None:
         """Show or change the sampling."""
@@ -133,7 +133,7 @@ class ChatActions(ConversationScreen):
         if argument:
             take(argument)
         else:
-            self.app.push_screen(Line("Name of the conversation", self._log.conversation.title), take)
+            self.app.push_screen(LineDialog("Name of the conversation", self._log.conversation.title), take)
 
     def action_export(self, argument: str = "") -> None:
         """Write the conversation as Markdown."""

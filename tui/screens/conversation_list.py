@@ -15,7 +15,7 @@ from runner.report.words import one_line, plural
 from runner.storage.conversations import ConversationStore, Log
 from runner.storage.export import write_new
 from runner.types.conversation import Conversation
-from tui.screens.dialogs import Dialog, Line
+from tui.screens.dialogs import Dialog, LineDialog
 from tui.workers import aside
 
 
@@ -66,7 +66,7 @@ class ConversationList(Dialog[Log]):
         """Ask for a name."""
         if (log := self._chosen) is None:
             return
-        name = await self.app.push_screen_wait(Line("Name of the conversation", log.conversation.title))
+        name = await self.app.push_screen_wait(LineDialog("Name of the conversation", log.conversation.title))
         if name is not None:
             try:
                 log.rename(name.strip())

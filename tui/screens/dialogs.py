@@ -75,7 +75,7 @@ def _prompt(suggestion: Suggestion) -> Content:
     return Content.assemble((suggestion.title, "bold"), help)
 
 
-class Line(Dialog[str]):
+class LineDialog(Dialog[str]):
     """One line of text; Enter takes it."""
 
     def __init__(self, title: str, value: str) -> None:

@@ -3,15 +3,15 @@
 import pytest
 
 from models.errors import UsageError
-from runner.cli.batch import Line, read_lines
+from runner.cli.batch import BatchLine, read_lines
 from runner.types.sampling import Sampling
 
 
 def test_plain_lines_objects_and_empty_lines() -> None:
     base = Sampling(seed=1)
     text = 'Say one.\n\n{"prompt": "Say two.", "id": 7, "temp": 0, "stop": "."}\r\n  \n'
-    two = Line("Say two.", Sampling(temperature=0.0, seed=1, stop=(".",)))
-    assert list(read_lines(text, base)) == [Line("Say one.", base), two]
+    two = BatchLine("Say two.", Sampling(temperature=0.0, seed=1, stop=(".",)))
+    assert list(read_lines(text, base)) == [BatchLine("Say one.", base), two]
 
 
 def test_only_a_newline_ends_a_line() -> None:

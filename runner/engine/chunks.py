@@ -9,7 +9,7 @@ from runner.chat.stream import Piece, TextStream
 from runner.types.generation import Chunk, Finish, Phase
 
 
-class Answer:
+class Chunks:
     """What was decoded since `asked` (seconds of time.perf_counter); `prefilled` is the last step before it."""
 
     def __init__(self, prefilled: Chunk, stream: TextStream, asked: float) -> None:
