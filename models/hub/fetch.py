@@ -16,7 +16,7 @@ from models.hub.transfer import Conditions, Moved, Transfer
 from models.stores.cache import Place, name_main, place_of
 from models.weights import Progress, WeightFile
 
-__all__ = ["Terms", "fetch"]
+__all__ = ["Conditions", "fetch"]
 
 _RATE_WINDOW = 5.0  # seconds
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import DownloadError, ExitCode
-from models.hub.fetch import Terms, fetch
+from models.hub.fetch import Conditions, fetch
 from models.hub.http import Patience, Stopped
 from models.hub.listing import list_repo
 from models.weights import Progress, WeightFile
@@ -56,8 +56,8 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def terms(hub: Hub, cache: Path) -> Terms:
-    return Terms(endpoint=hub.endpoint, cache=cache, reserve=0, patience=QUICK)
+def terms(hub: Hub, cache: Path) -> Conditions:
+    return Conditions(endpoint=hub.endpoint, cache=cache, reserve=0, patience=QUICK)
 
 
 def listed(hub: Hub, cache: Path) -> tuple[WeightFile, ...]:
@@ -351,9 +351,9 @@ def test_a_disk_without_room_is_seen_before_the_first_byte(hub: Hub, cache: Path
 
 def test_what_is_on_no_hub_cannot_be_fetched(cache: Path) -> None:
     with pytest.raises(DownloadError, match="Give it as a path"):
-        fetch([WeightFile("a.gguf", 1)], terms=Terms(cache=cache))
+        fetch([WeightFile("a.gguf", 1)], terms=Conditions(cache=cache))
     with pytest.raises(DownloadError, match="not a file of the Hub"):
-        fetch([WeightFile("../a.gguf", 1, repo="a/b", revision="c", sha256="d")], terms=Terms(cache=cache))
+        fetch([WeightFile("../a.gguf", 1, repo="a/b", revision="c", sha256="d")], terms=Conditions(cache=cache))
 
 
 def test_a_cache_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def run_ours(endpoint: str, home: Path, cache: Path) -> None:
     with loopback_client(home):
         listing = list_repo(REPO, endpoint=endpoint, cache=cache)
         patience = replace(QUICK, timeout=20.0)
-        fetch(listing.files, terms=Terms(endpoint=endpoint, cache=cache, reserve=0, patience=patience))
+        fetch(listing.files, terms=Conditions(endpoint=endpoint, cache=cache, reserve=0, patience=patience))
 
 
 def run_theirs(endpoint: str, home: Path, cache: Path) -> None:
@@ -543,14 +543,14 @@ FULL_DISK = """
     import subprocess, sys
     from pathlib import Path
     from models.errors import DownloadError
-    from models.hub.fetch import Terms, fetch
+    from models.hub.fetch import Conditions, fetch
     from models.hub.listing import list_repo
 
     disk, repo = Path(sys.argv[1]), sys.argv[2]
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)
     files = list_repo(repo, cache=disk / "hub").files
     filler = disk / "filler"
-    terms = Terms(cache=disk / "hub", reserve=0)
+    terms = Conditions(cache=disk / "hub", reserve=0)
 
     def fill(step):  # somebody else takes the room while we fetch
         if not filler.exists():
