@@ -1,4 +1,3 @@
-import time
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
@@ -370,14 +369,13 @@ def test_local_files_that_cannot_be_used(tmp_path: Path) -> None:
         assert sentence in str(refused.value)
 
 
-def test_a_large_vocabulary_is_read_quickly() -> None:
+def test_a_large_vocabulary_is_skipped_not_decoded() -> None:
     raw = large()
-    best = 9.0
-    for _ in range(5):
-        started = time.process_time()
-        parse(raw)
-        best = min(best, time.process_time() - started)
-    assert best < 0.2  # 0.03 to 0.05 s on a slow core; a reader that decodes every string needs seconds
+    tracemalloc.start()
+    parse(raw)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * len(raw)  # one copy; 400,000 decoded strings would take four times as much
 
 
 def test_damaged_headers_are_read_or_refused() -> None:
