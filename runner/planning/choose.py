@@ -8,11 +8,11 @@ from models.errors import UsageError
 from models.headers.quants import quality
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
-from runner.planning.pick import WIDE_BITS, goal_of, is_equal, pick, speed_of
-from runner.planning.placement import Placed, Rehearse, place
+from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
+from runner.planning.placement import Rehearser, place
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
-from runner.types.reasons import Better, Faster, NoneRuns, Taken, WeightsThatFit, Why
+from runner.types.reasons import Better, Faster, Goal, NoneRuns, WeightsThatFit, Why
 from runner.types.wish import Wish
 
 
@@ -22,7 +22,7 @@ class Contender:
 
     weights: WeightSet
     shape: ModelShape
-    rehearse: Rehearse | None = None
+    rehearse: Rehearser | None = None
 
 
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
@@ -31,16 +31,14 @@ def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish
     `study`, `fetched_bytes` and `seconds` are left to the caller.
     """
     kept = _wished(options, wish.quant)
-    placed = [(option, place(option.shape, machine, wish, option.rehearse)) for option in kept]
-    placed.sort(key=lambda pair: _loss(pair[0]))
-    candidates = tuple(_candidate(option, result) for option, result in placed)
-    chosen = pick(candidates, wish.prefer, asked=wish.quant is not None)
+    candidates = tuple(sorted((_candidate(option, machine, wish) for option in kept), key=_loss))
+    picked = pick(candidates, wish.prefer, asked=wish.quant is not None)
     return Plan(
         model=_info(name, kept[0].shape),
         machine=machine,
         candidates=candidates,
-        chosen=chosen,
-        why=tuple(_why_none(placed) if chosen is None else _why(placed, candidates, chosen, wish)),
+        chosen=picked and picked[0],
+        why=tuple(_why(candidates, *picked) if picked else _why_none(candidates)),
         wish=wish,
     )
 
@@ -53,12 +51,13 @@ def _wished(options: Sequence[Contender], quant: str | None) -> Sequence[Contend
     return kept
 
 
-def _loss(option: Contender) -> tuple[float, float]:
-    bits = option.shape.bits_per_weight
-    return quality(option.weights.quant, bits).loss, -bits
+def _loss(candidate: Candidate) -> tuple[float, float]:
+    bits = candidate.bits_per_weight
+    return quality(candidate.quant, bits).loss, -bits
 
 
-def _candidate(option: Contender, placed: Placed) -> Candidate:
+def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
+    placed = place(option.shape, machine, wish, option.rehearse)
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
@@ -72,6 +71,7 @@ def _candidate(option: Contender, placed: Placed) -> Candidate:
         confirmed_by=placed.confirmed_by,
         reasons=placed.reasons,
         short_of_gpu=placed.short_of_gpu,
+        short_of_all=placed.short_of_all,
     )
 
 
@@ -90,26 +90,22 @@ def _info(name: str, shape: ModelShape) -> ModelInfo:
 # ---- why
 
 
-def _why(
-    placed: Sequence[tuple[Contender, Placed]], candidates: Sequence[Candidate], chosen: int, wish: Wish
-) -> Iterator[Why]:
+def _why(candidates: Sequence[Candidate], chosen: int, goal: Goal) -> Iterator[Why]:
     """What is taken, what made it the one, and the next better and the next faster one."""
     taken = candidates[chosen]
-    assert taken.placement is not None
-    yield Taken(taken.quant, speed_of(taken), taken.placement.ctx, goal_of(candidates, chosen, wish.prefer))
-    given_up = (
-        _better(item, placed[index][1])
-        for index, item in reversed(list(enumerate(candidates[:chosen])))
+    yield taken_as(taken, goal)
+    better = (
+        _given_up(item)
+        for item in reversed(candidates[:chosen])
         if item.bits_per_weight < WIDE_BITS and not is_equal(item, taken)
     )
-    yield from islice(given_up, 1)
+    yield from islice(better, 1)
     yield from islice(_faster(candidates[chosen + 1 :], taken), 1)
 
 
-def _better(candidate: Candidate, placed: Placed) -> Better:
-    """A better quantization that was given up."""
+def _given_up(candidate: Candidate) -> Better:
     speed = None if candidate.verdict is Verdict.NO else speed_of(candidate)
-    return Better(candidate.quant, speed, placed.short_of_all, placed.short_of_gpu)
+    return Better(candidate.quant, speed, candidate.short_of_all, candidate.short_of_gpu)
 
 
 def _faster(smaller: Sequence[Candidate], taken: Candidate) -> Iterator[Faster]:
@@ -120,10 +116,10 @@ def _faster(smaller: Sequence[Candidate], taken: Candidate) -> Iterator[Faster]:
                 yield Faster(item.quant, speed_of(item))
 
 
-def _why_none(placed: Sequence[tuple[Contender, Placed]]) -> Iterator[Why]:
+def _why_none(candidates: Sequence[Candidate]) -> Iterator[Why]:
     """Why the smallest does not run, and what would."""
-    option, result = min(placed, key=lambda pair: pair[0].weights.bytes)
-    yield NoneRuns(len(placed), option.weights.quant, result.reasons[0])
-    fitting = option.weights.bytes - result.short_of_all
-    if 0 < fitting < option.weights.bytes:
+    smallest = min(candidates, key=lambda item: item.file_bytes)
+    yield NoneRuns(len(candidates), smallest.quant, smallest.reasons[0])
+    fitting = smallest.file_bytes - smallest.short_of_all
+    if 0 < fitting < smallest.file_bytes:
         yield WeightsThatFit(fitting)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runner.planning.pick import pick
+from runner.planning.pick import pick, taken_as
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk
@@ -34,17 +34,13 @@ def applied(plan: Plan, measurements: Sequence[Measurement]) -> Plan:
     candidates = tuple(corrected(candidate, plan.machine, measurements) for candidate in plan.candidates)
     if candidates == plan.candidates or plan.chosen is None:
         return replace(plan, candidates=candidates)
-    chosen = pick(candidates, plan.wish.prefer, asked=plan.wish.quant is not None)
-    assert chosen is not None  # no verdict has changed
+    picked = pick(candidates, plan.wish.prefer, asked=plan.wish.quant is not None)
+    assert picked is not None  # no verdict has changed
+    chosen, _goal = picked
     taken = candidates[chosen]
     if chosen == plan.chosen and taken.predicted == plan.candidates[chosen].predicted:
         return replace(plan, candidates=candidates)
-    return replace(plan, candidates=candidates, chosen=chosen, why=_why(taken))
-
-
-def _why(taken: Candidate) -> tuple[FromHistory]:
-    assert taken.predicted is not None and taken.placement is not None
-    return (FromHistory(taken.quant, taken.predicted.decode_tps, taken.placement.ctx),)
+    return replace(plan, candidates=candidates, chosen=chosen, why=(taken_as(taken, FromHistory()),))
 
 
 def corrected(candidate: Candidate, machine: Machine, measurements: Iterable[Measurement]) -> Candidate:

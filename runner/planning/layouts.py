@@ -29,9 +29,9 @@ _SLACK = 4 * MIB  # that compute buffers may be smaller than the template's: the
 def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
     """All layouts worth weighing."""
     for devices in problem.device_sets():
-        on_devices = [*whole(problem, settings, devices), *_sequential(problem, settings, devices)]
-        yield from on_devices
-        if on_devices:
+        whole = [*on_devices(problem, settings, devices), *_sequential(problem, settings, devices)]
+        yield from whole
+        if whole:
             continue
         if not problem.blocks.shape.experts:
             yield _by_layers(problem, settings, devices)
@@ -42,7 +42,7 @@ def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
 # ---- whole
 
 
-def whole(
+def on_devices(
     problem: Problem, settings: ContextSettings, devices: tuple[Device, ...], count: int | None = None
 ) -> Iterator[Layout]:
     """All layers (or the last `count`) on the devices, if there is room."""
@@ -118,7 +118,7 @@ def arranged(
             room[home] -= size - block.movable_bytes
     if min(room, default=0.0) >= -_SLACK:
         for order in (range(len(blocks)), range(len(blocks) - 1, -1, -1)):
-            yield replace(plain, moved=_moved(blocks, plain, list(room), order))
+            yield replace(plain, moved=_moved(blocks, plain, room, order))
 
 
 def _ranks(devices: Sequence[Device]) -> list[int]:
@@ -127,47 +127,40 @@ def _ranks(devices: Sequence[Device]) -> list[int]:
     return [speeds.index(device.bandwidth or 0) for device in devices]
 
 
-def _with_a_layer_on_host(devices: tuple[Device, ...], total: int) -> Layout:
-    return Layout(devices, (HOST, *even(devices, total - 1).layers))
-
-
-def _with_a_part_on_host(layout: Layout) -> Layout:
-    return replace(layout, moved={(0, ""): HOST})
-
-
 def _moved(
-    blocks: Sequence[Block], layout: Layout, room: list[float], order: Iterable[int]
+    blocks: Sequence[Block], layout: Layout, room: Sequence[float], order: Iterable[int]
 ) -> dict[tuple[int, str], int]:
-    """Movable parts that do not stay, and where they go: where another device has room, else to the host.
-
-    Updates `room`.
-    """
-    homeless = _homeless(blocks, layout, room, order)
+    """Movable parts that do not stay, the largest first: each where the roomiest device takes it, else to the host."""
+    homeless, left = _homeless(blocks, layout, room, order)
     sizes = {(layer, stem): blocks[layer].movable[stem].bytes for layer, stem in homeless}
-    largest_first = sorted(homeless, key=sizes.__getitem__, reverse=True)
-    targets = {key: _host_or_room(sizes[key], room) for key in largest_first}
-    return {key: target for key, target in targets.items() if target != layout.layers[key[0]]}
+    moved: dict[tuple[int, str], int] = {}
+    for key in sorted(homeless, key=sizes.__getitem__, reverse=True):
+        roomiest = max(range(len(left)), key=left.__getitem__)
+        fits = sizes[key] <= left[roomiest]
+        left[roomiest] -= sizes[key] if fits else 0
+        moved[key] = roomiest if fits else HOST
+    return {(layer, stem): target for (layer, stem), target in moved.items() if target != layout.layers[layer]}
 
 
 def _homeless(
-    blocks: Sequence[Block], layout: Layout, room: list[float], order: Iterable[int]
-) -> list[tuple[int, str]]:
-    """Movable parts that have no room where their layer is: in `order`, each device keeps layers, then parts of one.
+    blocks: Sequence[Block], layout: Layout, room: Sequence[float], order: Iterable[int]
+) -> tuple[list[tuple[int, str]], list[float]]:
+    """Movable parts that have no room where their layer is, and the room that the others leave on every device.
 
-    Updates `room`.
+    In `order`, each device keeps the parts of as many layers as it can, then some of one more.
     """
     homeless: list[tuple[int, str]] = []
-    full: set[int] = set()
+    left, full = list(room), set[int]()
     for layer in order:
         home, block = layout.layers[layer], blocks[layer]
         if home == HOST or not block.movable:
             continue
-        kept = () if home in full else _kept(block, room[home])
-        room[home] -= sum(block.movable[stem].bytes for stem in kept)
+        kept = () if home in full else _kept(block, left[home])
+        left[home] -= sum(block.movable[stem].bytes for stem in kept)
         if len(kept) < len(block.movable):
             full.add(home)
         homeless += [(layer, stem) for stem in block.movable if stem not in kept]
-    return homeless
+    return homeless, left
 
 
 def _kept(block: Block, room: float) -> tuple[str, ...]:
@@ -184,10 +177,13 @@ def some_of(block: Block) -> Iterator[tuple[str, ...]]:
     return (group for size in range(len(stems)) for group in combinations(stems, size))
 
 
-def _host_or_room(size: int, room: list[float]) -> int:
-    """The roomiest device, charged in `room`; HOST where not even that has enough."""
-    roomiest = max(range(len(room)), key=room.__getitem__, default=HOST)
-    if roomiest == HOST or room[roomiest] < size:
-        return HOST
-    room[roomiest] -= size
-    return roomiest
+# ---- layouts that stand for others: compute buffers depend on who takes part, not on how many layers each has
+
+
+def _with_a_layer_on_host(devices: tuple[Device, ...], total: int) -> Layout:
+    return Layout(devices, (HOST, *even(devices, total - 1).layers))
+
+
+def _with_a_part_on_host(layout: Layout) -> Layout:
+    """A part of the first layer, of no name: which of its parts it is makes no difference."""
+    return replace(layout, moved={(0, ""): HOST})

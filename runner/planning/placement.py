@@ -30,7 +30,7 @@ from runner.types.reasons import Reason
 from runner.types.units import MIB
 from runner.types.wish import Wish
 
-Rehearse = Callable[[Placement], Rehearsed | None]
+Rehearser = Callable[[Placement], Rehearsed | None]
 
 MOST_REHEARSALS = 8
 _WASTE = 128 * MIB  # that llama.cpp may leave unused of what we charged before it is worth another round
@@ -54,7 +54,7 @@ class Placed:
     short_of_gpu: int = 0
 
 
-def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearse | None = None) -> Placed:
+def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None = None) -> Placed:
     """The best placement of `shape` on `machine`. Raises UsageError for a wish that makes no sense here.
 
     `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
@@ -108,8 +108,8 @@ class _Standing:
         return self.fits, proposal.layout.is_whole, proposal.settings.ctx, proposal.predicted.decode_tps
 
 
-def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearse) -> _Standing:
-    """Rehearse proposals until one fits without waste, charging what llama.cpp needs beyond our ledger to the next."""
+def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearser) -> _Standing:
+    """Rehearser proposals until one fits without waste, charging what llama.cpp needs beyond our ledger to the next."""
     proposal: Proposal | None = first
     seen: dict[Placement, _Standing] = {}
     while proposal is not None and len(seen) < MOST_REHEARSALS:

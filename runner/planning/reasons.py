@@ -31,7 +31,7 @@ from runner.types.reasons import (
 )
 from runner.types.wish import Wish
 
-_LEAST_CONTEXT = 1024  # a smaller one is not worth proposing
+_WORTH_NAMING = 1024  # a shorter context is not worth proposing
 
 
 def explain(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | None = None) -> tuple[Reason, ...]:
@@ -74,11 +74,11 @@ def _spilled(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reaso
         yield NoDevices()
     if layout.is_whole or proposal.missing or not devices:
         return
-    whole = search.weigh(problem, settings, overdrawn(problem, devices, problem.layers_total))
-    yield Spilled(_on_host(problem, layout), whole.predicted.decode_tps / proposal.predicted.decode_tps)
+    on_devices = search.weigh(problem, settings, overdrawn(problem, devices, problem.layers_total))
+    yield Spilled(_on_host(problem, layout), on_devices.predicted.decode_tps / proposal.predicted.decode_tps)
     short, smaller = problem.short_of_whole(settings), search.largest_whole(problem, settings)
     if short > 0:
-        yield WouldFitWith(short, smaller if _LEAST_CONTEXT <= smaller < settings.ctx else None)
+        yield WouldFitWith(short, smaller if _WORTH_NAMING <= smaller < settings.ctx else None)
     if wish.vram_limit is None:
         yield from _shared_limit(problem, settings, short)
 

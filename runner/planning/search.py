@@ -4,16 +4,18 @@ Every layout that `runner.planning.layouts` offers is weighed: its ledger, and i
 overdraw nothing the one with the best decode speed wins, after a few layers more or less on each device were tried.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, permutations
+from operator import attrgetter
 
 from runner.cost.blocks import Block
 from runner.cost.forecast import predict
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import rows, shortages
-from runner.planning.layouts import arranged, layouts, overdrawn, some_of, whole
+from runner.planning.layouts import arranged, layouts, on_devices, overdrawn, some_of
 from runner.planning.problem import FEW_DEVICES, Problem
 from runner.types.plan import MemoryRow, Predicted
 
@@ -54,8 +56,7 @@ def _fitting(problem: Problem, settings: ContextSettings, found: Iterable[Layout
     return (item for item in weighed if not item.missing)
 
 
-def _score(proposal: Proposal) -> tuple[float, int, float]:
-    return proposal.score
+_score = attrgetter("score")
 
 
 # ---- the fastest layout
@@ -135,39 +136,35 @@ def _trade(layout: Layout, mended: int, giving: int, leaving: Iterable[str]) -> 
 
 def largest_whole(problem: Problem, settings: ContextSettings) -> int:
     """The largest context, a multiple of 256 up to the trained length, with everything on devices; 0 if none."""
-    low, high = 0, max(1, problem.trained // 256)
-    if _is_whole(problem, replace(settings, ctx=256 * high)):
-        return 256 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _is_whole(problem, replace(settings, ctx=256 * middle)):
-            low = middle
-        else:
-            high = middle
-    return 256 * low
+    contexts = range(256, max(1, problem.trained // 256) * 256 + 1, 256)
+
+    def is_too_long(ctx: int) -> bool:
+        return not _is_whole(problem, replace(settings, ctx=ctx))
+
+    if not is_too_long(contexts[-1]):
+        return contexts[-1]
+    return 256 * bisect_left(contexts, True, hi=len(contexts) - 1, key=is_too_long)
 
 
 def _is_whole(problem: Problem, settings: ContextSettings) -> bool:
     """Whether all layers and their KV caches fit on devices."""
-    found = chain.from_iterable(whole(problem, settings, devices) for devices in problem.device_sets())
+    found = chain.from_iterable(on_devices(problem, settings, devices) for devices in problem.device_sets())
     return any(not weigh(problem, settings, layout).missing for layout in found)
 
 
 def with_layers(problem: Problem, settings: ContextSettings, count: int) -> Proposal:
     """The fastest way to have exactly the last `count` layers on devices, in proportion to memory if none fits."""
     sets = problem.device_sets() if count else []
-    found = chain.from_iterable(whole(problem, settings, devices, count) for devices in sets)
+    found = chain.from_iterable(on_devices(problem, settings, devices, count) for devices in sets)
     fastest = max(_fitting(problem, settings, found), key=_score, default=None)
     return fastest or weigh(problem, settings, overdrawn(problem, problem.machine.devices, count))
 
 
 def most_layers(problem: Problem, settings: ContextSettings, limit: int) -> int:
-    """The most layers below `limit`, which does not fit, that devices have room for."""
-    low, high = 0, limit
-    while high - low > 1:
-        middle = (low + high) // 2
-        if with_layers(problem, settings, middle).missing:
-            high = middle
-        else:
-            low = middle
-    return low
+    """The most layers below `limit`, which does not fit, that devices have room for; 0 if RAM has none for the rest."""
+
+    def is_too_many(count: int) -> bool:
+        return bool(with_layers(problem, settings, count).missing.keys() - {"CPU"})
+
+    most = bisect_left(range(1, limit), True, key=is_too_many)
+    return 0 if with_layers(problem, settings, most).missing else most

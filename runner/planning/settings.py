@@ -19,7 +19,7 @@ USUAL_UBATCH = 512
 LOWER_KV_TYPE = "q8_0"
 _KV_TYPES = (USUAL_KV_TYPE, LOWER_KV_TYPE)
 _UBATCHES = (USUAL_UBATCH, 256, 128, 64)
-_LEAST_CONTEXT = 4096  # llama.cpp's own fit also gives up layers rather than go below it
+_LEAST_WHOLE = 4096  # llama.cpp's own fit also gives up layers rather than go below it
 _SPILLED_CONTEXT = 8192  # where not everything is on devices
 _LAST_CONTEXTS = (4096, 2048)
 
@@ -28,9 +28,9 @@ def settings_in_order(problem: Problem, wish: Wish) -> Iterator[ContextSettings]
     """All settings that may be tried, best first."""
     usual = _usual(wish)
     if wish.ctx is None:
-        whole = largest_whole(problem, usual)
-        if whole and whole >= min(problem.trained // 256 * 256, _LEAST_CONTEXT):
-            yield replace(usual, ctx=whole)
+        ctx = largest_whole(problem, usual)
+        if ctx and ctx >= min(problem.trained // 256 * 256, _LEAST_WHOLE):
+            yield replace(usual, ctx=ctx)
     contexts = [wish.ctx] if wish.ctx else _contexts_to_spill(problem.trained)
     kv_types = [wish.kv_type] if wish.kv_type else _KV_TYPES
     ubatches = [wish.ubatch] if wish.ubatch else _UBATCHES
@@ -41,9 +41,9 @@ def settings_in_order(problem: Problem, wish: Wish) -> Iterator[ContextSettings]
 def settings_for_layers(problem: Problem, wish: Wish, count: int) -> ContextSettings:
     """What `count` layers on devices by command are run with: the largest context that fits if these are all."""
     if wish.ctx is None and count == problem.layers_total:
-        whole = largest_whole(problem, _usual(wish))
-        if whole:
-            return replace(_usual(wish), ctx=whole)
+        ctx = largest_whole(problem, _usual(wish))
+        if ctx:
+            return replace(_usual(wish), ctx=ctx)
     return settings_to_hope_for(problem, wish)
 
 

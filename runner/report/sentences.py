@@ -57,7 +57,7 @@ def reasons(candidate: Candidate) -> tuple[str, ...]:
 def sentence(reason: Reason | Why) -> str:
     """A reason as one plain sentence."""
     match reason:
-        case Taken() | Better() | Faster() | FromHistory() | NoneRuns() | WeightsThatFit():
+        case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit():
             return _of_choice(reason)
         case SharedLimit():
             return _shared_limit(reason)
@@ -69,13 +69,10 @@ def sentence(reason: Reason | Why) -> str:
             return _of_placement(reason)
 
 
-def _of_choice(reason: Taken | Better | Faster | FromHistory | NoneRuns | WeightsThatFit) -> str:
+def _of_choice(reason: Taken | Better | Faster | NoneRuns | WeightsThatFit) -> str:
     match reason:
         case Taken(quant, tps, ctx, goal):
             return f"{quant}: {rate(tps)} with a context of {context(ctx)}, {_goal(goal)}."
-        case FromHistory(quant, tps, ctx):
-            measured = "going by what was measured here before"
-            return f"{quant}: {rate(tps)} with a context of {context(ctx)}, {measured}."
         case Better():
             return _given_up(reason)
         case Faster(quant, tps):
@@ -98,6 +95,8 @@ def _goal(goal: Goal) -> str:
             return f"the fastest with {bits:g} bits per weight or more"
         case LargestThatRuns():
             return "the largest that runs"
+        case FromHistory():
+            return "going by what was measured here before"
 
 
 def _given_up(better: Better) -> str:

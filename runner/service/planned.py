@@ -9,7 +9,7 @@ from models.headers.candidates import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
 from runner.planning.experience import applied
-from runner.planning.placement import Rehearse
+from runner.planning.placement import Rehearser
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
 from runner.types.plan import Plan
@@ -22,7 +22,7 @@ def planned(
     machine: Machine,
     wish: Wish,
     measured: Sequence[Measurement],
-    rehearse: Callable[[ReadSet], Rehearse | None] = lambda _read: None,
+    rehearse: Callable[[ReadSet], Rehearser | None] = lambda _read: None,
 ) -> Plan:
     """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
 

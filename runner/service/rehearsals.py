@@ -19,7 +19,7 @@ from models.headers.header_only import header_only
 from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.cost.ledger import Rehearsed
-from runner.planning.placement import Rehearse
+from runner.planning.placement import Rehearser
 from runner.types import commands
 from runner.types.machine import Machine
 from runner.types.placement import Placement
@@ -61,7 +61,7 @@ class Rehearsals:
         self._files: dict[WeightSet, Path | None] = {}
         self._answers: dict[tuple[WeightSet, RehearsalDevices, Placement], Rehearsed] = {}
 
-    def on(self, machine: Machine) -> Callable[[ReadSet], Rehearse | None]:
+    def on(self, machine: Machine) -> Callable[[ReadSet], Rehearser | None]:
         """Who answers on this machine for a set of weights.
 
         None where its header cannot be copied or no file can be written.
@@ -69,7 +69,7 @@ class Rehearsals:
         devices = devices_for(self._engine, machine)
         return lambda read: self._of(read, devices)
 
-    def _of(self, read: ReadSet, devices: RehearsalDevices) -> Rehearse | None:
+    def _of(self, read: ReadSet, devices: RehearsalDevices) -> Rehearser | None:
         with self._lock:
             if read.weights not in self._files:
                 self._files[read.weights] = self._header_only_file(read.headers)

@@ -85,7 +85,8 @@ class Candidate:
     """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
 
     `predicted` is None only for a `no` that was not forced by flags. `reasons`, the most important first.
-    `short_of_gpu`: bytes that the devices lack to hold all of it, 0 where they do or where there are none.
+    `short_of_gpu`: bytes that the devices lack to hold all of it, 0 where they do or where there are none;
+    `short_of_all`: bytes that all memory together lacks.
     """
 
     quant: str
@@ -100,6 +101,7 @@ class Candidate:
     confirmed_by: Source
     reasons: tuple[Reason, ...] = ()
     short_of_gpu: int = 0
+    short_of_all: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,12 @@ class LargestThatRuns:
     """Better than nothing."""
 
 
-Goal = OnlyOne | BestAt | FastestWith | LargestThatRuns
+@dataclass(frozen=True, slots=True)
+class FromHistory:
+    """What was measured here before says so."""
+
+
+Goal = OnlyOne | BestAt | FastestWith | LargestThatRuns | FromHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +214,6 @@ class Faster:
 
 
 @dataclass(frozen=True, slots=True)
-class FromHistory:
-    """The candidate that was chosen by what was measured here before."""
-
-    quant: str
-    tps: float
-    ctx: int
-
-
-@dataclass(frozen=True, slots=True)
 class NoneRuns:
     """Not one of `count` quantizations runs; `reason` is why the smallest, `quant`, does not."""
 
@@ -248,4 +244,4 @@ Reason = (
     | NothingFits
     | Noted
 )
-Why = Taken | Better | Faster | FromHistory | NoneRuns | WeightsThatFit | Noted
+Why = Taken | Better | Faster | NoneRuns | WeightsThatFit | Noted

@@ -16,6 +16,7 @@ from runner.planning.problem import Problem
 from runner.report.sentences import reasons, why
 from runner.types.machine import Machine
 from runner.types.plan import Candidate, Plan, Predicted, Source, Verdict
+from runner.types.reasons import FastestWith
 from runner.types.units import GIB
 from runner.types.wish import Prefer, Wish
 from scripts.synthetic.mixes import QUANTS
@@ -51,12 +52,12 @@ def candidate(quant: str, tps: float | None) -> Candidate:
 def test_pick(speeds: dict[str, float | None], balanced: str | None, quality: str | None, speed: str | None) -> None:
     offered = [candidate(quant, tps) for quant, tps in speeds.items()]
     for prefer, expected in zip(Prefer, (quality, balanced, speed), strict=True):
-        index = pick(offered, prefer)
-        assert (None if index is None else offered[index].quant) == expected
+        picked = pick(offered, prefer)
+        assert (offered[picked[0]].quant if picked else None) == expected
 
 
 def test_a_wide_file_is_taken_on_request() -> None:
-    assert pick([candidate("F16", 1), candidate("Q4_K_M", None)], asked=True) == 0
+    assert pick([candidate("F16", 1), candidate("Q4_K_M", None)], asked=True) == (0, FastestWith(3.0))
 
 
 def options(model: str, quants: tuple[str, ...] = USUAL) -> list[Contender]:

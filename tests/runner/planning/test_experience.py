@@ -12,7 +12,7 @@ from runner.types.machine import Machine
 from runner.types.measurement import Measurement
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Verdict
-from runner.types.reasons import FromHistory, Noted
+from runner.types.reasons import FromHistory, Noted, Taken
 
 NOW = 2_000_000_000.0
 HERE = Machine("probe", (), 32 << 30, 30 << 30, 40e9, 8, "Some CPU")
@@ -110,9 +110,9 @@ def test_the_choice_follows_what_was_measured_and_says_so() -> None:
     before = plan(good, fast)
     after = applied(before, measurements(good, 4.0, 4.0, 4.0))
     assert (before.chosen, after.chosen) == (0, 1)
-    assert after.why == (FromHistory("Q4_K_M", 30.0, 4096),)
+    assert after.why == (Taken("Q4_K_M", 30.0, 4096, FromHistory()),)
     same = applied(before, measurements(good, 18.0, 18.0, 18.0))
-    assert same.chosen == 0 and same.why == (FromHistory("Q6_K", 18.0, 4096),)
+    assert same.chosen == 0 and same.why == (Taken("Q6_K", 18.0, 4096, FromHistory()),)
     assert applied(before, measurements(fast, 33.0, 33.0, 33.0)).why == before.why
     assert applied(before, []) == before
 

@@ -12,7 +12,7 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
 from runner.cost.ledger import Rehearsed, shortages
-from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearse, place
+from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearser, place
 from runner.planning.restrictions import limited
 from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
@@ -274,6 +274,16 @@ def test_layers_by_command_are_kept_even_where_they_overdraw() -> None:
     assert place(weights, there, Wish(gpu_layers=most + 1)).verdict is Verdict.NO
 
 
+def test_the_layers_that_fit_are_found_where_fewer_would_overdraw_ram() -> None:
+    """Each layer that leaves the GPU needs RAM, of which there is too little for all of them."""
+    model, there = shape("mixtral-8x22b"), machine(gpu(24), ram=64)
+    placed = check(model, there, Wish(gpu_layers=99))
+    (fitting,) = (reason for reason in placed.reasons if isinstance(reason, LayersThatFit))
+    assert check(model, there, Wish(gpu_layers=5)).verdict is Verdict.NO
+    assert check(model, there, Wish(gpu_layers=fitting.count)).verdict is Verdict.SPLIT
+    assert check(model, there, Wish(gpu_layers=fitting.count + 1)).verdict is Verdict.NO
+
+
 @pytest.mark.parametrize(("asked", "got"), [(0, 0), (1, 1), (33, 33), (999, 33), (-1, 33)])
 def test_layers_by_command_are_clamped(asked: int, got: int) -> None:
     placed = check(shape(DENSE), machine(gpu(24)), Wish(gpu_layers=asked))
@@ -403,7 +413,7 @@ def test_no_machine_and_no_wish_breaks_the_ledger(there: Machine, wish: Wish, mo
 # ---- rehearsals
 
 
-def llama_cpp_needs(shape_: ModelShape, there: Machine, more: int, asked: list[Placement]) -> Rehearse:
+def llama_cpp_needs(shape_: ModelShape, there: Machine, more: int, asked: list[Placement]) -> Rehearser:
     """A llama.cpp that takes `more` bytes of compute on every device than the ledger says."""
 
     def rehearse(placement: Placement) -> Rehearsed:

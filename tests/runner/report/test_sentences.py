@@ -132,7 +132,7 @@ def test_reasons_of_a_candidate(reason: Reason, words: str) -> None:
         (Better("Q8_0", 2.5, 0, GIB), "Q8_0 would run at 2.5 tok/s and need 1.0 GiB more to be all on the GPU."),
         (Faster("IQ4_XS", 30.0), "IQ4_XS fits the GPU whole and would run at 30.0 tok/s."),
         (
-            FromHistory("Q4_K_M", 30.0, 4096),
+            Taken("Q4_K_M", 30.0, 4096, FromHistory()),
             "Q4_K_M: 30.0 tok/s with a context of 4k, going by what was measured here before.",
         ),
         (NoneRuns(1, "Q4_K_M", Refused("no.")), "It does not run here. Q4_K_M: llama.cpp refuses it: no."),
