@@ -129,6 +129,7 @@ async def test_a_download_on_the_screen(service: CommandLineService) -> None:
         await app.until_words("part-1-of-2.gguf")
         holds(screen(app), *PROGRESS)
         service.hold_download.set()
+        await app.until_screen(Chat)  # what is under way ends before the screens do
 
 
 async def test_a_chat_on_the_screen(service: CommandLineService) -> None:
