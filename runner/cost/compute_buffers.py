@@ -18,24 +18,19 @@ _UNROTATED = ("f32", "f16", "bf16")
 _INPUT_COPIES = 4  # of every input, under pipeline parallelism (ggml-backend.cpp: GGML_SCHED_MAX_COPIES)
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
-    """Bytes of compute buffers: one entry per device of the layout, and the host's."""
-
-    devices: tuple[int, ...]
-    host: int
-
-
-def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> Compute:
-    """Compute buffers with flash attention; with pipeline parallelism every input exists four times."""
+def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> dict[int, int]:
+    """Compute buffers with flash attention, by device of the layout and HOST."""
     pipelined = _is_pipelined(layout)
-    terms = _terms(blocks, settings, pipelined)
+    inputs = _inputs(blocks, settings, pipelined)
+    alive = _alive(blocks, settings, pipelined)
     work = _work(blocks, layout)
-    devices = [_on_device(terms, layout, index, work[index], pipelined) for index in range(len(layout.devices))]
+    buffers = {HOST: _on_host(alive, inputs, blocks, layout, work[HOST])}
+    for index in range(len(layout.devices)):
+        buffers[index] = _on_device(alive, inputs, layout, index, work[index])
     helper = helper_of(layout)
     if helper is not None:
-        devices[helper] += blocks.largest
-    return Compute(tuple(devices), _on_host(terms, blocks, layout, work[HOST], pipelined))
+        buffers[helper] += blocks.largest
+    return buffers
 
 
 def helper_of(layout: Layout) -> int | None:
@@ -49,15 +44,49 @@ def helper_of(layout: Layout) -> int | None:
     return next((index for index, device in enumerate(layout.devices) if device.has_host_buffer), None)
 
 
+def _is_pipelined(layout: Layout) -> bool:
+    """Several devices, every layer on them, no override (llama-context.cpp: pipeline_parallel).
+
+    That the devices work asynchronously, which it asks for as well, is taken for granted.
+    """
+    overridden = layout.sequential or bool(layout.moved)
+    return len(layout.devices) > 1 and not layout.layers_on_host and not overridden
+
+
+# ---- what there is to hold
+
+
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class _Inputs:
+    """Bytes of what a graph is given and gives back for one ubatch.
+
+    `mask` is that of full attention, `masks` all: float16, a value per cell and token (llama-graph.cpp:
+    build_attn_inp_kq_mask). `logits` are those of the outputs that may be asked for (n_outputs_max). `copies` of every
+    input exist: several where the devices pipeline.
+    """
+
+    mask: int
+    masks: int
+    logits: int
+    copies: int
+
+
+def _inputs(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Inputs:
+    ubatch = min(settings.ubatch, settings.ctx)
+    window = max((memory.window for memory in blocks.caches.kinds), default=0)
+    seen = padded(min(settings.ctx, window * settings.sequences + ubatch)) if window else 0
+    mask = 2 * ubatch * padded(settings.ctx)
+    logits = 4 * blocks.shape.vocabulary * min(ubatch, settings.outputs)
+    return _Inputs(mask, mask + 2 * ubatch * seen, logits, _INPUT_COPIES if pipelined else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alive:
     """Bytes of one ubatch in what a layer computes.
 
     `row` is one value (float32) per token, `stream` the residual stream, `queries` those of all heads, `keys` all
     heads' keys. `gap` is what attention leaves too small or too odd for the allocator to use again. `answers` are what
-    all used experts give back before they are summed (build_moe_ffn), and it `reuses` the place of gate and up. `mask`
-    is that of full attention, `masks` all: float16, a value per cell and token (llama-graph.cpp:
-    build_attn_inp_kq_mask). `logits` are those of the outputs that may be asked for (n_outputs_max).
+    all used experts give back before they are summed (build_moe_ffn), and it `reuses` the place of gate and up.
     """
 
     row: int
@@ -67,9 +96,6 @@ class _Terms:
     gap: int
     answers: int
     reuses: bool
-    mask: int
-    masks: int
-    logits: int
 
     @property
     def is_grouped(self) -> bool:
@@ -77,42 +103,30 @@ class _Terms:
         return self.keys < self.queries
 
 
-def _terms(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Terms:
+def _alive(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Alive:
     shape, kinds = blocks.shape, blocks.caches.kinds
-    ubatch = min(settings.ubatch, settings.ctx)
-    row = 4 * ubatch
+    row = 4 * min(settings.ubatch, settings.ctx)
     stream = row * shape.embedding
     queries = stream if shape.kv_same_type else row * shape.attention_width
     keys = row * max((memory.k_width for memory in kinds), default=0)
-    window = max((memory.window for memory in kinds), default=0)
-    mask = 2 * ubatch * padded(settings.ctx)
-    seen = padded(min(settings.ctx, window * settings.sequences + ubatch)) if window else 0
-    return _Terms(
-        row=row,
-        stream=stream,
-        queries=queries,
-        keys=keys,
-        gap=_gap(blocks, settings, stream, queries, keys),
-        answers=shape.experts_used * stream,
-        reuses=not (pipelined and shape.kv_same_type),
-        mask=mask,
-        masks=mask + 2 * ubatch * seen,
-        logits=4 * shape.vocabulary * min(ubatch, settings.outputs),
-    )
+    gap = _gap(blocks, settings, stream, queries, keys)
+    reuses = not (pipelined and shape.kv_same_type)
+    return _Alive(row, stream, queries, keys, gap, shape.experts_used * stream, reuses)
 
 
 def _gap(blocks: Blocks, settings: ContextSettings, stream: int, queries: int, keys: int) -> int:
-    """Attention leaves the place of its queries; a recurrent layer leaves two streams.
+    """What is free after a layer's attention and yet not used for its FFN, whose tensors are wider.
 
-    A quantized cache rotates queries and results (llama-kv-cache.cpp: attn_rot_k, attn_rot_v): one more place each,
-    which the stream uses again if it is as wide.
+    How much it is was rehearsed; the comments say what the allocator most likely does.
     """
     if any(memory.state_values for memory in blocks.caches.kinds):
-        return 2 * stream
+        return 2 * stream  # a recurrent layer reads and writes the stream in places of their own
     if settings.kv_type in _UNROTATED or blocks.shape.kv_same_type:
-        return queries
+        return queries  # their place, once attention has read them
+    # A quantized cache rotates queries and results (llama-kv-cache.cpp: attn_rot_k, attn_rot_v): two such places.
     if queries < stream or keys >= queries:
-        return 2 * queries
+        return 2 * queries  # too small for the stream, or apart from each other with keys as wide between them
+    # The stream goes into the one that fits it best: into both, one after the other, where they are just as wide.
     return 0 if queries == stream else queries
 
 
@@ -132,100 +146,108 @@ def _work(blocks: Blocks, layout: Layout) -> dict[int, _Work]:
     return work
 
 
-def _is_pipelined(layout: Layout) -> bool:
-    """Several devices, every layer on them, no override (llama-context.cpp: pipeline_parallel).
-
-    That the devices work asynchronously, which it asks for as well, is taken for granted.
-    """
-    overridden = layout.sequential or bool(layout.moved)
-    return len(layout.devices) > 1 and not layout.layers_on_host and not overridden
+# ---- the widest point of a layer
 
 
-def _widest(terms: _Terms, work: _Work) -> int:
+def _widest(alive: _Alive, work: _Work) -> int:
     """Everything alive at the widest point of these layers, without inputs: the residual stream, its normed copy."""
-    return 2 * terms.stream + max((_layer(terms, *kind) for kind in work), default=0)
+    return 2 * alive.stream + max((_layer(alive, *kind) for kind in work), default=0)
 
 
-def _layer(terms: _Terms, widths: Widths, whole: bool) -> int:
+def _layer(alive: _Alive, widths: Widths, whole: bool) -> int:
     """What a layer keeps alive beside these, at its widest: in attention, routing, the mixer or the FFN.
 
     Attention holds queries, and keys or what it gives back (build_attn_mha); a recurrent layer three of its projection.
     """
-    attention = 2 * (terms.queries if terms.is_grouped else terms.queries + terms.keys)
-    answers = terms.answers if widths.routes else 0
-    movable = _ffn(terms, widths.movable, widths.fused, answers) if whole else 0
-    routing = terms.gap + answers if answers else 0
-    return max(attention, routing, 3 * widths.mixer * terms.row, _ffn(terms, widths.fixed, widths.fused), movable)
+    attention = 2 * (alive.queries if alive.is_grouped else alive.queries + alive.keys)
+    answers = alive.answers if widths.routes else 0
+    movable = _ffn(alive, widths.movable, widths.fused, answers) if whole else 0
+    routing = alive.gap + answers if answers else 0
+    return max(attention, routing, 3 * widths.mixer * alive.row, _ffn(alive, widths.fixed, widths.fused), movable)
 
 
-def _ffn(terms: _Terms, values: int, fused: bool, answers: int = 0) -> int:
+def _ffn(alive: _Alive, values: int, fused: bool, answers: int = 0) -> int:
     """Gate, up and their product (build_ffn) beside the gap, which takes one of them if that is small enough.
 
     What experts answer goes where gate and up were, if it fits and these are given back.
     """
     if not values:
         return 0
-    width, gap = values * terms.row, 0 if fused else terms.gap
-    gate_and_up = 2 * width if terms.reuses else 0
+    width, gap = values * alive.row, 0 if fused else alive.gap
+    gate_and_up = 2 * width if alive.reuses else 0
     beyond = answers if answers > gate_and_up else 0
     return gap + (2 if width < gap else 3) * width + beyond
 
 
-def _on_device(terms: _Terms, layout: Layout, index: int, work: _Work, pipelined: bool) -> int:
+# ---- one device, and the host
+
+
+def _on_device(alive: _Alive, inputs: _Inputs, layout: Layout, index: int, work: _Work) -> int:
     """Layers and inputs, or the logits where they are more.
 
     Pipelined, every input exists four times: the masks, the stream that arrives, and the one that is handed on.
     """
-    inputs, beside_logits = terms.masks, 0
-    if pipelined:
+    given, beside_logits = inputs.masks, 0
+    if inputs.copies > 1:
         received = 1 if index == 0 else 2
-        inputs = beside_logits = _INPUT_COPIES * (terms.masks + received * terms.stream)
-    elif _is_gap_filled(terms, layout, index, work):
-        terms = replace(terms, gap=0)
-    layers = _widest(terms, work) + inputs
+        given = beside_logits = inputs.copies * (inputs.masks + received * alive.stream)
+    elif _is_gap_filled(alive, layout, index, work):
+        alive = replace(alive, gap=0)
+    layers = _widest(alive, work) + given
     has_output = index == len(layout.devices) - 1
-    return max(layers, terms.logits + terms.stream + beside_logits) if has_output else layers
+    return max(layers, inputs.logits + alive.stream + beside_logits) if has_output else layers
 
 
-def _is_gap_filled(terms: _Terms, layout: Layout, index: int, work: _Work) -> bool:
-    """Whether what arrives in the middle of the graph goes where attention left a gap, as rehearsals show it does."""
+def _is_gap_filled(alive: _Alive, layout: Layout, index: int, work: _Work) -> bool:
+    """Whether what arrives in the middle of the graph goes where attention left a gap.
+
+    When it does was rehearsed; the comments say what the allocator most likely does.
+    """
     first = layout.layers.index(index)
     routes = any(widths.routes for widths, _whole in work)
-    if not terms.is_grouped:
-        return False
+    if not alive.is_grouped:
+        return False  # keys as wide as the queries have taken it
     if first:
+        # The stream of the device before. Before routing, the host's is copied too early to find the gap.
         return not routes or layout.layers[first - 1] != HOST
-    return terms.queries == terms.stream and not routes and 0 in layout.touched
+    # Nothing arrives before the first layer, but after it what the host gives back of its FFN: a stream.
+    return alive.queries == alive.stream and not routes and 0 in layout.touched
 
 
-def _on_host(terms: _Terms, blocks: Blocks, layout: Layout, work: _Work, pipelined: bool) -> int:
+def _on_host(alive: _Alive, inputs: _Inputs, blocks: Blocks, layout: Layout, work: _Work) -> int:
     """The inputs at least; with layers on the host what they compute, with parts of layers what visits it."""
-    if pipelined:
-        return _INPUT_COPIES * (terms.masks + terms.stream) + terms.stream
+    if inputs.copies > 1:
+        return inputs.copies * (inputs.masks + alive.stream) + alive.stream
     if layout.layers_on_host:
-        logits = 0 if layout.devices else terms.logits
-        return max(_widest(terms, work) + terms.masks, logits) + terms.stream
-    idle = terms.masks + 2 * terms.stream
+        logits = 0 if layout.devices else inputs.logits
+        return max(_widest(alive, work) + inputs.masks, logits) + alive.stream
+    idle = inputs.masks + 2 * alive.stream
     if not work:
         return idle
-    free = _free_place(terms, blocks, layout)
-    return max(idle, *(_visiting(terms, widths, free) for widths, _whole in work))
+    free = _free_place(inputs, blocks, layout)
+    return max(idle, *(inputs.masks + _visiting(alive, widths, free) for widths, _whole in work))
 
 
-def _visiting(terms: _Terms, widths: Widths, free: int) -> int:
-    """Movable parts alone: gate, up and product, of which some go where the mask was."""
-    width = widths.movable * terms.row
+def _visiting(alive: _Alive, widths: Widths, free: int) -> int:
+    """Movable parts alone on the host beside the masks, where `free` bytes are a mask's that nobody needs any more.
+
+    The sizes were rehearsed; the comments say what the allocator most likely does.
+    """
+    width = widths.movable * alive.row
+    # Gate, up and product: as many as the free place holds (with a byte to spare) go there, the others behind it.
     inside = min(3, max(0, free - 1) // max(1, width))
-    crowded = widths.routes and terms.answers > max(2 * width, free - inside * width)
-    streams = 1 if free >= terms.stream else 2
-    beyond = terms.answers if crowded else 0
-    return terms.masks + streams * terms.stream + (3 - inside) * width + beyond
+    # What experts answer goes where gate and up were, or into what they left of the free place; else behind as well.
+    crowded = widths.routes and alive.answers > max(2 * width, free - inside * width)
+    beyond = alive.answers if crowded else 0
+    # The stream arrives before any of them, and takes the free place first if that is large enough.
+    streams = 1 if free >= alive.stream else 2
+    return streams * alive.stream + (3 - inside) * width + beyond
 
 
-def _free_place(terms: _Terms, blocks: Blocks, layout: Layout) -> int:
+def _free_place(inputs: _Inputs, blocks: Blocks, layout: Layout) -> int:
     """The full mask's place on the host is free once every device has a copy: at its first layer of full attention."""
     firsts: dict[int, int] = {}
     for layer, (home, memory) in enumerate(zip(layout.layers, blocks.shape.memory, strict=False)):
         if memory.k_width and not memory.window:
             firsts.setdefault(home, layer)
-    return terms.mask if min(layout.touched) >= max(firsts.values(), default=0) else 0
+    return inputs.mask if min(layout.touched) >= max(firsts.values(), default=0) else 0

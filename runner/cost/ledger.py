@@ -43,11 +43,11 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
     kv = _sum_by_device(layout, blocks.caches.held(settings))
     compute = compute_bytes(blocks, layout, settings)
     lines = [
-        MemoryRow(device.id, weights[index], kv[index], compute.devices[index], device.overhead, device.free)
+        MemoryRow(device.id, weights[index], kv[index], compute[index], device.overhead, device.free)
         for index, device in enumerate(layout.devices)
     ]
     output = 4 * blocks.shape.vocabulary * max(settings.outputs, settings.sequences)
-    host = MemoryRow("CPU", weights[HOST], kv[HOST], compute.host, output, machine.ram_available)
+    host = MemoryRow("CPU", weights[HOST], kv[HOST], compute[HOST], output, machine.ram_available)
     return (*lines, _shared(host, lines, layout))
 
 

@@ -7,7 +7,7 @@ from itertools import permutations
 from runner.cost.blocks import Blocks
 from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings
-from runner.cost.layout import Layout
+from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import host_reserve, reserve
 from runner.types.machine import Device, Machine
 
@@ -60,13 +60,13 @@ class Problem:
     def room(self, settings: ContextSettings, template: Layout) -> list[float]:
         """Bytes for weights and KV on each device, beside the compute buffers of a layout like the template."""
         compute = compute_bytes(self.blocks, template, settings)
-        ram = self.machine.ram_available - host_reserve(self.machine) - self.blocks.input - compute.host
+        ram = self.machine.ram_available - host_reserve(self.machine) - self.blocks.input - compute[HOST]
         left: list[float] = []
-        for device, taken in zip(template.devices, compute.devices, strict=True):
+        for index, device in enumerate(template.devices):
             free = device.free - reserve(device, self.margin)
             if device.shares_host_memory:
                 free = min(free, ram - device.overhead)
-            left.append(free - taken - self.blocks.shared - self.extra.get(device.id, 0))
+            left.append(free - compute[index] - self.blocks.shared - self.extra.get(device.id, 0))
         return left
 
     def budget(self) -> tuple[int, int]:

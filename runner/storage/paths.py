@@ -11,64 +11,39 @@ NAME = "localrun"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Folders of this user; none is made before something is written to it."""
+    """Files and folders of this user; none is made before something is written to it.
 
-    config: Path
-    data: Path
-    state: Path
-    cache: Path
+    `config_file` holds the user's settings, `conversations` a file for each, `history` what was planned and measured, a
+    line per load, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content
+    digest; `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
+    `download_rate` of the last download.
+    """
 
-    @property
-    def config_file(self) -> Path:
-        """Settings of the user."""
-        return self.config / "config.toml"
-
-    @property
-    def conversations(self) -> Path:
-        """One file per conversation."""
-        return self.data / "conversations"
-
-    @property
-    def history(self) -> Path:
-        """Planned against measured, one line per load."""
-        return self.data / "history.jsonl"
-
-    @property
-    def engine_log(self) -> Path:
-        """What the engine and llama.cpp print."""
-        return self.state / "engine.log"
-
-    @property
-    def headers(self) -> Path:
-        """Headers of weights, by content digest."""
-        return self.cache / "headers"
-
-    @property
-    def listings(self) -> Path:
-        """What the Hub offered when it was last asked."""
-        return self.cache / "listings.json"
-
-    @property
-    def bandwidth(self) -> Path:
-        """How fast this computer reads its memory."""
-        return self.cache / "bandwidth.json"
-
-    @property
-    def download_rate(self) -> Path:
-        """How fast the last download was."""
-        return self.cache / "download.json"
+    config_file: Path
+    conversations: Path
+    history: Path
+    engine_log: Path
+    headers: Path
+    listings: Path
+    bandwidth: Path
+    download_rate: Path
 
 
 def paths() -> Paths:
-    """The folders, after the environment of this moment. XDG variables count on every system."""
+    """Where they are, after the environment of this moment. XDG variables count on every system."""
     from platformdirs import PlatformDirs
 
     dirs = PlatformDirs(NAME, appauthor=False)
+    data, cache = _xdg("XDG_DATA_HOME", dirs.user_data_dir), _xdg("XDG_CACHE_HOME", dirs.user_cache_dir)
     return Paths(
-        config=_xdg("XDG_CONFIG_HOME", dirs.user_config_dir),
-        data=_xdg("XDG_DATA_HOME", dirs.user_data_dir),
-        state=_xdg("XDG_STATE_HOME", dirs.user_state_dir),
-        cache=_xdg("XDG_CACHE_HOME", dirs.user_cache_dir),
+        config_file=_xdg("XDG_CONFIG_HOME", dirs.user_config_dir) / "config.toml",
+        conversations=data / "conversations",
+        history=data / "history.jsonl",
+        engine_log=_xdg("XDG_STATE_HOME", dirs.user_state_dir) / "engine.log",
+        headers=cache / "headers",
+        listings=cache / "listings.json",
+        bandwidth=cache / "bandwidth.json",
+        download_rate=cache / "download.json",
     )
 
 

@@ -135,26 +135,24 @@ def test_compute_buffers(model: str, outputs: int, device: float, host: float) -
     blocks = blocks_of(shape(model))
     layout = contiguous((gpu(999),), (len(blocks.layers),), len(blocks.layers))
     compute = compute_bytes(blocks, layout, ContextSettings(8192, outputs=outputs))
-    assert compute.devices[0] / MIB == pytest.approx(device, rel=0.016)  # gemma-3: one window more than it needs
-    assert compute.host / MIB == pytest.approx(host, abs=0.6)
+    assert compute[0] / MIB == pytest.approx(device, rel=0.016)  # gemma-3: one window more than it needs
+    assert compute[HOST] / MIB == pytest.approx(host, abs=0.6)
 
 
 def test_pipelining_takes_four_copies_of_the_inputs_unless_an_override_forbids_it() -> None:
     blocks = blocks_of(shape("llama-3.3-70b"))
     both = contiguous((gpu(99), gpu(99, index=1)), (41, 40), 81)
-    pipelined = compute_bytes(blocks, both, ContextSettings(8192)).devices
-    assert [round(size / MIB) for size in pipelined] == [312, 376]
-    assert compute_bytes(blocks, replace(both, sequential=True), ContextSettings(8192)).devices == (
-        224 * MIB,
-        208 * MIB,
-    )
+    pipelined = compute_bytes(blocks, both, ContextSettings(8192))
+    assert [round(pipelined[index] / MIB) for index in range(2)] == [312, 376]
+    in_turn = compute_bytes(blocks, replace(both, sequential=True), ContextSettings(8192))
+    assert [in_turn[index] for index in range(2)] == [224 * MIB, 208 * MIB]
 
 
 def test_a_gpu_needs_scratch_for_the_hosts_weights() -> None:
     blocks = blocks_of(shape("llama-3.3-70b"))
     split = contiguous((gpu(24), gpu(24, index=1)), (20, 20), 81)
-    with_scratch = compute_bytes(blocks, split, ContextSettings(8192)).devices
-    assert with_scratch == (208 * MIB + blocks.largest, 208 * MIB)
+    with_scratch = compute_bytes(blocks, split, ContextSettings(8192))
+    assert [with_scratch[index] for index in range(2)] == [208 * MIB + blocks.largest, 208 * MIB]
 
 
 # ---- patterns

@@ -1,6 +1,7 @@
 """This computer, asked once, and the bandwidth of its memory, measured once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,17 @@ from runner.client.process import EngineProcess
 from runner.hardware import bandwidth as meter
 from runner.hardware import host
 from runner.service.machines import Machines
-from runner.storage.paths import Paths
+from runner.storage.paths import paths
 
 
 @pytest.fixture
 def machines(child: EngineProcess, tmp_path: Path) -> Machines:
-    return Machines(child, Paths(tmp_path, tmp_path, tmp_path, tmp_path / "cache"))
+    return Machines(child, replace(paths(), bandwidth=tmp_path / "bandwidth.json"))
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    (tmp_path / "cache").mkdir()
-    return tmp_path / "cache" / "bandwidth.json"
+    return tmp_path / "bandwidth.json"
 
 
 @pytest.fixture(params=[True, False], ids=["quiet", "busy"])
