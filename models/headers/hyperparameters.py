@@ -24,7 +24,7 @@ class Hyperparameters:
     def number(self, key: str, default: int = 0) -> int:
         """A whole number of 0 or more."""
         value = self.kv.get(f"{self.arch}.{key}")
-        return default if value is None else self._whole(key, value)
+        return default if value is None else self._count(key, value)
 
     def required(self, key: str) -> int:
         """A number that llama.cpp cannot do without."""
@@ -39,7 +39,7 @@ class Hyperparameters:
             return None
         if value.values is None:
             raise BadFile(f"{self.arch}.{key} has {value.count} elements, more than a model has layers")
-        return tuple(self._whole(key, element) for element in value.values)
+        return tuple(self._count(key, element) for element in value.values)
 
     def per_layer(self, key: str, default: int = 0) -> tuple[int, ...]:
         """One number a block, from an array or from one number for all."""
@@ -106,7 +106,7 @@ class Hyperparameters:
             raise BadFile(f"{self.arch}.{key} makes {layers} layers; llama.cpp takes 1 to {_MOST_LAYERS}")
         return layers
 
-    def _whole(self, key: str, value: Value) -> int:
+    def _count(self, key: str, value: Value) -> int:
         if not isinstance(value, int) or value < 0:
             shown = "an array" if isinstance(value, Array) else repr(value)
             raise BadFile(f"{self.arch}.{key} is {shown}, not a whole number")

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from models.errors import DownloadError
 from models.hub.explain import explain
@@ -68,17 +68,11 @@ def _disk_in_words() -> Iterator[None]:
         raise explain(error, "the Hub") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """One worker is through, or failed."""
-
-    error: BaseException | None = None
-
-
 class _Crew:
     """A few threads that fetch, and the queue through which they report to the one that waits.
 
-    The threads are daemons: one that hangs in a silent connection holds up neither an interrupt nor the exit.
+    The threads are daemons: one that hangs in a silent connection holds up neither an interrupt nor the exit. Of each
+    the last thing is what it failed of, or None.
     """
 
     def __init__(self, places: dict[WeightFile, Place], terms: Conditions) -> None:
@@ -86,7 +80,7 @@ class _Crew:
         self._terms = terms
         self._halt = threading.Event()
         self._left = deque(places)
-        self._events: queue.SimpleQueue[Moved | _Ended | str] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Moved | str | BaseException | None] = queue.SimpleQueue()
 
     def work(self, progress: Callable[[Progress], None], note: Note, stop: threading.Event) -> None:
         """Run to the end, or to the first failure, which is raised."""
@@ -101,15 +95,14 @@ class _Crew:
                         note(sentence)
                     case Moved(file, done, is_new):
                         progress(Progress(file.name, done, file.bytes, rates[file].at(done, is_new)))
-                    case _Ended(None):
+                    case None:
                         running -= 1
-                    case _Ended(error):
-                        assert error is not None
+                    case error:
                         raise error
         finally:
             self._halt.set()
 
-    def _next(self, note: Note, stop: threading.Event) -> Moved | _Ended | str:
+    def _next(self, note: Note, stop: threading.Event) -> Moved | str | BaseException | None:
         """The next event; says something where there is none for long."""
         quiet_since = time.monotonic()
         while True:
@@ -127,9 +120,9 @@ class _Crew:
             while not self._halt.is_set() and (file := self._take()) is not None:
                 with _disk_in_words():
                     Transfer(file, self._places[file], self._terms, self._events.put, self._halt).bring()
-            self._events.put(_Ended())
+            self._events.put(None)
         except BaseException as error:
-            self._events.put(_Ended(error))
+            self._events.put(error)
 
     def _take(self) -> WeightFile | None:
         try:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from models.errors import DownloadError
 from models.stores.places import hub_cache
+from models.stores.replacing import replace_file
 from models.visible import LONGEST, is_plain, one_line
 from models.weights import WeightFile, WeightSet
 
@@ -80,11 +81,7 @@ def _as_on_disk(file: WeightFile, cache: Path | None) -> WeightFile:
 
 def name_main(folder: Path, revision: str) -> None:
     """Let `refs/main` name the commit: llama.cpp and offline look-ups go by it."""
-    ref = folder / "refs" / "main"
-    ref.parent.mkdir(parents=True, exist_ok=True)
-    fresh = ref.with_name(f"main.{os.getpid()}.tmp")
-    fresh.write_text(revision)
-    fresh.replace(ref)
+    replace_file(folder / "refs" / "main", revision.encode())
 
 
 def stays_inside(name: str) -> bool:

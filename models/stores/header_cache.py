@@ -7,16 +7,16 @@ cache on a full or read-only disk costs time, not the answer.
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from models.headers.gguf import Array, Header, Pair, Span, TensorInfo, Value
+from models.stores.replacing import replace_file
 
 T = TypeVar("T")
 FORMAT = 1
@@ -87,18 +87,8 @@ def _load(path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
 
 def _save(path: Path, entry: dict[str, Any]) -> None:
     data = zlib.compress(json.dumps({"format": FORMAT, **entry}, separators=(",", ":")).encode())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError:
-        return
+    with suppress(OSError):
+        replace_file(path, data)
 
 
 def _plain_header(header: Header) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import queue
 import sys
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from models.errors import ExitCode, LocalrunError, UsageError
@@ -24,14 +23,6 @@ from runner.types.sampling import Sampling, with_settings
 _END = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a line of stdin asks for."""
-
-    messages: tuple[Message, ...]
-    sampling: Sampling
-
-
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
     """Load, say what was loaded, then answer question after question until stdin ends."""
     sampling = sampling_of(options, service)
@@ -41,8 +32,7 @@ def answer_questions(service: LocalService, options: Options, output: Output) ->
     threading.Thread(target=_listen, args=(session, questions), daemon=True).start()
     while (asked := questions.get()) is not _END:
         try:
-            question = read_question(asked, sampling)
-            answer = take_turn(session, question.messages, question.sampling, as_json_lines(output))
+            answer = take_turn(session, *read_question(asked, sampling), as_json_lines(output))
         except LocalrunError as error:
             output.json(contract.error_json(error))
             continue
@@ -71,14 +61,14 @@ def _parsed(line: str) -> object:
         return None
 
 
-def read_question(asked: Any, sampling: Sampling) -> Question:
+def read_question(asked: Any, sampling: Sampling) -> tuple[tuple[Message, ...], Sampling]:
     """A conversation, and its own sampling settings over those of the command line. Raises UsageError."""
     try:
         messages = tuple(Message(str(one["role"]), str(one["content"])) for one in asked["messages"])
         own = dict(asked.get("sampling") or {})
     except (ValueError, KeyError, TypeError):
         raise UsageError("A message is an object with a role and a content.") from None
-    return Question(messages, with_settings(sampling, own))
+    return messages, with_settings(sampling, own)
 
 
 def _loaded(session: EngineSession) -> contract.Json:

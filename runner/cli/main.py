@@ -22,40 +22,32 @@ Screen = Callable[[Options], ExitCode]
 def main(argv: Sequence[str], open_screen: Screen) -> int:
     """Run one command. `open_screen` opens the TUI; only the caller knows it."""
     _open_closed_streams()
-    output = Output()
-    options: Options | None = None
     try:
-        options = parse(argv, os.environ, load_config(paths().config_file))
-        code = _run(options, output, open_screen)
-    except LocalrunError as error:
-        code = _fail(error, options, output)
-    except KeyboardInterrupt:
-        output.error("interrupted.")
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _die_of_a_closed_pipe()
-    except OSError as error:
-        return _unwritten(error)
-    return _flushed(code)
-
-
-def _fail(error: LocalrunError, options: Options | None, output: Output) -> ExitCode:
-    from runner.report.contract import error_json
-
-    if options is not None and options.json and options.command != RUN:
-        output.json(error_json(error))
-    output.error(str(error))
-    return error.exit_code
-
-
-def _flushed(code: ExitCode) -> int:
-    try:
+        code = _ended(argv, Output(), open_screen)
         sys.stdout.flush()
     except BrokenPipeError:
         return _die_of_a_closed_pipe()
     except OSError as error:
         return _unwritten(error)
     return code
+
+
+def _ended(argv: Sequence[str], output: Output, open_screen: Screen) -> ExitCode:
+    """Run it to its end, which is told where it is an error."""
+    options: Options | None = None
+    try:
+        options = parse(argv, os.environ, load_config(paths().config_file))
+        return _run(options, output, open_screen)
+    except LocalrunError as error:
+        if options is not None and options.json and options.command != RUN:
+            from runner.report.contract import error_json
+
+            output.json(error_json(error))
+        output.error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        output.error("interrupted.")
+        return ExitCode.INTERRUPTED
 
 
 def _unwritten(error: OSError) -> int:

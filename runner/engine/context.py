@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
 from models.headers.quants import CACHE_TYPES
-from runner.engine.breakdown import breakdown
 from runner.engine.llama import C, complaints, failure, forget_complaints
 from runner.engine.model import Model
-from runner.types.engine import ComponentBytes
 from runner.types.failures import diagnose
 from runner.types.placement import Placement
 
@@ -99,10 +97,6 @@ class Context:
         logits = C.llama_get_logits_ith(self.handle, -1)
         first = logits[0]
         return all(logits[i] == first for i in range(1, C.llama_vocab_n_tokens(self.model.vocabulary), 97))
-
-    def breakdown(self) -> tuple[ComponentBytes, ...]:
-        """Bytes by device, the CPU last; EngineError where this build does not tell."""
-        return breakdown(self.handle)
 
 
 def decode_failure(code: int, said: Sequence[str]) -> EngineError:

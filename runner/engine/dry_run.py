@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from models.errors import EngineError
+from runner.engine.breakdown import breakdown
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.types.engine import Rehearsal
@@ -38,6 +39,6 @@ def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:
     except EngineError as error:
         return Rehearsal(None, str(error))
     try:
-        return Rehearsal(context.breakdown())
+        return Rehearsal(breakdown(context.handle))
     finally:
         context.close()

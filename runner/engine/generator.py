@@ -11,6 +11,7 @@ from models.errors import BadFile, EngineError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.chat.stream import TextStream
 from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt, common_prefix
+from runner.engine.breakdown import breakdown
 from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
@@ -47,7 +48,7 @@ class Generator:
         self.loaded = Loaded(
             ctx=self._context.size,
             load_s=time.perf_counter() - started,
-            memory=self._context.breakdown(),
+            memory=breakdown(self._context.handle),
             template=OWN if self._model.template else FALLBACK,
             notes=() if self._model.is_pinned else (_NOT_PINNED,),
         )
@@ -156,7 +157,7 @@ class Generator:
         watched, goes_on = bool(request.sampling.stop), request.ignore_end
         finish, count, held, due = Finish.LENGTH, 0, bytearray(), 0.0
         while count < limit:
-            token = sampler.sample(context)
+            token = sampler.draw(context)
             count += 1
             if model.is_end(token) and not goes_on:
                 finish = Finish.STOP

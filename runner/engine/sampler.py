@@ -20,7 +20,7 @@ class Sampler:
         for link in _links(model, sampling, seed):
             C.llama_sampler_chain_add(self._chain, link)
 
-    def sample(self, context: Context) -> int:
+    def draw(self, context: Context) -> int:
         """The next token, already accepted by the chain."""
         return int(C.llama_sampler_sample(self._chain, context.handle, -1))
 

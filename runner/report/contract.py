@@ -44,34 +44,28 @@ def machine_json(machine: Machine) -> Json:
         "shares_host_memory": True,
     }
     return {
-        "source": machine.source,
-        "ram_total": machine.ram_total,
-        "ram_available": machine.ram_available,
-        "ram_bandwidth": machine.ram_bandwidth,
-        "cores": machine.cores,
+        **_some(machine, "source", "ram_total", "ram_available", "ram_bandwidth", "cores"),
         "devices": [*(_device_json(device) for device in machine.devices), cpu],
         "notes": list(machine.notes),
     }
 
 
 def _device_json(device: Device) -> Json:
-    named = pack(device)
-    return {
-        key: named[key]
-        for key in ("id", "kind", "name", "total", "free", "bandwidth", "shares_host_memory", "overhead")
-    }
+    return _some(device, "id", "kind", "name", "total", "free", "bandwidth", "shares_host_memory", "overhead")
+
+
+def _some(value: object, *names: str) -> Json:
+    """These attributes, under their names."""
+    return {name: pack(getattr(value, name)) for name in names}
 
 
 def candidate_json(candidate: Candidate) -> Json:
     """One candidate; context and KV type stand beside the placement, which holds the rest."""
     placement = candidate.placement
     return {
-        "quant": candidate.quant,
-        "files": list(candidate.files),
-        "file_bytes": candidate.file_bytes,
+        **_some(candidate, "quant", "files", "file_bytes"),
         "bits_per_weight": round(candidate.bits_per_weight, 2),
-        "download_bytes": candidate.download_bytes,
-        "verdict": candidate.verdict.value,
+        **_some(candidate, "download_bytes", "verdict"),
         "ctx": placement.ctx if placement else None,
         "kv_type": placement.kv_type if placement else None,
         "placement": placement_json(placement) if placement else None,
@@ -135,7 +129,7 @@ def paired(
 
 
 def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:
-    return {"weights": row.weights, "kv": row.kv, "compute": row.compute} if row else None
+    return _some(row, "weights", "kv", "compute") if row else None
 
 
 def delta_json(chunk: Chunk) -> Json:
@@ -151,11 +145,7 @@ def answer_json(text: str, reasoning: str, last: Chunk, session: Session) -> Jso
         "reasoning": reasoning or None,
         "finish_reason": last.finish.value if last.finish else "error",
         "model": {"name": session.plan.model.name, "quant": candidate.quant},
-        "usage": {
-            "prompt_tokens": last.prompt_tokens,
-            "cached_tokens": last.cached_tokens,
-            "completion_tokens": last.completion_tokens,
-        },
+        "usage": _some(last, "prompt_tokens", "cached_tokens", "completion_tokens"),
         "timings": {
             "load_s": round(loaded.load_s, 3),
             "ttft_s": _rounded(last.ttft_s, 3),

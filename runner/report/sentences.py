@@ -207,6 +207,11 @@ def what_costs(candidate: Candidate) -> str:
     return " ".join(reasons(candidate)) if candidate.verdict in (Verdict.SPLIT, Verdict.CPU) else ""
 
 
+def model_sentence(title: str, name: str) -> str:
+    """Another model that would run well, and the command to type."""
+    return f"{title} would run well: `localrun {name}`."
+
+
 def quant_sentence(name: str, plan: Plan) -> str:
     """The quantization that a plan of all of them chose: what it costs, and the command to type."""
     assert plan.chosen is not None

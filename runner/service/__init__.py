@@ -1,1 +1,1 @@
-"""From a name to a plan, to files, to a loaded model: all that a front end may ask for."""
+"""From a name to a plan, to files, to a loaded model; what needs no plan (doctor, worker, list, rm) goes past it."""

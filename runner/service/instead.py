@@ -43,4 +43,4 @@ def _other_model(plan: Plan) -> str:
         for entries in (family, catalog.entries())
     ]
     best = alternatives.best_of(smaller[0], plan.machine) or alternatives.best_of(smaller[1], plan.machine)
-    return f"{best.entry.title} would run well: `localrun {best.entry.name}`." if best else ""
+    return sentences.model_sentence(best.entry.title, best.entry.name) if best else ""

@@ -80,18 +80,13 @@ def _entry(offer: Offer) -> Entry | None:
 
 
 def _planned(offer: Offer, weights: WeightSet, plan_of: Callable[[Offer], Plan]) -> Choice:
+    row = _unplanned(offer, weights)
     try:
         (one,) = plan_of(replace(offer, sets=(weights,))).candidates
     except LocalrunError as error:
-        return replace(_unplanned(offer, weights), verdict=Verdict.NO, note=str(error))
+        return replace(row, verdict=Verdict.NO, note=str(error))
     speed = one.predicted.decode_tps if one.predicted and one.verdict is not Verdict.NO else None
-    return replace(
-        _unplanned(offer, weights),
-        name=_typed(offer, one.quant),
-        quant=one.quant,
-        verdict=one.verdict,
-        decode_tps=speed,
-    )
+    return replace(row, name=_typed(offer, one.quant), quant=one.quant, verdict=one.verdict, decode_tps=speed)
 
 
 def _unplanned(offer: Offer, weights: WeightSet) -> Choice:

@@ -1,1 +1,1 @@
-"""What is kept on this computer between runs: a file format a module."""
+"""What is kept on disk, a file format a module, and where it lies."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runner.storage.export import free_path
 from runner.types.conversation import Conversation, Turn
 
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -145,8 +146,7 @@ class ConversationStore:
         """A conversation that nobody has said anything in; it is not on the disk yet."""
         now = self.clock()
         stem = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-        names = (f"{stem}{suffix}.jsonl" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
-        log = Log(next(path for name in names if not (path := self.folder / name).exists()))
+        log = Log(free_path(self.folder, stem, ".jsonl"))
         log.begin(model, system, now)
         return log
 

@@ -15,7 +15,7 @@ def write_new(title: str, text: str, target: str = "") -> Path:
     try:
         path = path.expanduser().absolute()
         if path.is_dir():
-            path = _free(path, re.sub(r"[^\w-]+", "-", title).strip("-").lower()[:60] or "conversation")
+            path = free_path(path, re.sub(r"[^\w-]+", "-", title).strip("-").lower()[:60] or "conversation", ".md")
         with path.open("x", encoding="utf-8", errors="replace") as file:
             file.write(text)
     except FileExistsError:
@@ -25,6 +25,7 @@ def write_new(title: str, text: str, target: str = "") -> Path:
     return path
 
 
-def _free(folder: Path, stem: str) -> Path:
-    names = (f"{stem}{suffix}.md" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
+def free_path(folder: Path, stem: str, ending: str) -> Path:
+    """The first of `STEM.ENDING`, `STEM-2.ENDING`, ... that is not there yet."""
+    names = (f"{stem}{suffix}{ending}" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
     return next(folder / name for name in names if not (folder / name).exists())

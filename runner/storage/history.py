@@ -9,6 +9,7 @@ import os
 import time
 from pathlib import Path
 
+from models.stores.replacing import replace_file
 from runner.types.codec import pack, unpack
 from runner.types.measurement import Measurement
 
@@ -57,6 +58,4 @@ def _append(path: Path, line: bytes) -> None:
                 line = b"\n" + line
             file.write(line)
         return
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(b"\n".join(lines[-_LINES // 2 :]) + b"\n" + line)
-    fresh.replace(path)
+    replace_file(path, b"\n".join(lines[-_LINES // 2 :]) + b"\n" + line)

@@ -1,1 +1,1 @@
-"""What every room speaks: frozen data and its JSON form. Pure."""
+"""What every room speaks: frozen data and its JSON form, protocols, readers of sizes, numbers and failures. Pure."""

@@ -37,7 +37,7 @@ def by_batch_line(name: str, text: str) -> Sampling:
 
 
 def by_python(name: str, text: str) -> Sampling:
-    return read_question({"messages": [], "sampling": {name.replace("-", "_"): text}}, Sampling()).sampling
+    return read_question({"messages": [], "sampling": {name.replace("-", "_"): text}}, Sampling())[1]
 
 
 PLACES = (by_flag, by_environment, by_configuration, by_slash, by_batch_line, by_python)
