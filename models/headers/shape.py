@@ -11,6 +11,7 @@ from models.headers.hyperparameters import Hyperparameters
 from models.headers.memory import LayerMemory, layer_memory
 from models.headers.quants import TYPES
 from models.headers.roles import Role, is_never_loaded, is_rope, place
+from models.headers.shards import check_shards
 
 __all__ = ["LayerMemory", "ModelShape", "Role", "Tensor", "shape_of"]
 
@@ -80,7 +81,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
     BadFile where llama.cpp could not load the model: an unknown architecture, a missing or senseless
     hyperparameter, shards that do not belong together.
     """
-    _check_shards(headers)
+    check_shards(headers, [f"shard {number}" for number in range(1, len(headers) + 1)])
     arch = _architecture(headers[0])
     numbers = Hyperparameters(headers[0].kv, arch)
     infos = tuple(chain.from_iterable(header.tensors for header in headers))
@@ -105,20 +106,6 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=_mirrors_embeddings(arch, infos))),
         memory=layer_memory(numbers),
     )
-
-
-def _check_shards(headers: Sequence[Header]) -> None:
-    if not headers:
-        raise BadFile("a model needs at least one header")
-    declared = headers[0].kv.get("split.count", 1)
-    if declared != len(headers) and (declared, len(headers)) != (0, 1):
-        raise BadFile(f"the model has {declared} shards, but {len(headers)} are here")
-    for number, header in enumerate(headers):
-        if header.kv.get("split.no", 0) != number:
-            raise BadFile(f"shard {number + 1} of {len(headers)} says that it is another one")
-    names = [tensor.name for header in headers for tensor in header.tensors]
-    if len(set(names)) != len(names):
-        raise BadFile("a tensor is in two shards: they belong to different models")
 
 
 def _architecture(header: Header) -> str:

@@ -16,9 +16,10 @@ from itertools import islice
 from pathlib import Path
 
 from models.errors import BadFile, LocalrunError
-from models.headers.candidates import ReadSet
 from models.headers.gguf import Header
+from models.headers.quantizations import ReadSet
 from models.headers.reader import Reader
+from models.headers.shards import check_shards
 from models.hub.http import Note, Patience
 from models.hub.ranges import PATIENCE, Ranges
 from models.stores.header_cache import HeaderCache, Tokenizer, tokenizer_of
@@ -37,7 +38,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The sets with their headers, for `candidates`; `notes` say what was left out and why.
+    """The sets with their headers, for `quantizations`; `notes` say what was left out and why.
 
     `fetched_bytes` came over the network.
     """
@@ -61,9 +62,9 @@ def read_headers(
     the Hub makes us wait.
     """
     ranges = Ranges(endpoint, patience, note)
-    headers = _Headers(HeaderCache(cache), ranges)
+    source = _Headers(HeaderCache(cache), ranges)
     with ThreadPoolExecutor(THREADS) as pool:
-        read = {file: pool.submit(headers.of, file) for one in sets for file in one.files}
+        read = {file: pool.submit(source.of, file) for one in sets for file in one.files}
         try:
             wait(read.values())
         except BaseException:
@@ -74,7 +75,9 @@ def read_headers(
     notes: list[str] = []
     for one in sets:
         try:
-            found.append(ReadSet(one, _checked(one, [read[file].result() for file in one.files])))
+            headers = tuple(read[file].result() for file in one.files)
+            check_shards(headers, [file.name for file in one.files])
+            found.append(ReadSet(one, headers))
         except BadFile as error:
             failures.append(error)
             notes.append(f"Left out: {error}")
@@ -84,21 +87,6 @@ def read_headers(
     if failures and not found:
         raise failures[0]
     return Reading(tuple(found), tuple(notes), ranges.fetched)
-
-
-def _checked(weights: WeightSet, headers: list[Header]) -> tuple[Header, ...]:
-    """Headers of one set, if llama.cpp would take its files together."""
-    for index, (file, header) in enumerate(zip(weights.files, headers, strict=True)):
-        number, count = header.kv.get("split.no", 0), header.kv.get("split.count") or 1  # merged files say 0
-        if (number, count) != (index, len(headers)):
-            raise BadFile(f"{file.name}: its header says shard {number} of {count}, counted from 0")
-    names = [tensor.name for header in headers for tensor in header.tensors]
-    if len(set(names)) != len(names):
-        raise BadFile(f"{weights.files[0].name}: two of its shards have the same tensor")
-    total = headers[0].kv.get("split.tensors.count", len(names))
-    if len(headers) > 1 and total != len(names):
-        raise BadFile(f"{weights.files[0].name}: {total} tensors are announced, its shards have {len(names)}")
-    return tuple(headers)
 
 
 def _stamp(path: Path | None) -> str | None:

@@ -23,12 +23,7 @@ from runner.hardware.pci import read
 ROOT = Path(__file__).resolve().parents[2]
 CUDA_NVCC = "/usr/local/cuda/bin/nvcc"
 PACKAGE_MANAGERS = ("apt-get", "dnf", "pacman", "zypper", "apk", "xcode-select")
-HIDING = (
-    "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-    "GGML_VK_VISIBLE_DEVICES",
-)
+HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
 LIBRARIES = {"metal": Backend.METAL, "cuda": Backend.CUDA, "hip": Backend.ROCM, "vulkan": Backend.VULKAN}
 TOOLKITS = ("/usr/local", "/opt", "/usr/lib", "/usr/lib64")
 

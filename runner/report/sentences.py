@@ -127,9 +127,7 @@ def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | Nothin
             return f"Needs {gib(needed)} for weights, {context(ctx)} of context and buffers; {has}{verdict}{reserve}."
 
 
-def _of_placement(
-    reason: Spilled | WouldFitWith | BeyondTrained | LessThanTrained | MostOnDevices | Lowered,
-) -> str:
+def _of_placement(reason: Spilled | WouldFitWith | BeyondTrained | LessThanTrained | MostOnDevices | Lowered) -> str:
     match reason:
         case Spilled(on_host, slower):
             return _spilled(on_host, slower)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from models.headers.candidates import ReadSet
+from models.headers.quantizations import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
 from runner.planning.experience import applied

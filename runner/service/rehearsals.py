@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import BadFile, EngineError
-from models.headers.candidates import ReadSet
 from models.headers.gguf import Header
 from models.headers.header_only import header_only
+from models.headers.quantizations import ReadSet
 from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.cost.ledger import Rehearsed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.headers.candidates import candidates
+from models.headers.quantizations import quantizations
 from models.headers.shape import shape_of
 from models.hub.remote import read_headers
 from models.names import catalog
@@ -43,7 +43,7 @@ class Studies:
     def read(self, offer: Offer, name: str) -> Study:
         """Read the headers of an offer that `name` led to. BadFile or DownloadError where not one can be read."""
         reading = read_headers(offer.sets, self._paths.headers, note=self._note)
-        reads, notes = candidates(reading.sets)
+        reads, notes = quantizations(reading.sets)
         sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
         return Study(name, offer, sets, (*offer.notes, *reading.notes, *notes), reading.fetched_bytes)
 

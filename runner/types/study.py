@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.headers.candidates import ReadSet
+from models.headers.quantizations import ReadSet
 from models.headers.shape import ModelShape
 from models.weights import Offer
 

@@ -7,14 +7,13 @@ from textual.widgets import Static
 
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
-from runner.report.document import to_markdown
 from runner.report.words import one_line
 from runner.storage.conversations import Log
-from runner.storage.export import write_new
 from tui import actions
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversation_list import ConversationList
 from tui.screens.dialogs import LineDialog, Reading
+from tui.screens.export import export
 from tui.screens.help import help_text
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
@@ -137,12 +136,7 @@ class ChatActions(ConversationScreen):
 
     def action_export(self, argument: str = "") -> None:
         """Write the conversation as Markdown."""
-        conversation = self._log.conversation
-        try:
-            path = write_new(conversation.title, to_markdown(conversation), argument)
-            self.notify(f"Written to {path}", markup=False)
-        except UsageError as error:
-            self.complain(str(error))
+        export(self, self._log.conversation, argument)
 
     def action_stats(self, argument: str = "") -> None:
         """Planned against measured."""

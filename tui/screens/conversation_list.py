@@ -9,13 +9,11 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from models.errors import UsageError
-from runner.report.document import to_markdown
 from runner.report.words import one_line, plural
 from runner.storage.conversations import ConversationStore, Log
-from runner.storage.export import write_new
 from runner.types.conversation import Conversation
 from tui.screens.dialogs import Dialog, LineDialog
+from tui.screens.export import export
 from tui.workers import aside
 
 
@@ -77,12 +75,7 @@ class ConversationList(Dialog[Log]):
     def action_export(self) -> None:
         """Write it into the working folder."""
         if log := self._chosen:
-            try:
-                path = write_new(log.conversation.title, to_markdown(log.conversation))
-            except UsageError as error:
-                self.notify(str(error), severity="warning", markup=False)
-            else:
-                self.notify(f"Written to {path}", markup=False)
+            export(self, log.conversation)
 
 
 def _row(conversation: Conversation) -> Content:

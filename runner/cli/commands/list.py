@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.errors import ExitCode, LocalrunError
-from models.headers.candidates import candidates
+from models.headers.quantizations import quantizations
 from models.hub.remote import read_headers
 from models.stores import local
 from models.weights import Offer
@@ -37,7 +37,7 @@ def _labelled(offer: Offer, output: Output) -> Offer:
     if not silent:
         return offer
     try:
-        reads, _ = candidates(read_headers(silent, paths().headers).sets)
+        reads, _ = quantizations(read_headers(silent, paths().headers).sets)
     except LocalrunError as error:
         output.note(str(error))
         return offer

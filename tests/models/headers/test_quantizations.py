@@ -4,9 +4,9 @@ import pytest
 
 from models.errors import BadFile
 from models.files import label_of
-from models.headers.candidates import ReadSet, candidates, main_type
 from models.headers.gguf import Header
 from models.headers.gguf_bytes import BOOL, STRING
+from models.headers.quantizations import ReadSet, main_type, quantizations
 from models.headers.reader import parse
 from models.hub.remote import read_headers
 from models.weights import WeightFile, WeightSet
@@ -32,7 +32,7 @@ def read_set(name: str, header: Header, size: int = 100) -> ReadSet:
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "qwen3-30b-a3b", "gemma-2-9b", "phi-3-mini"])
 def test_a_true_label_needs_no_word(model: str, quant: str) -> None:
     one = read_set(f"m-{quant}.gguf", header_of(model, quant))
-    assert candidates([one]) == ((one,), ())
+    assert quantizations([one]) == ((one,), ())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_true_label_needs_no_word(model: str, quant: str) -> None:
     ],
 )
 def test_a_wrong_label_is_said(name: str, quant: str, said: str | None) -> None:
-    _, notes = candidates([read_set(name, header_of("qwen2.5-7b", quant))])
+    _, notes = quantizations([read_set(name, header_of("qwen2.5-7b", quant))])
     assert len(notes) == (said is not None)
     assert (said or "") in "".join(notes)
 
@@ -67,14 +67,14 @@ def test_a_wrong_label_is_said(name: str, quant: str, said: str | None) -> None:
     ],
 )
 def test_a_name_without_a_label_gets_the_headers(quant: str, file_type: int | None, label: str) -> None:
-    (one,), _ = candidates([read_set("stories.gguf", header_of("llama-3.1-8b", quant, file_type))])
+    (one,), _ = quantizations([read_set("stories.gguf", header_of("llama-3.1-8b", quant, file_type))])
     assert one.weights.quant == label
 
 
 def test_a_header_without_weights_has_no_type() -> None:
     header = parse(headers.header_bytes({}, [Entry("norm.weight", (32,), NUMBERS["F32"])]))
     assert main_type([header]) is None
-    (one,), notes = candidates([read_set("odd.gguf", header)])
+    (one,), notes = quantizations([read_set("odd.gguf", header)])
     assert (one.weights.quant, notes) == ("unknown", ())
 
 
@@ -86,10 +86,10 @@ def test_embeddings_count_where_there_is_nothing_else() -> None:
 def test_another_model_in_the_folder_is_left_out() -> None:
     ours = [read_set(f"a-{quant}.gguf", header_of("llama-3.1-8b", quant)) for quant in ("Q8_0", "Q4_0")]
     stranger = read_set("b-Q6_K.gguf", header_of("llama-3.3-70b", "Q6_K"), size=10_000)
-    found, notes = candidates([stranger, *ours])
+    found, notes = quantizations([stranger, *ours])
     assert found == tuple(ours)
     assert notes == ("Left out: b-Q6_K.gguf is another model (llama, 80 layers).",)
-    assert candidates([stranger, ours[0]])[0] == (stranger,)
+    assert quantizations([stranger, ours[0]])[0] == (stranger,)
 
 
 ODD = [Typed(STRING, "x"), Typed(STRING, ""), Typed(F32, 1.5), Typed(BOOL, True), Typed(I32, -1), Typed(I32, [1, 2])]
@@ -104,7 +104,7 @@ def test_values_of_the_wrong_type_break_nothing(tmp_path: Path, key: str, value:
     path = headers.write(tmp_path / "odd.gguf", kv, headers.entries(MODELS["llama-3.1-8b"], "Q4_0"))
     odd = WeightSet("", (WeightFile(path.name, path.stat().st_size, path),))
     try:
-        found, _ = candidates(read_headers([odd], tmp_path / "cache").sets)
+        found, _ = quantizations(read_headers([odd], tmp_path / "cache").sets)
     except BadFile as error:
         assert key.startswith("split.")
         assert "odd.gguf: its header says shard" in str(error)
@@ -113,4 +113,4 @@ def test_values_of_the_wrong_type_break_nothing(tmp_path: Path, key: str, value:
 
 
 def test_nothing_from_nothing() -> None:
-    assert candidates([]) == ((), ())
+    assert quantizations([]) == ((), ())

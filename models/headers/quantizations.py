@@ -20,7 +20,7 @@ class ReadSet:
     headers: tuple[Header, ...]
 
 
-def candidates(sets: Sequence[ReadSet]) -> tuple[tuple[ReadSet, ...], tuple[str, ...]]:
+def quantizations(sets: Sequence[ReadSet]) -> tuple[tuple[ReadSet, ...], tuple[str, ...]]:
     """The sets that are quantizations of one model, labelled, and notes on labels and on what was left out.
 
     Of several models it is the one with the most sets; of equally many, the largest.
