@@ -92,18 +92,24 @@ def _refusal(error: BaseException, repo: str, endpoint: str | None) -> LocalrunE
 
 
 def _by_status(error: "httpx2.HTTPError", repo: str) -> str:
-    status, wait = _status(error), wait_asked(error)
-    reason = one_line(getattr(error, "server_message", None) or "no reason given", LONGEST).rstrip(".")
-    later = f"in {wait:.0f} s" if wait and wait < 3600 else "later"
-    known = {
-        401: "The Hub does not accept the token (401). Run `hf auth login`, or unset HF_TOKEN.",
-        403: f"The Hub forbids access to {repo} (403: {reason}). Check what the token may read.",
-        404: f"The Hub does not find what was asked for in {repo} (404). Check the name and HF_ENDPOINT.",
-        429: f"The Hub limits the rate of requests (429). Try again {later}; `hf auth login` raises the limit.",
-    }
-    fault = f"The Hub has a fault of its own ({status}). Try again later; what was fetched is kept."
-    other = f"The Hub refused a request about {repo} ({status}). Check the name and HF_ENDPOINT."
-    return known.get(status or 0, fault if status and status >= 500 else other)
+    status = _status(error)
+    match status:
+        case 401:
+            text = "The Hub does not accept the token (401). Run `hf auth login`, or unset HF_TOKEN."
+        case 403:
+            reason = one_line(getattr(error, "server_message", None) or "no reason given", LONGEST).rstrip(".")
+            text = f"The Hub forbids access to {repo} (403: {reason}). Check what the token may read."
+        case 404:
+            text = f"The Hub does not find what was asked for in {repo} (404). Check the name and HF_ENDPOINT."
+        case 429:
+            wait = wait_asked(error)
+            later = f"in {wait:.0f} s" if wait and wait < 3600 else "later"
+            text = f"The Hub limits the rate of requests (429). Try again {later}; `hf auth login` raises the limit."
+        case int() if status >= 500:
+            text = f"The Hub has a fault of its own ({status}). Try again later; what was fetched is kept."
+        case _:
+            text = f"The Hub refused a request about {repo} ({status}). Check the name and HF_ENDPOINT."
+    return text
 
 
 def _breakdown(error: BaseException) -> DownloadError | None:
