@@ -29,7 +29,6 @@ class Running:
 
 
 _ROOM_TO_GO_ON = 256  # tokens of context behind what is in use, without which it is not worth to go on
-_ROOM_TO_GO_ON = 256  # tokens of context beyond what is in use
 Recover = Callable[[OutOfMemory, int], Running]
 
 

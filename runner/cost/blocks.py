@@ -44,15 +44,19 @@ class Part:
     routed_bytes: int = 0
 
     def __add__(self, other: "Part") -> "Part":
+        return self.plus(other, 1)
+
+    def plus(self, other: "Part", times: int) -> "Part":
+        """With so many more of another one; with fewer where `times` is negative."""
         return Part(
-            self.bytes + other.bytes,
-            self.read + other.read,
-            self.weights + other.weights,
-            self.floats + other.floats,
-            self.unpack + other.unpack,
-            self.slow + other.slow,
-            self.routed + other.routed,
-            self.routed_bytes + other.routed_bytes,
+            self.bytes + times * other.bytes,
+            self.read + times * other.read,
+            self.weights + times * other.weights,
+            self.floats + times * other.floats,
+            self.unpack + times * other.unpack,
+            self.slow + times * other.slow,
+            self.routed + times * other.routed,
+            self.routed_bytes + times * other.routed_bytes,
         )
 
 

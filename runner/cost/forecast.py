@@ -23,16 +23,9 @@ _SAMPLING_SECONDS = 2.8e-9
 
 @dataclass(slots=True)
 class _Load:
-    """What a device has taken so far, as in `Work`."""
+    """What a device has taken so far: all its tensors as one part, and its layers as in `Work`."""
 
-    bytes: int = 0
-    read: float = 0.0
-    weights: float = 0.0
-    floats: float = 0.0
-    unpack: float = 0.0
-    slow: float = 0.0
-    routed: int = 0
-    routed_bytes: int = 0
+    part: Part = field(default_factory=Part)
     layers: float = 0.0
     homes: int = 0
     routing: int = 0
@@ -40,14 +33,7 @@ class _Load:
 
     def take(self, part: Part, times: int) -> None:
         """Hold this part as many times more; less where `times` is negative."""
-        self.bytes += times * part.bytes
-        self.read += times * part.read
-        self.weights += times * part.weights
-        self.floats += times * part.floats
-        self.unpack += times * part.unpack
-        self.slow += times * part.slow
-        self.routed += times * part.routed
-        self.routed_bytes += times * part.routed_bytes
+        self.part = self.part.plus(part, times)
 
 
 def predict(
@@ -115,18 +101,18 @@ def _works(loads: _Loads, blocks: Blocks, layout: Layout, settings: ContextSetti
     return tuple(
         Work(
             device=None if index == HOST else layout.devices[index],
-            weight_bytes=load.read,
-            weights=load.weights,
+            weight_bytes=load.part.read,
+            weights=load.part.weights,
             kv_bytes=_dot(load.caches, read),
-            stored_bytes=load.bytes,
+            stored_bytes=load.part.bytes,
             layers=load.layers,
             homes=load.homes,
-            floats=load.floats,
-            unpack=load.unpack,
-            slow=load.slow,
+            floats=load.part.floats,
+            unpack=load.part.unpack,
+            slow=load.part.slow,
             attention=2 * shape.attention_width * _dot(load.caches, seen),  # scores, and their sum of values
-            routed=load.routed,
-            routed_bytes=load.routed_bytes,
+            routed=load.part.routed,
+            routed_bytes=load.part.routed_bytes,
             untouched=untouched,
             routing=load.routing,
             recurrent=_dot(load.caches, recurs),

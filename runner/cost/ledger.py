@@ -116,7 +116,7 @@ def host_reserve(machine: Machine) -> int:
 def shortages(lines: Sequence[MemoryRow], layout: Layout, machine: Machine, margin: int | None) -> dict[str, int]:
     """Devices that are overdrawn, the host as `CPU`, each with the bytes that are missing; empty if all fits."""
     missing = {
-        row.device: row.weights + row.kv + row.compute + reserve(device, margin) - row.free
+        row.device: row.held + reserve(device, margin) - row.free
         for device, row in zip(layout.devices, lines, strict=False)
     }
     missing["CPU"] = lines[-1].total + host_reserve(machine) - lines[-1].free

@@ -9,6 +9,8 @@ then the root of the mount is the container's own group.
 from contextlib import suppress
 from pathlib import Path
 
+from runner.hardware.pci import read
+
 ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60  # version 1 writes "no limit" as a huge number
@@ -52,25 +54,18 @@ def _memory_limit(folder: Path) -> tuple[int, int] | None:
 
 def _reclaimable(folder: Path) -> int:
     """Page cache that the kernel gives back on demand."""
-    values = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
+    values = dict(line.split(" ", 1) for line in read(folder / "memory.stat").splitlines() if " " in line)
     return int(values.get("inactive_file", values.get("total_inactive_file", 0)))
 
 
 def _cpu_quota(folder: Path) -> float | None:
     """Time over period: `cpu.max` holds both, version 1 has a file for each, and a quota of -1 without a limit."""
-    quota, _, period = _read(folder / "cpu.max").partition(" ")
+    quota, _, period = read(folder / "cpu.max").strip().partition(" ")
     if not quota:
-        quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+        quota, period = (read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
 
 
 def _number(path: Path) -> int | None:
-    text = _read(path)
+    text = read(path).strip()
     return int(text) if text.isdigit() else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -28,7 +28,7 @@ class Contender:
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
     """A plan of every option that `wish.quant` leaves (UsageError if none), and the one to take.
 
-    `study`, `fetched_bytes` and `seconds` are left to the caller.
+    `study` and `seconds` are left to the caller.
     """
     kept = _wished(options, wish.quant)
     candidates = tuple(sorted((_candidate(option, machine, wish) for option in kept), key=_loss))

@@ -30,4 +30,4 @@ def planned(
     """
     options = [Contender(as_on_disk(one.read.weights), one.shape, rehearse(one.read)) for one in study.sets]
     plan = choose(study.offer.name, options, machine, wish)
-    return applied(replace(plan, study=study, fetched_bytes=study.fetched_bytes), measured)
+    return applied(replace(plan, study=study), measured)

@@ -19,6 +19,11 @@ class ComponentBytes:
     kv: int
     compute: int
 
+    @property
+    def held(self) -> int:
+        """All three."""
+        return self.weights + self.kv + self.compute
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

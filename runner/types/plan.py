@@ -41,7 +41,7 @@ class MemoryRow(ComponentBytes):
     @property
     def total(self) -> int:
         """Weights, KV, compute and overhead; never the margin."""
-        return self.weights + self.kv + self.compute + self.overhead
+        return self.held + self.overhead
 
     @property
     def free_after(self) -> int:
@@ -129,10 +129,14 @@ class Plan:
     candidates: tuple[Candidate, ...]
     chosen: int | None
     why: tuple[Why, ...]
-    fetched_bytes: int = 0
     seconds: float = 0.0
     wish: Wish = field(default_factory=Wish)
     study: Study | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def fetched_bytes(self) -> int:
+        """What came over the network for the headers."""
+        return self.study.fetched_bytes if self.study else 0
 
 
 @dataclass(frozen=True, slots=True)

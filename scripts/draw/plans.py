@@ -68,7 +68,7 @@ def large_plan(wish: Wish | None = None) -> Plan:
     candidates = tuple(_large(row, ctx, kv, int(cache)) for row in rows)
     model = ModelInfo("Llama 3.3 70B Instruct", "llama", 70_553_706_496, 80, 0, 0, 131_072)
     why = (Noted("Q4_K_M is the best quality that stays on the GPUs with 8k of f16 KV."),)
-    return Plan(model, TWO_CARDS, candidates, 3, why, 2_300_000, 1.4)
+    return Plan(model, TWO_CARDS, candidates, 3, why, 1.4)
 
 
 def _large(row: tuple[str, float, float, int, float], ctx: int, kv: str, cache: int) -> Candidate:

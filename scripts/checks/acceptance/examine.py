@@ -163,7 +163,7 @@ def needs(model: Model, wish: Wish) -> tuple[int, int]:
     """Bytes of each device that stay free in any plan, and those that hold the whole model if devices share evenly."""
     plan, candidate = planned(model, wish)
     devices = [device for device in plan.machine.devices if device.id in (wish.devices or ())]
-    taken = sum(row.weights + row.kv + row.compute for row in candidate.memory)
+    taken = sum(row.held for row in candidate.memory)
     return max(reserve(device, wish.margin) for device in devices), taken // len(devices)
 
 

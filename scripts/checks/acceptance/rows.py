@@ -132,10 +132,10 @@ def summary(rows: Sequence[Row]) -> Json:
 
 def _byte_errors(expected: Expected, measured: Measured, *, host: bool) -> Iterator[float]:
     """Weights, KV and compute together, one number a device."""
-    real = {row.device: row.weights + row.kv + row.compute for row in measured.memory}
+    real = {row.device: row.held for row in measured.memory}
     for row in expected.memory:
         if (row.device == "CPU") is host and real.get(row.device):
-            yield (row.weights + row.kv + row.compute) / real[row.device] - 1
+            yield row.held / real[row.device] - 1
 
 
 def _driver_errors(expected: Expected, measured: Measured) -> Iterator[float]:

@@ -64,7 +64,7 @@ def _described(row: Row) -> str:
     return (
         f"{100 * row.error('total'):7.2f} %  {row.case.model} {row.case.kind}, {row.device}: ctx {place.ctx}, "
         f"{place.kv_type}, ubatch {place.ubatch}: compute {ours.compute / MIB:.1f}, llama.cpp {real.compute / MIB:.1f}"
-        f" of {real.total / MIB:.1f} MiB"
+        f" of {real.held / MIB:.1f} MiB"
     )
 
 

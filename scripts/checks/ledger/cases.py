@@ -20,20 +20,6 @@ _RECORDED_PER_KIND = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Bytes:
-    """What one device holds."""
-
-    weights: int
-    kv: int
-    compute: int
-
-    @property
-    def total(self) -> int:
-        """All three."""
-        return self.weights + self.kv + self.compute
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     """One placement of one model; `kind` is what the table calls it."""
 

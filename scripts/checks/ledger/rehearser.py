@@ -6,8 +6,9 @@ from pathlib import Path
 
 from runner.client.process import EngineProcess
 from runner.types.commands import Rehearse, StandIns
+from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
-from scripts.checks.ledger.cases import DEVICES, Bytes, Case
+from scripts.checks.ledger.cases import DEVICES, Case
 from scripts.checks.ledger.rows import Row, computed
 from scripts.synthetic.headers import make
 
@@ -27,11 +28,9 @@ class Rehearser:
         placements = tuple(self._acted(case.placement) for case in cases)
         for case, said in zip(cases, self._child.ask(Rehearse(str(path), placements)), strict=True):
             assert said.memory is not None, f"{case}: {said.refusal}"
-            real = {
-                self._names.get(row.device, row.device): Bytes(row.weights, row.kv, row.compute) for row in said.memory
-            }
+            real = {self._names.get(row.device, row.device): row for row in said.memory}
             for device, ours in computed(case).items():
-                yield Row(case, device, ours, real.get(device, Bytes(0, 0, 0)))
+                yield Row(case, device, ours, real.get(device, ComponentBytes(device, 0, 0, 0)))
 
     def _acted(self, placement: Placement) -> Placement:
         overrides = (replace(rule, device=self._actors.get(rule.device, rule.device)) for rule in placement.overrides)

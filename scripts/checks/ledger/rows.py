@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scripts.checks.ledger.cases import MACHINE, Bytes, Case, cases
+from runner.types.engine import ComponentBytes
+from scripts.checks.ledger.cases import MACHINE, Case, cases
 from scripts.checks.placed import ledger
 from scripts.synthetic.headers import shape
 
@@ -19,20 +20,19 @@ class Row:
 
     case: Case
     device: str
-    ours: Bytes
-    real: Bytes
+    ours: ComponentBytes
+    real: ComponentBytes
 
     def error(self, what: str) -> float:
         """Of `weights`, `kv`, `compute` or `total`, as a share of the true value; positive: we say too much."""
-        ours, real = getattr(self.ours, what), getattr(self.real, what)
+        ours, real = (one.held if what == "total" else getattr(one, what) for one in (self.ours, self.real))
         return (ours - real) / real if real else float(ours != 0)
 
 
 @cache
-def computed(case: Case) -> Mapping[str, Bytes]:
+def computed(case: Case) -> Mapping[str, ComponentBytes]:
     """Our own numbers, by device."""
-    rows = ledger(shape(case.model, case.quant), MACHINE, case.placement)
-    return {row.device: Bytes(row.weights, row.kv, row.compute) for row in rows}
+    return {row.device: row for row in ledger(shape(case.model, case.quant), MACHINE, case.placement)}
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -57,5 +57,5 @@ def read_rows(path: Path) -> Iterator[Row]:
     }
     for line in lines:
         what = (line["model"], line["quant"], line["kind"], int(line["ctx"]), line["kv_type"], int(line["ubatch"]))
-        real = Bytes(int(line["weights"]), int(line["kv"]), int(line["compute"]))
+        real = ComponentBytes(line["device"], *(int(line[part]) for part in ("weights", "kv", "compute")))
         yield Row(known[what], line["device"], computed(known[what])[line["device"]], real)

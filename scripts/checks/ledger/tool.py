@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
 from runner.types.units import MIB
-from scripts.checks.ledger.cases import DEVICES, Bytes, Case, cases
+from scripts.checks.ledger.cases import DEVICES, Case, cases
 from scripts.checks.ledger.rows import Row, computed
 from scripts.checks.loopback import lent
 from scripts.synthetic.headers import make
@@ -23,11 +24,15 @@ def tool_rows(binary: Path, endpoint: str, cases: Iterable[Case], folder: Path) 
         (path,) = make(case.model, case.quant, folder, tokenizer="none")
         command = [str(binary), "-m", str(path), "--fit-print", "on", *_tool_flags(case.placement, endpoint)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        real = {name: Bytes(*(MIB * int(word) for word in words)) for name, *words in map(str.split, said.splitlines())}
+        real = {
+            name: ComponentBytes(name, *(MIB * int(word) for word in words))
+            for name, *words in map(str.split, said.splitlines())
+        }
         for number, (device, ours) in enumerate(computed(case).items()):
             theirs = real["Host" if device == "CPU" else f"RPC{number}"]
             weights = theirs.weights if device == "CPU" else _whole_mib(ours.weights)
-            yield Row(case, device, Bytes(weights, _whole_mib(ours.kv), _whole_mib(ours.compute)), theirs)
+            cut = ComponentBytes(device, weights, _whole_mib(ours.kv), _whole_mib(ours.compute))
+            yield Row(case, device, cut, theirs)
 
 
 def _tool_flags(placement: Placement, endpoint: str) -> Iterator[str]:
