@@ -28,7 +28,8 @@ class Rehearser:
         placements = tuple(self._acted(case.placement) for case in cases)
         for case, said in zip(cases, self._child.ask(Rehearse(str(path), placements)), strict=True):
             assert said.memory is not None, f"{case}: {said.refusal}"
-            real = {self._names.get(row.device, row.device): row for row in said.memory}
+            names = [self._names.get(row.device, row.device) for row in said.memory]
+            real = {name: replace(row, device=name) for name, row in zip(names, said.memory, strict=True)}
             for device, ours in computed(case).items():
                 yield Row(case, device, ours, real.get(device, ComponentBytes(device, 0, 0, 0)))
 
