@@ -19,7 +19,7 @@ from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Geometry
-from scripts.synthetic.mixes import QUANTS, Dims, sort_key, types_of
+from scripts.synthetic.mixes import MIXES, QUANTS, Dims, sort_key, types_of
 from scripts.synthetic.tokenizers import CHAT_TEMPLATE, TOKENIZERS
 from scripts.synthetic.typed import I32, U16, U32, Typed, typed
 
@@ -77,7 +77,7 @@ def metadata(geometry: Geometry, quant: str, tokenizer: str = "real") -> dict[st
         kv |= TOKENIZERS[geometry.tokenizer](geometry.vocabulary, geometry.pre)
         kv["tokenizer.chat_template"] = Typed(STRING, CHAT_TEMPLATE)
     kv["general.quantization_version"] = Typed(U32, 2)
-    kv["general.file_type"] = Typed(U32, QUANTS[quant].file_type)
+    kv["general.file_type"] = Typed(U32, MIXES[quant].file_type)
     return kv
 
 
@@ -149,7 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     models = options.models or list(MODELS)
     quants = list(QUANTS) if options.quants == "all" else options.quants.split(",")
-    if unknown := [name for name in models if name not in MODELS] + [q for q in quants if q not in QUANTS]:
+    if unknown := [name for name in models if name not in MODELS] + [q for q in quants if q not in MIXES]:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.shards < 1:
         parser.error("--shards must be at least 1")

@@ -45,9 +45,20 @@ QUANTS: Mapping[str, Mix] = {
     "Q2_K": Mix(10, "Q2_K"),
     "IQ2_M": Mix(29, "IQ2_S"),
 }
+LOWEST: Mapping[str, Mix] = {
+    "IQ2_S": Mix(28, "IQ2_XS"),
+    "IQ2_XS": Mix(20, "IQ2_XS"),
+    "IQ2_XXS": Mix(19, "IQ2_XXS"),
+    "IQ1_M": Mix(31, "IQ1_M"),
+    "IQ1_S": Mix(24, "IQ1_S"),
+}
+MIXES: Mapping[str, Mix] = {**QUANTS, **LOWEST}
 
 _FALLBACKS = {
-    **dict.fromkeys(("IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(
+        ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"),
+        "IQ4_NL",
+    ),
     **dict.fromkeys(("Q2_K", "Q3_K"), "Q4_0"),
     "Q4_K": "Q5_0",
     "Q5_K": "Q5_1",
@@ -65,6 +76,7 @@ _CATEGORIES = (
     ("ffn_gate", "gate"),
     ("ffn_down", "down"),
 )
+_BELOW_3_BITS = {"IQ2_M", *LOWEST}
 # What an eight-expert model's attention output is raised to Q5_K for.
 _LOW = {"Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ3_M", "IQ4_XS"}
 
@@ -107,7 +119,7 @@ def sort_key(named: Named) -> tuple[int, str]:
 def _type(state: _State, name: str, dims: Dims) -> str:
     if not _is_quantized(name, dims):
         return "F32"
-    default = QUANTS[state.quant].default
+    default = MIXES[state.quant].default
     if default in ("F16", "BF16"):
         return default
     return _fallback(_mixed(state, name, dims, default), dims)
@@ -136,20 +148,26 @@ def _mixed(state: _State, name: str, dims: Dims, default: str) -> str:
     if state.quant == "MXFP4_MOE":
         return "MXFP4" if len(dims) == 3 else "Q8_0"
     if name == "token_embd.weight":
-        return "IQ3_S" if state.quant in ("IQ3_XXS", "IQ2_M") else default
+        return _embeddings(state.quant) or default
     category = _category(name)
     index = state.seen.get(category, 0)
     state.seen[category] = index + 1
     if state.experts > 1 and category in ("up", "gate", "down"):
         index = int(name.split(".")[1])
-    rule = _iq2_m if state.quant == "IQ2_M" else _RULES.get(category)
+    rule = _lowest if state.quant in _BELOW_3_BITS else _RULES.get(category)
     return (rule(state, category, index) if rule else None) or default
 
 
 def _output(state: _State, dims: Dims, default: str) -> str:
     if state.quant == "MXFP4_MOE" or default == "Q8_0" or dims[0] % TYPES[NUMBERS[default]].block:
         return "Q8_0"
-    return "Q5_K" if state.quant in ("IQ3_XXS", "IQ2_M") else "Q6_K"
+    return "Q5_K" if state.quant in ("IQ3_XXS", *_BELOW_3_BITS) else "Q6_K"
+
+
+def _embeddings(quant: str) -> str | None:
+    if quant in ("IQ3_XXS", "IQ2_S", "IQ2_M"):
+        return "IQ3_S"
+    return "Q2_K" if quant in LOWEST else None
 
 
 def _more_bits(index: int, count: int) -> bool:
@@ -232,19 +250,21 @@ def _up_gate(state: _State, category: str, index: int) -> str | None:
     return "IQ3_XXS" if state.quant == "IQ3_XS" and middle else None
 
 
-def _iq2_m(state: _State, category: str, index: int) -> str | None:
+def _lowest(state: _State, category: str, index: int) -> str | None:
+    raised = "IQ3_S" if state.quant in ("IQ2_S", "IQ2_M") else "Q2_K"
     match category:
         case "v":
-            return "Q4_K" if state.gqa >= 4 or state.experts >= 4 else "IQ3_S"
+            return "Q4_K" if state.gqa >= 4 or state.experts >= 4 else raised
         case "k":
             return "Q4_K" if state.experts == 8 else None
         case "down":
-            return "IQ3_S" if index < state.layers // 8 else None
+            return raised if index < state.layers // 8 else None
         case "attention output":
-            return "Q5_K" if state.experts == 8 else "IQ3_S"
+            return "Q5_K" if state.experts == 8 else _ATTENTION_OUTPUT.get(state.quant)
     return None
 
 
+_ATTENTION_OUTPUT = {"IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S"}
 _RULES = {
     "v": _v,
     "k": _qk,

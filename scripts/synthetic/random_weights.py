@@ -1,31 +1,38 @@
 """GGUF files with random weights: real shapes, real block formats, finite logits, nothing sensible to say.
 
-They load, run and take time and memory like any model of their size, and need no download.
+They load, run and take time and memory like any model of their size, and need no download. Large ones can be sparse:
+feed-forward parts and experts are then holes, zeros of which the disk holds nothing, and all that decides what is
+computed (embeddings, attention, routers, norms) is random as ever. Zeros in MXFP4 are denormal numbers, on which a CPU
+crawls, so that its blocks are always written.
 
     python -m scripts.synthetic.random_weights --out /tmp/weights dense moe --quant Q4_K_M
+    python -m scripts.synthetic.random_weights --out /tmp/weights mistral-small-24b --sparse
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice, product
 from pathlib import Path
+from random import Random
+from string import ascii_lowercase
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.errors import UsageError
 from models.headers.gguf import padded
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from scripts.synthetic.geometry import Attention, Geometry, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
-from scripts.synthetic.mixes import QUANTS, Named
+from scripts.synthetic.mixes import MIXES, Named
+from scripts.synthetic.random_blocks import FILLS
+from scripts.synthetic.timed import TIMED
 from scripts.synthetic.typed import I32, U32, Typed
 
 _POOL = 8 << 20  # bytes of random blocks that are written over and over
-_Bytes = NDArray[np.uint8]
-_Fill = Callable[[np.random.Generator, int, float], _Bytes]  # (source, number of values, their deviation)
+_LARGE = re.compile(r"\.ffn_(gate|up|down)(_exps|_shexp)?\.weight$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ GEOMETRIES: Mapping[str, Geometry] = {
     "moe": geometry("moe-7b", Size(2048, 14, 1280, 32000, experts=64), Attention(16, 4)),
     "tiny-dense": geometry("tiny-dense", Size(256, 4, 768, 512), Attention(4, 2, 64)),
     "tiny-moe": geometry("tiny-moe", Size(256, 4, 256, 512, experts=16), Attention(4, 2, 64)),
+    **TIMED,
 }
 
 
@@ -72,24 +80,39 @@ def header(geometry: Geometry, quant: str) -> bytes:
     return header_bytes(kv, entries(geometry, quant))
 
 
-def write(path: Path, geometry: Geometry, quant: str, seed: int = 1) -> Path:
-    """The file, unless one of its size is there already. UsageError for a quantization without a random block."""
+def write(path: Path, geometry: Geometry, quant: str, seed: int = 1, *, sparse: bool = False) -> Path:
+    """The file, unless one of its size is there already. `sparse` leaves holes, see above."""
     head, table = header(geometry, quant), entries(geometry, quant)
-    if path.exists() and path.stat().st_size == len(head) + sum(padded(entry.bytes, ALIGNMENT) for entry in table):
+    size = len(head) + sum(padded(entry.bytes, ALIGNMENT) for entry in table)
+    if path.exists() and path.stat().st_size == size:
         return path
-    pools = {_kind(entry): _pool(entry, seed) for entry in table}
+    pools: dict[tuple[int, int, bool, bool], memoryview] = {}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(head)
         for entry in table:
+            if sparse and _may_be_zero(entry):
+                file.seek(padded(entry.bytes, ALIGNMENT), 1)
+                continue
+            if _kind(entry) not in pools:
+                pools[_kind(entry)] = _pool(entry, seed)
             for part in _data(entry, pools[_kind(entry)]):
                 file.write(part)
+        file.truncate(size)
     return path
 
 
-def _kind(entry: Entry) -> tuple[int, int, bool]:
+def _may_be_zero(entry: Entry) -> bool:
+    return bool(_LARGE.search(entry.name)) and TYPES[entry.type].name != "MXFP4"
+
+
+def _kind(entry: Entry) -> tuple[int, int, bool, bool]:
     """Equal for tensors that may hold the same bytes."""
-    return entry.type, entry.dims[0], len(entry.dims) == 1
+    return entry.type, entry.dims[0], len(entry.dims) == 1, _is_bias(entry)
+
+
+def _is_bias(entry: Entry) -> bool:
+    return entry.name.endswith(".bias")
 
 
 def _data(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
@@ -100,61 +123,50 @@ def _data(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
 
 
 def _pool(entry: Entry, seed: int) -> memoryview:
-    """Random blocks whose values deviate by 1/sqrt(row length), so that no product grows; ones for norms."""
+    """Random blocks whose values deviate by 1/sqrt(row length), so that no product grows; ones for norms, no biases."""
     kind = TYPES[entry.type]
     rng = np.random.default_rng(seed)
     row = entry.dims[0]
-    if len(entry.dims) == 1:
-        return memoryview(np.ones(row, np.float32).tobytes())
-    if kind.name not in _FILLS:
-        raise UsageError(f"There are no random blocks for {kind.name}, only for {', '.join(_FILLS)}.")
+    if len(entry.dims) == 1 or _is_bias(entry):
+        return memoryview(np.full(row, 0 if _is_bias(entry) else 1, np.float32).tobytes())
     size = min(entry.bytes, _POOL // kind.block_bytes * kind.block_bytes)
-    return memoryview(_FILLS[kind.name](rng, size // kind.block_bytes * kind.block, row**-0.5).tobytes())
+    return memoryview(FILLS[kind.name](rng, size // kind.block_bytes * kind.block, row**-0.5).tobytes())
 
 
-def _floats(kind: type[np.floating]) -> _Fill:
-    return lambda rng, values, deviation: (rng.standard_normal(values) * deviation).astype(kind).view(np.uint8)
+# ---- what they read
 
 
-def _blocks(name: str, unit: float, scales: Mapping[int, float]) -> _Fill:
-    """Random bits but for the float16 `scales`: multiples of d by offset. `unit`: the deviation of values at d = 1."""
-    kind = next(kind for kind in TYPES.values() if kind.name == name)
+def prompt(vocabulary: int, tokens: int, seed: int = 1) -> str:
+    """A text of so many tokens for a model of this vocabulary: its words in random order, up to 18,000 different ones.
 
-    def fill(rng: np.random.Generator, values: int, deviation: float) -> _Bytes:
-        blocks = rng.integers(0, 256, (values // kind.block, kind.block_bytes), np.uint8)
-        for offset, factor in scales.items():
-            scale = np.array([factor * deviation / unit], np.float16)
-            blocks[:, offset : offset + 2] = scale.view(np.uint8)
-        return blocks
-
-    return fill
+    A prompt of one token repeated would send all of a mixture's tokens to the same few experts.
+    """
+    return "".join(f" {word}" for word in Random(seed).choices(_words(vocabulary), k=tokens))
 
 
-# Layouts from ggml-common.h. Where a block has a minimum beside its scale, it is set so that values are even around 0:
-# Q4_K is d * (6 bits) * (4 bits) - dmin * (6 bits) with dmin = 7.5 d.
-_FILLS: Mapping[str, _Fill] = {
-    "F32": _floats(np.float32),
-    "F16": _floats(np.float16),
-    "Q4_0": _blocks("Q4_0", 4.6, {0: 1}),
-    "Q8_0": _blocks("Q8_0", 73.9, {0: 1}),
-    "Q4_K": _blocks("Q4_K", 258, {0: 1, 2: 7.5}),
-    "Q5_K": _blocks("Q5_K", 527, {0: 1, 2: 15.5}),
-    "Q6_K": _blocks("Q6_K", 1366, {208: 1}),
-}
+def _words(vocabulary: int) -> list[str]:
+    """Words of one to three letters, each a token with the space before it, as many as leave room for other tokens."""
+    words = ("".join(letters) for length in (1, 2, 3) for letters in product(ascii_lowercase, repeat=length))
+    return [*islice(words, vocabulary - 2 - len(_known()))]
+
+
+def _known() -> list[str]:
+    """Single bytes, as GPT-2's tokenizer writes them, and what makes one token of "The"."""
+    return [*(chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 324))), "Th", "The"]
 
 
 @cache
 def _tokenizer(vocabulary: int) -> dict[str, Typed]:
-    """Single bytes, and what makes "The a a a" one token a word; the rest are words that no text has."""
-    letters = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 324))]
-    known = [*letters, "Ġa", "Th", "The"]
-    words = [f"<word{number}>" for number in range(vocabulary - len(known) - 1)]
+    """Bytes and words; what is left of the vocabulary is in no text."""
+    known, words = _known(), _words(vocabulary)
+    others = [f"<word{number}>" for number in range(vocabulary - len(known) - len(words) - 1)]
+    merges = [f"Ġ{word[:-1]} {word[-1]}" for word in words]
     return {
         "tokenizer.ggml.model": Typed(STRING, "gpt2"),
         "tokenizer.ggml.pre": Typed(STRING, "gpt-2"),
-        "tokenizer.ggml.tokens": Typed(STRING, [*known, *words, "<|end|>"]),
+        "tokenizer.ggml.tokens": Typed(STRING, [*known, *(f"Ġ{word}" for word in words), *others, "<|end|>"]),
         "tokenizer.ggml.token_type": Typed(I32, [1] * (vocabulary - 1) + [3]),
-        "tokenizer.ggml.merges": Typed(STRING, ["Ġ a", "T h", "Th e"]),
+        "tokenizer.ggml.merges": Typed(STRING, [*merges, "T h", "Th e"]),
         "tokenizer.ggml.eos_token_id": Typed(U32, vocabulary - 1),
     }
 
@@ -163,11 +175,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", choices=GEOMETRIES, metavar="MODEL", help=f"of: {', '.join(GEOMETRIES)}")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--quant", choices=QUANTS, default="Q4_K_M")
+    parser.add_argument("--quant", choices=MIXES, default="Q4_K_M")
+    parser.add_argument("--sparse", action="store_true", help="holes where weights do not decide what is computed")
     options = parser.parse_args()
     for name in options.models:
         model = GEOMETRIES[name]
-        path = write(options.out / f"{model.title}-{options.quant}.gguf", model, options.quant)
+        path = write(options.out / f"{model.title}-{options.quant}.gguf", model, options.quant, sparse=options.sparse)
         print(f"{path.stat().st_size / 1e9:8.3f} GB  {path}")
 
 
