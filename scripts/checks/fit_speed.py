@@ -4,20 +4,24 @@ python -m scripts.checks.fit_speed            # the error tables of the constant
 python -m scripts.checks.fit_speed --worst 40 # and the rows that are farthest off
 python -m scripts.checks.fit_speed --spread   # the spreads in runner/cost/certainty.py, from the residuals of each kind
 python -m scripts.checks.fit_speed --fit      # what each constant would be if it alone were fitted anew
+python -m scripts.checks.fit_speed MINE.json  # with records of more machines (docs/records.md), in all of the above
 """
 
 import argparse
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from math import log
+from pathlib import Path
 from typing import Any
 
+from models.errors import BadFile
 from runner.cost import kernels, speed
 from runner.types.plan import Bounds, Spread
-from scripts.checks.speed_rows import Case, checks, doubted, measured, older, recent
+from scripts.checks.speed_rows import Case, checks, doubted, measured, older, recent, recorded
 
 ENOUGH = 8  # rows, below which a kind has no spread of its own
 _STEPS = (0.6, 0.75, 0.85, 0.92, 0.96, 1.0, 1.04, 1.08, 1.17, 1.33, 1.66)
@@ -57,10 +61,15 @@ def summary(cases: Sequence[Case]) -> str:
 # ---- how sure
 
 
-def spreads() -> Mapping[str, Spread]:
+def counted(files: Iterable[Path] = ()) -> tuple[Case, ...]:
+    """Every row that constants and spreads are fitted to, those of further records included."""
+    return (*recent(), *measured(), *recorded(*files))
+
+
+def spreads(files: Iterable[Path] = ()) -> Mapping[str, Spread]:
     """Measured over predicted, at the tenth and the ninetieth of a hundred rows, by kind and for all together."""
     kinds: dict[str, list[Case]] = defaultdict(list)
-    for case in (*recent(), *measured(), *(case for case in checks() if case.kind == "CPU")):
+    for case in (*counted(files), *(case for case in checks() if case.kind == "CPU")):
         kinds[case.kind].append(case)
         kinds["all"].append(case)
     whole = Spread(_bounds(decodes(kinds["all"])), _bounds(prefills(kinds["all"])))
@@ -87,9 +96,9 @@ def loss(cases: Iterable[Case]) -> float:
     return statistics.fmean(abs(log(case.predicted / case.tps)) for case in cases)
 
 
-def refitted() -> Iterator[str]:
+def refitted(files: Iterable[Path]) -> Iterator[str]:
     """A line for each constant that would be better elsewhere, all others as they are."""
-    cases = (*recent(), *measured())
+    cases = counted(files)
     for name in _CONSTANTS:
         yield from _better(name, getattr(speed, name), partial(setattr, speed, name), cases)
     for backend, by_memory in kernels.KERNELS.items():
@@ -123,15 +132,15 @@ def _better(name: str, used: float, put: Callable[[float], None], cases: Sequenc
 # ---- the tables
 
 
-def print_tables() -> None:
+def print_tables(files: Iterable[Path]) -> None:
     """Errors of everything, then by kind of layout, by weights and by source of what counts."""
-    named = {"2025/26": recent(), "H100": measured(), "doubted": doubted(), "2024": older(), "single": checks()}
-    for name, cases in named.items():
+    named = {"2025/26": recent(), "H100": measured(), "records": recorded(*files), "doubted": doubted()}
+    for name, cases in {**named, "2024": older(), "single": checks()}.items():
         _print(name, cases)
     for title, key in (("kind", "kind"), ("weights", "model"), ("source", "source")):
         print(f"\nBy {title}:")
         groups: dict[str, list[Case]] = defaultdict(list)
-        for case in recent():
+        for case in (*recent(), *recorded(*files)):
             groups[getattr(case, key)].append(case)
         for name in sorted(groups):
             _print(name, groups[name])
@@ -143,23 +152,34 @@ def _print(name: str, cases: Sequence[Case]) -> None:
             print(f"{name[:28]:28} {what:8} {summary(chosen)}")
 
 
-def main() -> None:
+def main() -> int:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="further records, docs/records.md")
     parser.add_argument("--fit", action="store_true", help="fit each constant anew")
     parser.add_argument("--spread", action="store_true", help="the spreads of the residuals")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="the rows that are farthest off")
     options = parser.parse_args()
+    try:
+        _print_asked(options)
+    except BadFile as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _print_asked(options: argparse.Namespace) -> None:
+    files = options.records
     if options.fit:
-        print("\n".join(refitted()))
+        print("\n".join(refitted(files)))
     elif options.spread:
-        for kind, spread in spreads().items():
+        for kind, spread in spreads(files).items():
             print(f'    "{kind}": Spread({spread.decode}, {spread.prefill}),')
     else:
-        print_tables()
-        for case in sorted((*recent(), *measured()), key=lambda case: -abs(case.error))[: options.worst]:
+        print_tables(files)
+        for case in sorted(counted(files), key=lambda case: -abs(case.error))[: options.worst]:
             print(f"{case.error:+7.1%}  {case} {case.tps:9.2f}  {case.name}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

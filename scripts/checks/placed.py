@@ -1,25 +1,75 @@
-"""A placement read as llama.cpp reads it: where that puts everything, and what it takes by our ledger."""
+"""A placement read as llama.cpp reads it: where that puts everything, what it takes, and how fast it would be."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.forecast import sampling_seconds, work_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.cost.ledger import rows
+from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.work import Prompt, Work
 from runner.types.machine import Device, Machine
 from runner.types.placement import Override, Placement
 from runner.types.plan import MemoryRow
 
 
-def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
-    """What `placement` takes: a row for each of its devices, the host last."""
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A placement as the formulas of runner.cost take it, on a machine that has its devices."""
+
+    machine: Machine
+    placement: Placement
+    blocks: Blocks
+    layout: Layout
+
+    @property
+    def settings(self) -> ContextSettings:
+        """Those in the placement."""
+        return settings_of(self.placement)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a GPU can copy weights from the host at the bus's full rate."""
+        return self.placement.load_mode == "none"
+
+    def ledger(self) -> tuple[MemoryRow, ...]:
+        """What it takes: a row for each of its devices, the host last."""
+        return rows(self.blocks, self.layout, self.settings, self.machine)
+
+    def prompt(self, tokens: int) -> tuple[tuple[Work, ...], Prompt]:
+        """What is done for a prompt from an empty cache on, and how it is fed."""
+        return self.work(tokens // 2), Prompt(tokens, self.placement.ubatch, self.is_pinned)
+
+    def work(self, depth: int) -> tuple[Work, ...]:
+        """What is done for a token so far into the context."""
+        return work_of(self.blocks, self.layout, self.settings, depth)
+
+    def prefill_tps(self, tokens: int) -> float:
+        """Tokens per second of such a prompt."""
+        work, prompt = self.prompt(tokens)
+        return prefill_tps(work, self.machine, prompt)
+
+    def decode_tps(self, depth: int, tokens: int) -> float:
+        """Tokens per second of so many tokens behind `depth` others."""
+        work = self.work(depth + tokens // 2)
+        return decode_tps(work, self.machine, self.layout.splits, sampling_seconds(self.blocks))
+
+
+def placed(shape: ModelShape, machine: Machine, placement: Placement) -> Placed:
+    """Read it as llama.cpp does."""
     blocks = blocks_of(shape)
     by_id = {device.id: device for device in machine.devices}
     devices = tuple(by_id[name] for name in placement.devices)
-    layout = layout_of(blocks, devices, placement.tensor_split, placement.overrides)
-    return rows(blocks, layout, settings_of(placement), machine)
+    return Placed(machine, placement, blocks, layout_of(blocks, devices, placement.tensor_split, placement.overrides))
+
+
+def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
+    """What `placement` takes: a row for each of its devices, the host last."""
+    return placed(shape, machine, placement).ledger()
 
 
 def settings_of(placement: Placement) -> ContextSettings:

@@ -24,6 +24,7 @@ from runner.cost.work import Prompt, Work
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override
+from scripts.checks import record
 from scripts.checks.placed import layout_of
 from scripts.synthetic.headers import entries, header_bytes, metadata
 from scripts.synthetic.timed import TIMED
@@ -259,6 +260,31 @@ def _measured(row: Json, machine: Machine) -> Iterator[Case]:
         work = work_of(built, layout, settings, tokens // 2)
         prompt = Prompt(tokens, settings.ubatch, row.get("pinned", True), row.get("distinct"))
         yield Case(*common, tokens, 0, tps, machine, work, layout.splits, prompt=prompt, name=row.get("name", ""))
+
+
+# ---- recorded
+
+
+@cache
+def recorded(*files: Path) -> tuple[Case, ...]:
+    """The rows of records (docs/records.md): those in tests/data/records, and these files. BadFile if one is none."""
+    paths = (*sorted((DATA / "records").glob("*.json")), *files)
+    return tuple(case for path in paths for case in _recorded(path))
+
+
+def _recorded(path: Path) -> Iterator[Case]:
+    found = record.read(path)
+    for row in found["rows"]:
+        there = record.placed_row(found, row)
+        hardware = ", ".join(device.name for device in there.machine.devices) or there.machine.cpu_name
+        common = (path.stem, hardware, row["model"])
+        name = row.get("variant", "")
+        for one in row["requests"]:
+            tokens, answer = one["prompt"], one["answer"]
+            (ahead, prompt), behind = there.prompt(tokens), there.work(tokens + answer // 2)
+            machine, splits, sampling = there.machine, there.layout.splits, sampling_seconds(there.blocks)
+            yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
+            yield Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
 
 
 # ---- 2024

@@ -3,21 +3,30 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from runner.client.session import EngineSession
 from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
 from runner.types.plan import MemoryRow, Predicted
 from runner.types.wish import Wish
-from scripts.checks.acceptance.examine import Model, Setup, all_rows, expected, made, planned, run
+from scripts.checks import record
+from scripts.checks.acceptance import examine
+from scripts.checks.acceptance.asking import Asked, request
+from scripts.checks.acceptance.cases import CASES
+from scripts.checks.acceptance.examine import Examined, Model, Setup, expected, made, planned, rows_of, run, wish_of
 from scripts.checks.acceptance.options import parsed
-from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, row_json, sentence, spread, summary
+from scripts.checks.acceptance.rows import Expected, Held, Request, Row, Speeds, row_json, sentence, table
+from scripts.checks.acceptance.variants import Variant
+from scripts.checks.fit_speed import main as fit_speed
 from scripts.checks.loopback import lent
+from scripts.checks.speed_rows import recorded
+from scripts.synthetic.random_weights import GEOMETRIES
 
 MIB = 1 << 20
 
@@ -34,14 +43,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def tiny(home: Path) -> Model:
-    return made("tiny-dense", home)
+    return made(CASES["tiny-dense"], home)
 
 
 @pytest.fixture(scope="module")
-def there(home: Path) -> Iterator[Setup]:
+def setup(home: Path) -> Iterator[Setup]:
     """A loopback device with two layers forced onto it."""
     with lent(home / "lender.log", 1) as endpoint:
-        yield Setup(home, Wish(768, "f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=(endpoint,)), None, 1)
+        wish = Wish(kv_type="f16", gpu_layers=2, threads=1, devices=("RPC0",), rpc=(endpoint,))
+        yield Setup(home, wish, None, 4, patience=60, deadline=time.monotonic() + 600)
+
+
+@pytest.fixture(scope="module")
+def there(setup: Setup, tiny: Model) -> Examined:
+    return planned(tiny, wish_of(setup, CASES["tiny-dense"]))
 
 
 def dry_run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -49,25 +64,44 @@ def dry_run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_dry_run_compares_bytes_and_speeds_of_both(tmp_path: Path) -> None:
-    done = dry_run("--dry-run", "--runs", "1", "--threads", "1", "--folder", str(tmp_path))
+def test_a_dry_run_leaves_a_record_that_the_speed_model_is_held_against(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "mine.json"
+    done = dry_run("--dry-run", "--threads", "1", "--folder", str(tmp_path), "--out", str(out))
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["backend"], found["left_out"]) == ("rpc", [])
-    assert [row["model"] for row in found["rows"]] == ["tiny-dense", "tiny-moe"]
+    found = record.read(out)
+    assert [(row["case"], row["variant"]) for row in found["rows"]] == [
+        (case, variant) for case in ("tiny-dense", "tiny-moe", "tiny-mxfp4") for variant in ("plan", "fit")
+    ]
     for row in found["rows"]:
-        ours, fit = row["ours"], row["fit"]
-        assert (ours["placement"]["gpu_layers"], fit["placement"]["gpu_layers"]) == (3, 5)
-        for one in (ours, fit):
-            assert [entry["device"] for entry in one["memory"]] == ["RPC0", "CPU"]
-            assert min(one["measured"].values()) > 0
-        for entry in ours["memory"]:  # rehearsed, so that nothing but rounding is left
-            assert entry["planned"] == pytest.approx(entry["measured"], rel=0.01)
-        ratio = ours["measured"]["decode_tps"] / fit["measured"]["decode_tps"]
-        assert row["ours_over_fit"]["decode_tps"] == pytest.approx(ratio, abs=0.01)
-    assert abs(found["summary"]["bytes_on_devices"]["most"]) < 0.01
-    assert (found["summary"]["rows"], found["summary"]["failed"]) == (2, 0)
-    assert "tiny-moe in 1.0 GiB: decode" in done.stderr
+        assert row["placement"]["gpu_layers"] == (3 if row["variant"] == "plan" else 5)
+        assert [entry["device"] for entry in row["memory"]] == ["RPC0", "CPU"]
+        assert [one["prompt"] for one in row["requests"]] == ([512] if row["case"] == "tiny-mxfp4" else [64, 512])
+        if row["variant"] == "plan":  # rehearsed, so that nothing but rounding is left
+            for entry in row["memory"]:
+                assert entry["planned"] == pytest.approx(entry["measured"], rel=0.01)
+    cases = recorded(out)
+    assert len(cases) == 20  # prefill and decode of ten requests
+    told = [one for row in found["rows"] for one in row["requests"]]
+    assert [case.tps for case in cases] == [one[key] for one in told for key in ("decode_tps", "prefill_tps")]
+    for case, one in zip(cases[::2], told, strict=True):  # what is read back predicts what was predicted there
+        assert case.predicted == pytest.approx(one["predicted"]["decode_tps"], abs=0.01)
+    for case, one in zip(cases[1::2], told, strict=True):
+        assert case.predicted == pytest.approx(one["predicted"]["prefill_tps"], abs=0.1)
+    assert "tiny-moe Q3_K_M, plan: loaded in " in done.stderr
+    assert out.with_suffix(".md").read_text() == done.stdout.rstrip("\n") + "\n"
+    monkeypatch.setattr(sys, "argv", ["fit_speed", str(out)])
+    assert fit_speed() == 0
+    assert "records                      decode     10 numbers" in capsys.readouterr().out
+
+
+def test_a_record_tells_nothing_of_whose_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "mine.json"
+    assert dry_run("tiny-dense", "--dry-run", "--threads", "1", "--folder", str(tmp_path), "--out", str(out)).stderr
+    text = out.read_text()
+    for private in (str(tmp_path), "127.0.0.1", "uid", ".gguf", str(Path.home())):
+        assert private not in text
 
 
 def test_a_backend_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
@@ -76,35 +110,54 @@ def test_a_backend_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == "This llama.cpp has no abacus device; scripts/setup may build one that has.\n"
 
 
-def test_without_time_every_row_is_left_out(there: Setup, tiny: Model) -> None:
-    rows, left_out = all_rows(there, [tiny], (0.5, 1.1), deadline=0)
-    assert rows == []
-    assert left_out == [
-        f"tiny-dense with {share} of the memory it takes: no time was left." for share in ("50%", "110%")
-    ]
+def test_without_time_nothing_is_begun(setup: Setup, there: Examined) -> None:
+    (row,) = rows_of(replace(setup, deadline=0), "tiny-dense", there, [Variant("plan")])
+    assert (row.held, row.requests, row.failure) == (None, (), "left out: no time was left")
 
 
-def test_a_limit_that_cannot_be_kept_is_left_out_with_the_reason(there: Setup, tiny: Model) -> None:
-    forced = replace(there, wish=replace(there.wish, gpu_layers=5))
-    rows, left_out = all_rows(forced, [tiny], (0.1,), deadline=float("inf"))
-    assert rows == []
-    (sentence,) = left_out
-    assert sentence.startswith("tiny-dense with 10% of the memory it takes: ")
+def test_variants_are_measured_side_by_side_and_equal_ones_once(setup: Setup, there: Examined) -> None:
+    variants = [Variant("plan"), Variant("fit"), Variant("plan", 128), Variant("front"), Variant("layers", 128)]
+    rows = list(rows_of(setup, "tiny-dense", there, variants))
+    # With room for all, front and layers are whole, as --fit's is: only another ubatch makes them different.
+    assert [row.variant for row in rows] == ["plan", "fit", "plan,ubatch=128", "layers,ubatch=128"]
+    assert [row.expected.placement.ubatch for row in rows] == [512, 512, 128, 128]
+    assert all([one.prompt for one in row.requests] == [64, 512] for row in rows)
 
 
-def test_a_load_that_fails_is_kept_as_a_sentence(there: Setup, tiny: Model) -> None:
-    plan, candidate = planned(tiny, there.wish)
-    assert candidate.placement is not None
-    said = expected(tiny.shape, plan.machine, candidate.placement)
-    broken = replace(said, placement=replace(candidate.placement, devices=("CUDA7",)))
-    failed = run(there, tiny, plan, candidate, broken)
-    assert failed.measured is None
+def test_a_load_that_fails_is_kept_as_a_sentence(setup: Setup, there: Examined) -> None:
+    asked = Asked((64,), 4)
+    said = expected(there, there.placement, asked)
+    broken = replace(said, placement=replace(there.placement, devices=("CUDA7",)))
+    failed = run(setup, there, Row("tiny-dense", "tiny-dense Q4_K_M", None, "plan", broken), asked)
+    assert (failed.held, failed.requests) == (None, ())
     assert failed.failure is not None and "no device CUDA7" in failed.failure
+
+
+def test_a_placement_that_takes_too_long_is_given_up_and_what_came_is_kept(
+    setup: Setup, there: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(session: EngineSession, vocabulary: int, tokens: int, answer: int) -> Request:
+        return request(session, vocabulary, tokens, answer if tokens == 64 else 600)
+
+    monkeypatch.setattr(examine, "request", endless)
+    asked = Asked((64, 100, 128), 4)
+    row = Row("tiny-dense", "tiny-dense Q4_K_M", None, "plan", expected(there, there.placement, asked))
+    found = run(replace(setup, patience=2), there, row, asked)
+    assert found.failure == "Given up after 2 s."
+    assert found.held is not None
+    assert [one.prompt for one in found.requests] in ([64], [64, 100])
+
+
+def test_a_request_that_the_context_cannot_hold_is_a_sentence(setup: Setup, there: Examined) -> None:
+    asked = Asked((760,), 64)
+    row = Row("tiny-dense", "tiny-dense Q4_K_M", None, "plan", expected(there, there.placement, asked))
+    found = run(setup, there, row, asked)
+    assert found.failure == "A context of 768 is too short for 760 and 64 tokens."
 
 
 @pytest.mark.parametrize(
     "words",
-    ["--models huge", "--models dense,,moe", "--limits 0,1", "--limits x", "--ctx 0", "--runs -1", "--threads many"],
+    ["huge", "--answer 0", "--threads many", "--variants whole", "--variants plan,fast", "--variants fit,ubatch=0"],
 )
 def test_bad_options_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -113,9 +166,18 @@ def test_bad_options_are_refused(words: str, capsys: pytest.CaptureFixture[str])
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_plain_run_is_a_cuda_run_of_eight_minutes() -> None:
+def test_a_plain_run_is_a_cuda_run_of_six_minutes_over_models_that_there_are() -> None:
     options = parsed(None, [])
-    assert (options.backend, options.models, options.budget) == ("cuda", ("dense", "moe"), 480)
+    assert (options.backend, options.budget) == ("cuda", 360)
+    assert [str(variant) for variant in options.variants] == ["plan", "fit"]
+    assert {CASES[name].model for name in options.cases} <= GEOMETRIES.keys()
+    assert {CASES[name].limit is None for name in options.cases} == {True, False}
+    assert all(
+        prompt + options.answer < case.ctx
+        for case in CASES.values()
+        for prompt in case.prompts
+        if "tiny" not in case.model
+    )
 
 
 # ---- what rows say
@@ -123,55 +185,49 @@ def test_a_plain_run_is_a_cuda_run_of_eight_minutes() -> None:
 
 PLACEMENT = Placement(("CUDA0",), 10, 33, (10,), 4096)
 PLANNED = (MemoryRow("CUDA0", 100 * MIB, 20 * MIB, 30 * MIB, 50 * MIB, 400 * MIB), MemoryRow("CPU", 40, 0, 10, 0, 100))
-EXPECTED = Expected(PLACEMENT, PLANNED, Predicted(90.0, 2000.0, 2048))
-MEASURED = Measured(
+EXPECTED = Expected(
+    PLACEMENT, PLANNED, Predicted(90.0, 2000.0, 2048), {512: Speeds(2048.0, 64.0), 4096: Speeds(4096.0, 32.0)}
+)
+HELD = Held(
     memory=(ComponentBytes("CUDA0", 100 * MIB, 20 * MIB, 40 * MIB), ComponentBytes("CPU", 40, 0, 10)),
     driver={"CUDA0": 250 * MIB},
-    decode_tps=110.0,
-    decode_tps_at_depth=100.0,
-    prefill_tps=1000.0,
     load_s=1.25,
 )
-SLOWER = replace(MEASURED, decode_tps=88.0, decode_tps_at_depth=50.0, prefill_tps=2000.0)
-FAILED = Run(EXPECTED, None, "out of memory")
+REQUESTS = (Request(512, 64, Speeds(1024.0, 128.0)), Request(4096, 64, Speeds(2048.0, 64.0)))
+OURS = Row("dense", "8b Q4_K_M", 8 << 30, "plan", EXPECTED, HELD, REQUESTS)
+SLOWER = (Request(512, 64, Speeds(512.0, 64.0)),)
+CUT = replace(OURS, variant="fit", requests=SLOWER, failure="out of memory")
 
 
-def row(ours: Run = Run(EXPECTED, MEASURED), fit: Run = Run(EXPECTED, SLOWER)) -> Row:
-    return Row("dense", 8 << 30, "rehearsal", ours, fit, "llama-fit-params", 12.0)
-
-
-def test_a_summary_is_relative_to_what_was_measured() -> None:
-    said = summary([row(), row(fit=FAILED), row(ours=FAILED)])
-    assert (said["rows"], said["failed"], said["fit_failed"]) == (3, 1, 1)
-    assert said["bytes_on_devices"] == dict.fromkeys(("median", "least", "most"), -0.0625)  # 150 of 160 MiB
-    assert said["bytes_on_host"]["most"] == 0
-    assert said["bytes_by_driver"]["median"] == -0.2  # 200 of 250 MiB
-    assert said["decode_over_fit"]["median"] == 0.25
-    assert said["decode_over_fit_at_depth"]["median"] == 1.0
-    assert said["prefill_over_fit"]["median"] == -0.5
-    assert said["decode_predicted"] == {"median": 0.35, "least": -0.1, "most": 0.8}
-    assert said["prefill_predicted"] == {"median": 0.5, "least": 0.0, "most": 1.0}
-
-
-def test_nothing_measured_is_none() -> None:
-    assert spread(iter([])) is None
-    said = summary([])
-    assert {name for name, value in said.items() if value is None} == said.keys() - {"rows", "failed", "fit_failed"}
-
-
-def test_a_row_carries_both_placements_and_their_ratio() -> None:
-    said = row_json(row())
-    assert said["ours_over_fit"] == {"decode_tps": 1.25, "decode_tps_at_depth": 2.0, "prefill_tps": 0.5}
-    assert said["ours"]["driver"] == {"CUDA0": {"planned": 200 * MIB, "measured": 250 * MIB}}
-    assert said["ours"]["measured"]["load_s"] == 1.25
+def test_a_row_of_a_record_has_requests_memory_and_why_it_ended() -> None:
+    said = row_json(CUT)
+    assert said["requests"] == [
+        {
+            "prompt": 512,
+            "answer": 64,
+            "prefill_tps": 512.0,
+            "decode_tps": 64.0,
+            "predicted": {"prefill_tps": 2048.0, "decode_tps": 64.0},
+        }
+    ]
+    assert said["driver"] == {"CUDA0": {"planned": 200 * MIB, "measured": 250 * MIB}}
+    assert (said["load_s"], said["failure"]) == (1.25, "out of memory")
     assert json.loads(json.dumps(said)) == said
+    assert "load_s" not in row_json(replace(CUT, held=None))
 
 
-@pytest.mark.parametrize("broken", [row(ours=FAILED), row(fit=FAILED)])
-def test_a_failure_has_no_numbers(broken: Row) -> None:
-    said: dict[str, Any] = row_json(broken)
-    assert said["ours_over_fit"] is None
-    failed = said["ours" if broken.ours is FAILED else "fit"]
-    assert failed["failure"] == "out of memory"
-    assert "measured" not in failed
-    assert sentence(broken) == "dense in 8.0 GiB failed: out of memory"
+def test_the_table_counts_in_requests_with_an_answer_of_256() -> None:
+    head, _, ours, fit = table([OURS, CUT]).splitlines()
+    assert head == "| model | placement | load s | prompt 512 | prompt 4096 | over plan |"
+    assert ours == (
+        "| 8b Q4_K_M in 8.0 GiB | plan: 10/33, ubatch 512, mapped | 1.2 "
+        "| 1024 (2048), 128.0 (64.0), 2.5 s (4.2) | 2048 (4096), 64.0 (32.0), 6.0 s (9.0) |  |"
+    )
+    assert fit.endswith("| 512 (2048), 64.0 (64.0), 5.0 s (4.2) |  | 2.00 |")
+
+
+def test_who_waits_hears_of_each_row() -> None:
+    assert (
+        sentence(OURS) == "8b Q4_K_M in 8.0 GiB, plan: loaded in 1.2 s; 512: 1024, 128.0 tok/s; 4096: 2048, 64.0 tok/s"
+    )
+    assert sentence(replace(CUT, held=None, requests=())) == "8b Q4_K_M in 8.0 GiB, fit: out of memory"

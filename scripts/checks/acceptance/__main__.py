@@ -1,13 +1,17 @@
-"""Hold the planner against a real GPU: planned with measured bytes, our placement with llama.cpp's --fit, and
-predicted with measured speed, under several artificial limits of its memory. One JSON on stdout, progress on stderr.
+"""Hold the planner against a real GPU, in requests: models of real geometry, whole and under a limit of memory, our
+placement and that of llama.cpp's own --fit, prompts of different words, an answer behind each.
+
+Says for every placement how long it loads, how fast it reads and answers at each depth and what it holds, beside what
+was predicted. Writes a record (docs/records.md) for `scripts.checks.fit_speed`, after each row anew, and a table.
+With --variants, other placements of the same models side by side.
 
 Takes the installed llama.cpp if that can use the GPU, or a build of it (--llama-cpp), or builds one (--source, or the
-package index). Models are files of random weights, a dense one and a mixture of experts, made on the spot. Both
-placements run in the same engine at the same context and threads, each in a process of its own. Needs localrun's
-packages, 7 GB of disk, and for a build CMake, a C++ compiler and nvcc.
+package index). Models are made on the spot, random where that decides what is computed, else holes. Needs localrun's
+packages, and for the default run 22 GB of disk, 32 GB of RAM, a GPU of 24 GB and six minutes.
 
-    python -m scripts.checks.acceptance > acceptance.json          # a CUDA machine, under 8 minutes
-    python -m scripts.checks.acceptance --dry-run                  # tiny models on a loopback device, no GPU needed
+    python -m scripts.checks.acceptance --out h100.json                   # all cases, ours against --fit's
+    python -m scripts.checks.acceptance 24b-10g --variants plan plan,ubatch=2048 plan,mapped layers front back fit
+    python -m scripts.checks.acceptance --dry-run                         # tiny models on a loopback device, no GPU
 """
 
 import argparse
@@ -16,61 +20,90 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError
-from runner.report import contract
+from models.stores.replacing import replace_file
+from runner.hardware import nvml
 from runner.report.contract import Json
 from runner.types.wish import Wish
+from scripts.checks import record
+from scripts.checks.acceptance.cases import CASES
 from scripts.checks.acceptance.engine import devices_of, fit_params_of, programs_of
-from scripts.checks.acceptance.examine import QUANT, Setup, all_rows, made, planned, say
+from scripts.checks.acceptance.examine import Setup, made, planned, rows_of, say, wish_of
 from scripts.checks.acceptance.options import parsed
-from scripts.checks.acceptance.rows import row_json, summary
+from scripts.checks.acceptance.rows import Row, row_json, sentence, table
 from scripts.checks.loopback import lent
 
 
-def accept(options: argparse.Namespace, folder: Path) -> Json:
-    """Everything, as one JSON value. LocalrunError where it cannot even begin."""
-    started = time.monotonic()
+def accepted(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Json, list[Row]]]:
+    """The record and the rows so far, after each row. LocalrunError where it cannot even begin."""
+    deadline = time.monotonic() + options.budget
     programs = programs_of(options, folder)
     with lent(folder / "lender.log", 1) if options.backend == "rpc" else nullcontext() as endpoint:
         rpc = (endpoint,) if endpoint else ()
         version, devices = devices_of(options.backend, folder, rpc)
         if not devices:
             raise EngineError(f"This llama.cpp has no {options.backend} device; scripts/setup may build one that has.")
-        wish = Wish(options.ctx, "f16", threads=options.threads, devices=devices, rpc=rpc)
-        wish = replace(wish, gpu_layers=options.gpu_layers)
-        there = Setup(folder, wish, fit_params_of(options, programs), options.runs)
-        models = [made(name, folder) for name in options.models]
-        rows, left_out = all_rows(there, models, options.limits, started + options.budget)
-        machine = planned(models[0], wish)[0].machine
-    return {
-        "llama_cpp": version,
-        "backend": options.backend,
-        "machine": contract.machine_json(machine),
-        "models": {model.name: {"file_bytes": model.path.stat().st_size, "quant": QUANT} for model in models},
-        "summary": summary(rows),
-        "rows": [row_json(row) for row in rows],
-        "left_out": left_out,
-        "seconds": round(time.monotonic() - started, 1),
-    }
+        wish = Wish(kv_type="f16", threads=options.threads, devices=devices, rpc=rpc, gpu_layers=options.gpu_layers)
+        fit_params = fit_params_of(options, programs)
+        setup = Setup(folder, wish, fit_params, options.answer, options.patience, deadline)
+        driver = nvml.driver()
+        said: Json = {
+            "format": record.FORMAT,
+            "date": datetime.now(UTC).date().isoformat(),
+            "llama_cpp": version,
+            "driver": driver.version if driver else None,
+            "fit_by": fit_params.name if fit_params else "the rule of common/fit.cpp",
+            "models": {},
+            "rows": [],
+        }
+        yield from _filled(said, setup, options)
+
+
+def _filled(said: Json, setup: Setup, options: argparse.Namespace) -> Iterator[tuple[Json, list[Row]]]:
+    rows: list[Row] = []
+    for name in options.cases:
+        case = CASES[name]
+        if time.monotonic() > setup.deadline:
+            say(f"{name}: no time was left.")
+            continue
+        try:
+            model = made(case, setup.folder)
+            there = planned(model, wish_of(setup, case))
+        except LocalrunError as error:
+            say(f"{name}: {error}")
+            continue
+        said.setdefault("machine", record.machine_json(there.machine))
+        said["models"][model.name] = record.geometry_json(model.header, model.shape)
+        for row in rows_of(setup, name, there, options.variants):
+            say(sentence(row))
+            rows.append(row)
+            said["rows"].append(row_json(row))
+            yield said, rows
 
 
 def main() -> int:
     options = parsed(__doc__)
+    said: Json = {}
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="acceptance-") as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         for kind in ("CACHE", "DATA", "STATE", "CONFIG"):  # nobody's history decides here, and nobody's is written
             os.environ[f"XDG_{kind}_HOME"] = str(folder / "home")
         try:
-            said = accept(options, folder)
+            for said, rows in accepted(options, folder):
+                if options.out:
+                    record.write(options.out, said)
+                    replace_file(options.out.with_suffix(".md"), table(rows).encode())
         except LocalrunError as error:
             say(str(error))
             return error.exit_code
-    print(json.dumps(said, indent=1))
-    return 0 if said["rows"] and not said["summary"]["failed"] else 1
+    print(table(rows) if options.out else json.dumps(said, indent=1))
+    return 0 if rows and not any(row.failure for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,36 +1,52 @@
-"""One model under one limit: planned, then our placement and that of --fit loaded and timed; and so for all of them."""
+"""One model: planned, then every variant of its placement loaded and asked, while there is time."""
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from models.errors import LocalrunError
+from models.headers.gguf import Header
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.cost.blocks import blocks_of
 from runner.cost.forecast import predict
-from runner.cost.ledger import reserve
 from runner.hardware import nvml
-from runner.service import benchmark
 from runner.service.service import LocalService
 from runner.types.commands import Load
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
-from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.acceptance import yardstick
-from scripts.checks.acceptance.rows import Expected, Measured, Row, Run, sentence
-from scripts.checks.placed import layout_of, ledger, settings_of
+from scripts.checks.acceptance.asking import Asked, patience, request, seconds_for, warm_up
+from scripts.checks.acceptance.cases import CASES, Case
+from scripts.checks.acceptance.rows import Expected, Held, Request, Row, Speeds
+from scripts.checks.acceptance.variants import Subject, Variant, placement_of
+from scripts.checks.placed import placed
 from scripts.synthetic.random_weights import GEOMETRIES, header, write
 
-QUANT = "Q4_K_M"
-_TOKENS_AT_DEPTH = 64
+_CHUNK = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where it all runs: a folder for weights and logs, what all plans wish, llama-fit-params if there is one.
+
+    `answer` tokens are decoded behind each prompt; a placement is given up after `patience` seconds, and none is begun
+    that would not end by `deadline` (of time.monotonic).
+    """
+
+    folder: Path
+    wish: Wish
+    fit_params: Path | None
+    answer: int
+    patience: float
+    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,132 +55,129 @@ class Model:
 
     name: str
     path: Path
+    header: Header
     shape: ModelShape
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """Where it all runs: a folder for logs, what all plans wish, llama-fit-params if there is one, runs per number."""
+class Examined:
+    """A model with its plan; the machine is as it was without the wish's limits."""
 
-    folder: Path
-    wish: Wish
-    fit_params: Path | None
-    runs: int
+    model: Model
+    plan: Plan
+    candidate: Candidate
+    placement: Placement
 
-
-def made(name: str, folder: Path) -> Model:
-    """The model, written if it is not there yet."""
-    geometry = GEOMETRIES[name]
-    path = write(folder / f"{geometry.title}-{QUANT}.gguf", geometry, QUANT)
-    say(f"{path.name}: {path.stat().st_size / 1e9:.3f} GB of random weights")
-    return Model(name, path, shape_of([parse(header(geometry, QUANT))]))
+    @property
+    def machine(self) -> Machine:
+        """Where all of it runs."""
+        return self.plan.machine
 
 
-def examine(there: Setup, model: Model, limit: int) -> Row:
-    """Plan under the limit, then load and time our placement and --fit's. LocalrunError if there is no plan."""
-    started = time.monotonic()
-    wish = replace(there.wish, vram_limit=limit)
-    plan, candidate = planned(model, wish)
-    assert candidate.placement is not None and candidate.predicted is not None
-    ours = Expected(candidate.placement, candidate.memory, candidate.predicted)
-    if there.fit_params is None:
-        fit = yardstick.by_rule(model.shape, ours.placement, plan.machine, wish)
-    else:
-        fit = yardstick.by_tool(there.fit_params, model.path, ours.placement, plan.machine, wish)
-    return Row(
-        model=model.name,
-        vram_limit=limit,
-        confirmed_by=candidate.confirmed_by.value,
-        ours=run(there, model, plan, candidate, ours),
-        fit=run(there, model, plan, candidate, expected(model.shape, plan.machine, fit)),
-        fit_by="the rule of common/fit.cpp" if there.fit_params is None else there.fit_params.name,
-        seconds=time.monotonic() - started,
-    )
+def made(case: Case, folder: Path) -> Model:
+    """The model, written if it is not there yet, and read once: no placement pays for being the first to load it."""
+    geometry = GEOMETRIES[case.model]
+    path = write(folder / f"{geometry.title}-{case.quant}.gguf", geometry, case.quant, sparse=True)
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(_CHUNK)
+        while file.readinto(buffer):
+            pass
+    known = parse(header(geometry, case.quant))
+    return Model(f"{case.model} {case.quant}", path, known, shape_of([known]))
 
 
-def planned(model: Model, wish: Wish) -> tuple[Plan, Candidate]:
-    """The plan, with the machine as it is without the wish's limits, and the candidate that it takes."""
+def planned(model: Model, wish: Wish) -> Examined:
+    """The plan, and the candidate that it takes. LocalrunError where there is none."""
     backend = LocalService(note=say)
     try:
         plan = backend.plan(str(model.path), wish)
-        return replace(plan, machine=backend.machine(wish)), plan.candidates[backend.chosen(plan)]
+        candidate = plan.candidates[backend.chosen(plan)]
+        plan = replace(plan, machine=backend.machine(wish))
     finally:
         backend.close()
+    assert candidate.placement is not None
+    return Examined(model, plan, candidate, candidate.placement)
 
 
-def expected(shape: ModelShape, machine: Machine, placement: Placement) -> Expected:
-    """What our formulas say of any placement."""
-    blocks = blocks_of(shape)
-    by_id = {device.id: device for device in machine.devices}
-    devices = tuple(by_id[name] for name in placement.devices)
-    layout = layout_of(blocks, devices, placement.tensor_split, placement.overrides)
-    pinned = placement.load_mode == "none"
-    speed = predict(blocks, layout, settings_of(placement), machine, pinned=pinned)
-    return Expected(placement, ledger(shape, machine, placement), speed)
+def expected(there: Examined, placement: Placement, asked: Asked) -> Expected:
+    """What our formulas say of any placement; of the planner's own what llama.cpp said in its rehearsal."""
+    laid = placed(there.model.shape, there.machine, placement)
+    memory = there.candidate.memory if placement == there.placement else laid.ledger()
+    speed = predict(laid.blocks, laid.layout, laid.settings, there.machine, pinned=laid.is_pinned)
+    requests = {
+        prompt: Speeds(laid.prefill_tps(prompt), laid.decode_tps(prompt, asked.answer)) for prompt in asked.prompts
+    }
+    return Expected(placement, memory, speed, requests)
 
 
-def run(there: Setup, model: Model, plan: Plan, candidate: Candidate, expected: Expected) -> Run:
-    """Load a placement in a fresh process and time it; a failure is kept as a sentence."""
-    before = used(plan.machine)
-    child = EngineProcess(there.folder / "engine.log")
+def rows_of(setup: Setup, name: str, there: Examined, variants: Sequence[Variant]) -> Iterator[Row]:
+    """A row for every variant of a case, as each is done; where it was not even begun, it says why."""
+    case, model = CASES[name], there.model
+    asked = Asked(case.prompts, setup.answer)
+    subject = Subject(model.shape, there.machine, wish_of(setup, case), there.placement)
+    done: list[Placement] = []
+    for variant in variants:
+        try:
+            placement = placement_of(variant, subject, partial(_fitted, setup, model, subject))
+        except LocalrunError as error:
+            say(f"{name}, {variant}: {error}")
+            continue
+        if any(_runs_alike(placement, other) for other in done):
+            say(f"{name}, {variant}: that is a placement which was measured already.")
+            continue
+        done.append(placement)
+        row = Row(name, model.name, case.limit, str(variant), expected(there, placement, asked))
+        if time.monotonic() + seconds_for(row.expected, asked, model.path.stat().st_size) > setup.deadline:
+            yield replace(row, failure="left out: no time was left")
+        else:
+            yield run(setup, there, row, asked)
+
+
+def wish_of(setup: Setup, case: Case) -> Wish:
+    """What a case wishes of the planner."""
+    return replace(setup.wish, ctx=case.ctx, vram_limit=case.limit)
+
+
+def _fitted(setup: Setup, model: Model, subject: Subject, plain: Placement) -> Placement:
+    """What --fit does at this context and ubatch."""
+    if setup.fit_params is None:
+        return yardstick.by_rule(model.shape, plain, subject.machine, subject.wish)
+    return yardstick.by_tool(setup.fit_params, model.path, plain, subject.machine, subject.wish)
+
+
+def _runs_alike(one: Placement, other: Placement) -> bool:
+    """Whether two placements differ in nothing that a model which is wholly on devices would feel."""
+    is_whole = one.gpu_layers == one.layers_total and not one.overrides
+    return one == (replace(other, load_mode=one.load_mode, threads=one.threads) if is_whole else other)
+
+
+def run(setup: Setup, there: Examined, row: Row, asked: Asked) -> Row:
+    """Load a placement in a fresh process and ask; what a failure leaves is kept, with a sentence."""
+    before, vocabulary = used(there.machine), there.model.shape.vocabulary
+    child = EngineProcess(setup.folder / "engine.log")
+    held, requests = None, list[Request]()
     try:
-        add_rpc(child, there.wish.rpc)
-        placement = expected.placement
-        loaded = child.ask(Load(str(model.path), placement))
-        session = EngineSession(child, Running(plan, candidate, placement, loaded))
-        speeds = benchmark.measure(session, there.runs)
-        at_depth = decode_at(session, expected.speed.at_depth)
-        taken = {device: size - before[device] for device, size in used(plan.machine).items()}
+        with patience(child, min(setup.patience, setup.deadline - time.monotonic())):
+            add_rpc(child, setup.wish.rpc)
+            placement = row.expected.placement
+            loaded = child.ask(Load(str(there.model.path), placement))
+            session = EngineSession(child, Running(there.plan, there.candidate, placement, loaded))
+            warm_up(session, vocabulary)
+            taken = {device: size - before[device] for device, size in used(there.machine).items()}
+            held = Held(loaded.memory, taken, loaded.load_s)
+            for tokens in asked.prompts:
+                requests.append(request(session, vocabulary, tokens, asked.answer))
     except LocalrunError as error:
-        return Run(expected, None, str(error))
+        row = replace(row, failure=str(error))
     finally:
         child.close()
-    numbers = (speeds.decode_tps, at_depth, speeds.prefill_tps, loaded.load_s)
-    return Run(expected, Measured(loaded.memory, taken, *numbers))
-
-
-def decode_at(session: EngineSession, depth: int) -> float:
-    """Tokens per second of decode around `depth`, or at the end of a shorter context."""
-    prompt = min(depth, session.loaded.ctx) - _TOKENS_AT_DEPTH
-    sampling = Sampling(temperature=0, max_tokens=_TOKENS_AT_DEPTH)
-    *_, last = session.generate((), sampling, raw="The" + " a" * (prompt - 1), ignore_end=True, reuse=False)
-    return last.decode_tps or 0.0
+    return replace(row, held=held, requests=tuple(requests))
 
 
 def used(machine: Machine) -> dict[str, int]:
     """Bytes in use by device, of those that NVIDIA's driver knows."""
     gpus = {gpu.uid: gpu.total - gpu.free for gpu in nvml.gpus()}
     return {device.id: gpus[device.uid] for device in machine.devices if device.uid in gpus}
-
-
-def all_rows(
-    there: Setup, models: Sequence[Model], shares: Sequence[float], deadline: float
-) -> tuple[list[Row], list[str]]:
-    """Every model under every limit while there is time, and sentences about what was left out."""
-    rows: list[Row] = []
-    left_out: list[str] = []
-    whole = {model.name: needs(model, there.wish) for model in models}
-    for share, model in ((share, model) for share in shares for model in models):
-        name = f"{model.name} with {share:.0%} of the memory it takes"
-        if time.monotonic() + max((row.seconds for row in rows), default=0) > deadline:
-            left_out.append(f"{name}: no time was left.")
-            continue
-        kept, taken = whole[model.name]
-        try:
-            rows.append(examine(there, model, kept + int(share * taken)))
-            say(sentence(rows[-1]))
-        except LocalrunError as error:
-            left_out.append(f"{name}: {error}")
-            say(left_out[-1])
-    return rows, left_out
-
-
-def needs(model: Model, wish: Wish) -> tuple[int, int]:
-    """Bytes of each device that stay free in any plan, and those that hold the whole model if devices share evenly."""
-    plan, candidate = planned(model, wish)
-    devices = [device for device in plan.machine.devices if device.id in (wish.devices or ())]
-    taken = sum(row.held for row in candidate.memory)
-    return max(reserve(device, wish.margin) for device in devices), taken // len(devices)
 
 
 def say(text: str) -> None:

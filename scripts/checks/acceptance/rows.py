@@ -1,154 +1,160 @@
-"""What an acceptance run found, row by row, and what that says about the planner. Pure."""
+"""What an acceptance run found, row by row: as data for a record, and as a table of requests. Pure."""
 
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.report import contract
 from runner.report.contract import Json
+from runner.types.codec import pack
 from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
 from runner.types.plan import MemoryRow, Predicted
 from runner.types.units import gib
 
-_RATIOS = ("decode_tps", "decode_tps_at_depth", "prefill_tps")
+ANSWER = 256  # tokens of the answer that a request is reckoned with
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Tokens per second of a request: reading its prompt into an empty cache, and the answer behind it."""
+
+    prefill_tps: float
+    decode_tps: float
+
+    def seconds(self, prompt: int) -> float:
+        """How long a request with an answer of 256 tokens takes."""
+        return prompt / self.prefill_tps + ANSWER / self.decode_tps
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A placement and what is said of it before it is loaded."""
+    """A placement and what is said of it before it is loaded; `requests` by tokens of the prompt."""
 
     placement: Placement
     memory: tuple[MemoryRow, ...]
     speed: Predicted
+    requests: Mapping[int, Speeds]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One placement loaded and run. Bytes by device: llama.cpp's own, and what the driver counts beyond before.
+class Request:
+    """One that was made: tokens of prompt and answer, and how fast they were."""
 
-    Tokens per second: decode of 128 tokens at depth 0, decode at the depth predicted, prefill of 512 tokens.
-    """
+    prompt: int
+    answer: int
+    measured: Speeds
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A load. Bytes by device: llama.cpp's own, and what the driver counts beyond before the process began."""
 
     memory: tuple[ComponentBytes, ...]
     driver: Mapping[str, int]
-    decode_tps: float
-    decode_tps_at_depth: float
-    prefill_tps: float
     load_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What was expected and what came; where nothing came, `failure` says why."""
+class Row:
+    """One placement of one model. `failure` says what ended it early: what came before it is kept."""
 
+    case: str
+    model: str
+    vram_limit: int | None
+    variant: str
     expected: Expected
-    measured: Measured | None
+    held: Held | None = None
+    requests: tuple[Request, ...] = ()
     failure: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One model under one limit, in bytes, of every device's memory; `fit_by` says who worked out --fit's answer."""
-
-    model: str
-    vram_limit: int
-    confirmed_by: str
-    ours: Run
-    fit: Run
-    fit_by: str
-    seconds: float
+    @property
+    def title(self) -> str:
+        """For people."""
+        limit = f" in {gib(self.vram_limit)}" if self.vram_limit else ""
+        return f"{self.model}{limit}, {self.variant}"
 
 
 def sentence(row: Row) -> str:
     """A row for whoever waits."""
-    ours, fit = row.ours.measured, row.fit.measured
-    if ours is None or fit is None:
-        return f"{row.model} in {gib(row.vram_limit)} failed: {row.ours.failure or row.fit.failure}"
-    return (
-        f"{row.model} in {gib(row.vram_limit)}: decode {ours.decode_tps:.1f} tok/s, with --fit {fit.decode_tps:.1f}; "
-        f"prefill {ours.prefill_tps:.0f}, with --fit {fit.prefill_tps:.0f}"
-    )
+    parts = [
+        f"{one.prompt}: {one.measured.prefill_tps:.0f}, {one.measured.decode_tps:.1f} tok/s" for one in row.requests
+    ]
+    loaded = [f"loaded in {row.held.load_s:.1f} s"] if row.held else []
+    return f"{row.title}: {'; '.join([*loaded, *parts, *([row.failure] if row.failure else [])])}"
 
 
 def row_json(row: Row) -> Json:
-    """A row; speeds of ours over those of --fit: 1 is equal, more is faster."""
-    ours, fit = row.ours.measured, row.fit.measured
-    return {
+    """A row of a record."""
+    held, memory = row.held, row.expected.memory
+    totals = {line.device: line.total for line in memory}
+    said: Json = {
+        "case": row.case,
         "model": row.model,
+        "variant": row.variant,
         "vram_limit": row.vram_limit,
-        "confirmed_by": row.confirmed_by,
-        "ours": _run_json(row.ours),
-        "fit": {"by": row.fit_by, **_run_json(row.fit)},
-        "ours_over_fit": {name: round(over(ours, fit, name), 3) for name in _RATIOS} if ours and fit else None,
-        "seconds": round(row.seconds, 1),
+        "placement": pack(row.expected.placement),
+        "predicted": contract.predicted_json(row.expected.speed),
+        "requests": [_request_json(one, row.expected.requests[one.prompt]) for one in row.requests],
+    }
+    if held:
+        said |= {
+            "load_s": round(held.load_s, 2),
+            "memory": contract.planned_and_measured(memory, held.memory),
+            "driver": {name: {"planned": totals.get(name, 0), "measured": size} for name, size in held.driver.items()},
+        }
+    return said | ({"failure": row.failure} if row.failure else {})
+
+
+def _request_json(request: Request, predicted: Speeds) -> Json:
+    return {"prompt": request.prompt, "answer": request.answer, **_speeds(request.measured)} | {
+        "predicted": _speeds(predicted)
     }
 
 
-def _run_json(run: Run) -> Json:
-    placement, measured = run.expected.placement, run.measured
-    said = {
-        "placement": {"ctx": placement.ctx, **contract.placement_json(placement)},
-        "predicted": contract.predicted_json(run.expected.speed),
-    }
-    if measured is None:
-        return {**said, "failure": run.failure}
-    totals = {row.device: row.total for row in run.expected.memory}
-    return {
-        **said,
-        "measured": {name: round(getattr(measured, name), 3) for name in (*_RATIOS, "load_s")},
-        "memory": contract.planned_and_measured(run.expected.memory, measured.memory),
-        "driver": {name: {"planned": totals.get(name, 0), "measured": size} for name, size in measured.driver.items()},
-    }
+def _speeds(speeds: Speeds) -> Json:
+    return {"prefill_tps": round(speeds.prefill_tps, 1), "decode_tps": round(speeds.decode_tps, 2)}
 
 
-def over(ours: Measured, fit: Measured, name: str) -> float:
-    """How much faster ours is in one of its speeds."""
-    return float(getattr(ours, name) / getattr(fit, name))
+# ---- the table
 
 
-def summary(rows: Sequence[Row]) -> Json:
-    """How far off everything was: shares above (or below) what was measured, or what --fit reached; None for nothing.
-
-    Bytes are those of our placements, confirmed by a rehearsal; predicted speeds those of both.
-    """
-    ours = [(row.ours.expected, row.ours.measured) for row in rows if row.ours.measured]
-    both = ours + [(row.fit.expected, row.fit.measured) for row in rows if row.fit.measured]
-    pairs = [(a, b) for row in rows if (a := row.ours.measured) and (b := row.fit.measured)]
-    return {
-        "rows": len(rows),
-        "failed": sum(row.ours.measured is None for row in rows),
-        "fit_failed": sum(row.fit.measured is None for row in rows),
-        "bytes_on_devices": spread(error for pair in ours for error in _byte_errors(*pair, host=False)),
-        "bytes_on_host": spread(error for pair in ours for error in _byte_errors(*pair, host=True)),
-        "bytes_by_driver": spread(error for pair in ours for error in _driver_errors(*pair)),
-        "decode_over_fit": spread(over(a, b, "decode_tps") - 1 for a, b in pairs),
-        "decode_over_fit_at_depth": spread(over(a, b, "decode_tps_at_depth") - 1 for a, b in pairs),
-        "prefill_over_fit": spread(over(a, b, "prefill_tps") - 1 for a, b in pairs),
-        "decode_predicted": spread(e.speed.decode_tps / m.decode_tps_at_depth - 1 for e, m in both),
-        "prefill_predicted": spread(e.speed.prefill_tps / m.prefill_tps - 1 for e, m in both),
-    }
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: a line a row; by prompt prefill, decode and seconds of a request, the predicted ones in brackets."""
+    prompts = sorted({request.prompt for row in rows for request in row.requests})
+    head = ["model", "placement", "load s", *(f"prompt {prompt}" for prompt in prompts), "over plan"]
+    lines = [head, ["---"] * len(head), *([*_cells(row, prompts), _ratio(row, rows)] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _byte_errors(expected: Expected, measured: Measured, *, host: bool) -> Iterator[float]:
-    """Weights, KV and compute together, one number a device."""
-    real = {row.device: row.held for row in measured.memory}
-    for row in expected.memory:
-        if (row.device == "CPU") is host and real.get(row.device):
-            yield row.held / real[row.device] - 1
+def _cells(row: Row, prompts: Iterable[int]) -> Iterator[str]:
+    made = {request.prompt: request.measured for request in row.requests}
+    yield f"{row.model}{f' in {gib(row.vram_limit)}' if row.vram_limit else ''}"
+    yield f"{row.variant}: {_where(row.expected.placement)}"
+    yield f"{row.held.load_s:.1f}" if row.held else row.failure or ""
+    for prompt in prompts:
+        yield _compared(made[prompt], row.expected.requests[prompt], prompt) if prompt in made else ""
 
 
-def _driver_errors(expected: Expected, measured: Measured) -> Iterator[float]:
-    """The total with the overhead of a process."""
-    for row in expected.memory:
-        if measured.driver.get(row.device, 0) > 0:
-            yield row.total / measured.driver[row.device] - 1
+def _where(placement: Placement) -> str:
+    parts = placement.experts_on_cpu + placement.ffn_on_cpu or len(placement.overrides)
+    moved = f", parts of {parts} on the host" if parts else ""
+    mode = "pinned" if placement.load_mode == "none" else "mapped"
+    return f"{placement.gpu_layers}/{placement.layers_total}{moved}, ubatch {placement.ubatch}, {mode}"
 
 
-def spread(values: Iterator[float]) -> Json | None:
-    """The median, the least and the most."""
-    numbers = list(values)
-    if not numbers:
-        return None
-    said = {"median": statistics.median(numbers), "least": min(numbers), "most": max(numbers)}
-    return {name: round(value, 4) for name, value in said.items()}
+def _compared(measured: Speeds, predicted: Speeds, prompt: int) -> str:
+    return (
+        f"{measured.prefill_tps:.0f} ({predicted.prefill_tps:.0f}), {measured.decode_tps:.1f} "
+        f"({predicted.decode_tps:.1f}), {measured.seconds(prompt):.1f} s ({predicted.seconds(prompt):.1f})"
+    )
+
+
+def _ratio(row: Row, rows: Sequence[Row]) -> str:
+    """Seconds of its requests over those of the first row of its case, prompt by prompt."""
+    first = next(one for one in rows if one.case == row.case)
+    ours = {request.prompt: request.measured.seconds(request.prompt) for request in first.requests}
+    return ", ".join(
+        f"{request.measured.seconds(request.prompt) / ours[request.prompt]:.2f}"
+        for request in row.requests
+        if request.prompt in ours and row is not first
+    )
