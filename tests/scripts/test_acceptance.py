@@ -110,9 +110,14 @@ def test_a_backend_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == "This llama.cpp has no abacus device; scripts/setup may build one that has.\n"
 
 
-def test_without_time_nothing_is_begun(setup: Setup, there: Examined) -> None:
-    (row,) = rows_of(replace(setup, deadline=0), "tiny-dense", there, [Variant("plan")])
-    assert (row.held, row.requests, row.failure) == (None, (), "left out: no time was left")
+def test_without_time_nothing_is_begun(
+    setup: Setup, there: Examined, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert not list(rows_of(replace(setup, deadline=0), "tiny-dense", there, [Variant("plan"), Variant("fit")]))
+    assert capsys.readouterr().err == "tiny-dense, plan: no time was left.\ntiny-dense, fit: no time was left.\n"
+    done = dry_run("--dry-run", "--budget", "0", "--folder", str(tmp_path))
+    assert (done.returncode, done.stdout, list(tmp_path.glob("*.gguf"))) == (1, "{}\n", [])
+    assert done.stderr.splitlines()[-1] == "tiny-mxfp4: no time was left."
 
 
 def test_variants_are_measured_side_by_side_and_equal_ones_once(setup: Setup, there: Examined) -> None:

@@ -21,6 +21,8 @@ from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
 from scripts.checks.placed import settings_of
 
+_PATIENCE_S = 60
+
 
 def by_tool(tool: Path, path: Path, ours: Placement, machine: Machine, wish: Wish) -> Placement:
     """What `tool` (llama-fit-params) answers under the wish's limit, at our context, ubatch and KV type.
@@ -35,9 +37,12 @@ def by_tool(tool: Path, path: Path, ours: Placement, machine: Machine, wish: Wis
     words += ["-dev", ",".join(device.id for device in devices)]
     words += ["-fitt", ",".join(str(-(-target // MIB)) for target in targets)]
     try:
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
+        said = [str(word) for word in words]
+        done = subprocess.run(said, capture_output=True, text=True, check=True, timeout=_PATIENCE_S)
     except OSError as error:
         raise EngineError(f"{tool} cannot be run: {error.strerror}.") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"llama-fit-params has not answered for {_PATIENCE_S} s.") from None
     except subprocess.CalledProcessError as error:
         raise EngineError(f"llama-fit-params failed: {' '.join(error.stderr.split())[-300:]}") from None
     return placement_of(done.stdout, ours, devices)
