@@ -25,6 +25,7 @@ class EngineProcess:
         self._log = log
         self._closed = False
         self._prepared: list[Command[Any]] = []
+        self._settings: dict[str, str] = {}
         self._pipe: Pipe | None = None
         self._oom_kills = 0  # of the whole system, before the first command
         self._process, self._commands, self._events = spawn(log)
@@ -42,9 +43,15 @@ class EngineProcess:
         """A fresh process in the place of one that ended, prepared like it."""
         self.close()
         self._closed, self._pipe = False, None
-        self._process, self._commands, self._events = spawn(self._log)
+        self._process, self._commands, self._events = spawn(self._log, self._settings)
         for command in self._prepared:
             self.ask(command)
+
+    def need(self, settings: dict[str, str]) -> None:
+        """Run with these settings of the environment: backends read them once, so others take a fresh process."""
+        if settings != self._settings:
+            self._settings = settings
+            self.restart()
 
     def prepare(self, command: Command[Reply]) -> Reply:
         """Ask now, and again of every process that takes the place of this one: devices that must be added first."""

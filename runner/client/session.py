@@ -37,7 +37,7 @@ def _give_up(error: OutOfMemory, _ctx: int) -> Running:
 
 
 class EngineSession:
-    """One model in one engine process. `ended` hears the last chunk of every request.
+    """One model in one engine process. `ended` hears of every request and its last chunk.
 
     `recover` is asked to load something smaller where memory runs out in the midst of an answer, with a context of so
     many tokens at least; the last of the notes of what it loaded says so. It may raise.
@@ -48,7 +48,7 @@ class EngineSession:
         self._running = running
         self._recover = recover
         self._is_stopped = False
-        self.ended: Callable[[Chunk], None] = lambda _chunk: None
+        self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
     @property
     def plan(self) -> Plan:
@@ -97,7 +97,7 @@ class EngineSession:
             try:
                 for chunk in self._process.stream(Generate(asked)):
                     if chunk.finish is not None:
-                        self.ended(chunk)
+                        self.ended(asked, chunk)
                     yield answer.joined(chunk)
                 return
             except OutOfMemory as error:

@@ -5,14 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
+from runner.types.placement import USUAL_OFFLOAD_BATCH, Placement
+
 _LOG_LIMIT = 4 << 20
+_DEFAULTS = {
+    "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
+    "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
+    "PYTHONUNBUFFERED": "1",
+}
 
 
-def spawn(log: Path) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
-    """(process, where it takes commands, where it tells events); `log` gets its standard output and error."""
+def spawn(
+    log: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
+    """(process, where it takes commands, where it tells events); `log` gets its standard output and error.
+
+    `settings` of its environment; what the user has set there stays.
+    """
     command_out, command_in = os.pipe()
     event_out, event_in = os.pipe()
     with _open_log(log) as sink:
@@ -24,20 +38,11 @@ def spawn(log: Path) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
             stderr=sink,
             pass_fds=(command_out, event_in),
             start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
-            env=_environment(),
+            env={**_DEFAULTS, **settings, **os.environ},
         )
     os.close(command_out)
     os.close(event_in)
     return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb")
-
-
-def _environment() -> dict[str, str]:
-    defaults = {
-        "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
-        "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**defaults, **os.environ}
 
 
 def _open_log(path: Path) -> BinaryIO:
@@ -47,3 +52,10 @@ def _open_log(path: Path) -> BinaryIO:
         return path.open("wb" if grown else "ab")
     except OSError:
         return open(os.devnull, "wb")  # noqa: PTH123
+
+
+def offload_setting(placement: Placement) -> dict[str, str]:
+    """The environment by which every backend of llama.cpp learns `offload_batch` (ggml-cuda.cu and others)."""
+    if placement.offload_batch == USUAL_OFFLOAD_BATCH:
+        return {}
+    return {"GGML_OP_OFFLOAD_MIN_BATCH": str(placement.offload_batch)}

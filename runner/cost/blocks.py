@@ -22,7 +22,7 @@ _MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)
 _FLOATS = ("F32", "F16", "BF16")
 _FLOAT_CYCLES = 0.0023
 USUAL_CYCLES = 0.0255
-_SLOW_CYCLES = {"Q2_K": 0.028, "Q3_K": 0.028, "MXFP4": 0.05, "NVFP4": 0.05}
+_SLOW_CYCLES = {"Q2_K": 0.028, "Q3_K": 0.055, "MXFP4": 0.05, "NVFP4": 0.05}
 _IQ_CYCLES = 0.05
 
 

@@ -10,7 +10,8 @@ from runner.cost.certainty import spread_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Work
+from runner.cost.work import PINNED, Prompt, Transfer, Work
+from runner.types.exchange import Exchange
 from runner.types.machine import Machine
 from runner.types.plan import Predicted
 
@@ -36,23 +37,60 @@ class _Load:
         self.part = self.part.plus(part, times)
 
 
+_Loads = dict[int, _Load]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One layout's speeds with some settings on a machine, at whatever depth is asked. Made by `forecast`."""
+
+    blocks: Blocks
+    layout: Layout
+    settings: ContextSettings
+    machine: Machine
+    loads: _Loads
+    transfer: Transfer
+
+    def decode_tps(self, depth: int) -> float:
+        """Tokens per second of an answer with `depth` tokens behind it."""
+        sampling = sampling_seconds(self.blocks)
+        return decode_tps(self._work(depth), self.machine, self.layout.splits, sampling)
+
+    def prefill_tps(self, tokens: int, depth: int = 0) -> float:
+        """Tokens per second of a prompt that is read behind `depth` others."""
+        prompt = Prompt(tokens, self.settings.ubatch, self.transfer)
+        return prefill_tps(self._work(depth + tokens // 2), self.machine, prompt)
+
+    def prompt_seconds(self, asked: Exchange) -> float:
+        """Until the prompt is read."""
+        return asked.prompt / self.prefill_tps(asked.prompt, asked.depth)
+
+    def answer_seconds(self, asked: Exchange) -> float:
+        """From there to the end of the answer."""
+        return asked.answer / self.decode_tps(asked.depth + asked.prompt + asked.answer // 2)
+
+    def predicted(self) -> Predicted:
+        """Decode at the reference depth (less where the context is shorter), prefill of 512 tokens at depth 0."""
+        depth = min(REFERENCE_DEPTH, self.settings.ctx)
+        prefill = self.prefill_tps(min(PROMPT_TOKENS, self.settings.ctx))
+        return Predicted(self.decode_tps(depth), prefill, depth, spread_of(self._work(depth)))
+
+    def _work(self, depth: int) -> tuple[Work, ...]:
+        return _works(self.loads, self.blocks, self.layout, self.settings, depth)
+
+
+def forecast(
+    blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, transfer: Transfer = PINNED
+) -> Forecast:
+    """What every device reads is counted once, for all depths."""
+    return Forecast(blocks, layout, settings, machine, _loads(blocks, layout), transfer)
+
+
 def predict(
     blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, *, pinned: bool = True
 ) -> Predicted:
-    """Decode at the reference depth (less where the context is shorter) and prefill of 512 tokens from an empty cache.
-
-    In tokens per second; `pinned` as in `runner.cost.work.Prompt`.
-    """
-    depth = min(REFERENCE_DEPTH, settings.ctx)
-    prompt = Prompt(min(PROMPT_TOKENS, settings.ctx), settings.ubatch, pinned)
-    loads = _loads(blocks, layout)
-    work = _works(loads, blocks, layout, settings, depth)
-    return Predicted(
-        decode_tps=decode_tps(work, machine, layout.splits, sampling_seconds(blocks)),
-        prefill_tps=prefill_tps(_works(loads, blocks, layout, settings, prompt.tokens // 2), machine, prompt),
-        at_depth=depth,
-        spread=spread_of(work),
-    )
+    """What is said of a layout's speed; `pinned` as in `runner.cost.work.Transfer`."""
+    return forecast(blocks, layout, settings, machine, Transfer(pinned)).predicted()
 
 
 def sampling_seconds(blocks: Blocks) -> float:
@@ -63,9 +101,6 @@ def sampling_seconds(blocks: Blocks) -> float:
 def work_of(blocks: Blocks, layout: Layout, settings: ContextSettings, depth: int) -> tuple[Work, ...]:
     """What each device, and the host if it computes at all, does for one token `depth` tokens into a context."""
     return _works(_loads(blocks, layout), blocks, layout, settings, depth)
-
-
-_Loads = dict[int, _Load]
 
 
 def _loads(blocks: Blocks, layout: Layout) -> _Loads:

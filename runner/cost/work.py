@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runner.types.machine import Device
+from runner.types.placement import USUAL_OFFLOAD_BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,27 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt of `tokens`, computed `ubatch` at a time; `distinct` of a ubatch's tokens differ (None: all of them).
+class Transfer:
+    """How weights in the host's memory reach a GPU that computes with them.
 
-    `pinned`: whether weights in the host's memory can be copied at the bus's full rate.
+    `pinned`: at the bus's full rate, not mapped from their file. `offload_batch`: for batches of so many tokens and
+    more; smaller ones are computed where the weights are (ggml-cuda.cu: GGML_OP_OFFLOAD_MIN_BATCH).
     """
+
+    pinned: bool = True
+    offload_batch: int = USUAL_OFFLOAD_BATCH
+
+
+PINNED = Transfer()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt of `tokens`, computed `ubatch` at a time; `distinct` of a ubatch's tokens differ (None: all of them)."""
 
     tokens: int = 512
     ubatch: int = 512
-    pinned: bool = True
+    transfer: Transfer = PINNED
     distinct: int | None = None
 
     @property

@@ -22,7 +22,7 @@ from runner.types.placement import Placement
 
 _NOT_PINNED = (
     "The memory for weights in RAM could not be pinned (WSL 2 and containers limit how much can): "
-    "prompts are read slower than planned."
+    "they are mapped from their file instead, and prompts are read slower than planned."
 )
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
 
@@ -37,6 +37,11 @@ class Generator:
         started = time.perf_counter()
         self._cancelled = cancelled
         self._model = Model(path, placement, progress=progress)
+        notes: tuple[str, ...] = ()
+        if not self._model.is_pinned:  # a copy that no bus reads fast only takes memory
+            self._model.close()
+            self._model = Model(path, replace(placement, load_mode="mmap"), progress=progress)
+            notes = (_NOT_PINNED,)
         try:
             self._context = Context(self._model, placement)
         except EngineError:
@@ -50,7 +55,7 @@ class Generator:
             load_s=time.perf_counter() - started,
             memory=breakdown(self._context.handle),
             template=OWN if self._model.template else FALLBACK,
-            notes=() if self._model.is_pinned else (_NOT_PINNED,),
+            notes=notes,
         )
 
     def close(self) -> None:

@@ -72,6 +72,7 @@ def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
         reasons=placed.reasons,
         short_of_gpu=placed.short_of_gpu,
         short_of_all=placed.short_of_all,
+        wait=placed.wait,
     )
 
 

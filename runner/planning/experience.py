@@ -17,6 +17,7 @@ from typing import Any
 from runner.planning.pick import pick, taken_as
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes
+from runner.types.exchange import Exchange, Wait
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
@@ -26,6 +27,7 @@ from runner.types.reasons import FromHistory
 
 _LATEST = 5  # measurements that count
 _ENOUGH = 3  # measurements that need no caution
+_TURNS = 60  # that say what a person asks for
 _SURE_TOKENS = 32  # a shorter answer says little about decode
 
 
@@ -56,7 +58,8 @@ def corrected(candidate: Candidate, machine: Machine, measurements: Iterable[Mea
     return replace(
         candidate,
         memory=tuple(_measured(row, held[-1]) for row in candidate.memory) if held else candidate.memory,
-        predicted=_experienced(candidate.predicted, same),
+        predicted=(predicted := _experienced(candidate.predicted, same)),
+        wait=_waited(candidate.wait, candidate.predicted, predicted),
         confirmed_by=Source.HISTORY if held else candidate.confirmed_by,
     )
 
@@ -69,11 +72,21 @@ def _measured(row: MemoryRow, found: Sequence[ComponentBytes]) -> MemoryRow:
 def _experienced(predicted: Predicted | None, same: Sequence[Measurement]) -> Predicted | None:
     if predicted is None:
         return None
+    is_sure = sum(one.decode_tps > 0 for one in same) >= _ENOUGH
     return replace(
         predicted,
+        spread=None if is_sure else predicted.spread,
         decode_tps=_met(predicted.decode_tps, [one.decode_tps for one in same]),
         prefill_tps=_met(predicted.prefill_tps, [one.prefill_tps for one in same]),
     )
+
+
+def _waited(wait: Wait | None, before: Predicted | None, after: Predicted | None) -> Wait | None:
+    """Longer or shorter as the speeds are lower or higher than they were predicted."""
+    if wait is None or before is None or after is None:
+        return wait
+    prompt_s = wait.prompt_s * before.prefill_tps / after.prefill_tps
+    return replace(wait, prompt_s=prompt_s, answer_s=wait.answer_s * before.decode_tps / after.decode_tps)
 
 
 def _met(predicted: float, measured: Sequence[float]) -> float:
@@ -85,7 +98,20 @@ def _met(predicted: float, measured: Sequence[float]) -> float:
     return middle if len(known) >= _ENOUGH else math.sqrt(predicted * middle)
 
 
+def habits_of(measurements: Sequence[Measurement]) -> tuple[Exchange, ...]:
+    """The latest turns, for the mix of requests that a placement is chosen for."""
+    return tuple(one.turn for one in measurements if one.turn is not None)[-_TURNS:]
+
+
 # ---- what is measured
+
+
+def turn_of(last: Chunk) -> Exchange | None:
+    """What was asked and answered, by the last chunk of a turn; None where nothing was."""
+    read = last.prompt_tokens - last.cached_tokens
+    if read < 1 or last.completion_tokens < 1:
+        return None
+    return Exchange(last.cached_tokens, read, last.completion_tokens)
 
 
 def measurement_of(

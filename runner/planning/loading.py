@@ -1,9 +1,8 @@
 """A proposal in llama.cpp's own terms: what it is told when it loads. Pure."""
 
-from dataclasses import replace
-
 from runner.cost.blocks import Blocks
 from runner.cost.layout import Layout, overrides_of
+from runner.cost.work import Transfer
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.types.machine import Kind
@@ -34,18 +33,9 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         outputs=settings.outputs,
         sequences=settings.sequences,
         threads=wish.threads or _threads(layout, problem.machine.cores),
-        load_mode=_load_mode(problem.blocks, layout),
+        load_mode=_load_mode(problem.blocks, layout, proposal.speeds.transfer),
+        offload_batch=proposal.speeds.transfer.offload_batch,
     )
-
-
-def mapped(placement: Placement) -> Placement | None:
-    """The same with the host's weights mapped from their file, None if they are or none are there.
-
-    The next thing to try where the host could not give the memory for a copy of them: pages of a file can be taken
-    back, pinned ones cannot. A GPU reads them two to four times slower, so prompts suffer; answers do not.
-    """
-    on_host = placement.gpu_layers < placement.layers_total or placement.overrides
-    return replace(placement, load_mode="mmap") if on_host and placement.load_mode == "none" else None
 
 
 def _threads(layout: Layout, cores: int) -> int:
@@ -55,13 +45,14 @@ def _threads(layout: Layout, cores: int) -> int:
     return cores - 1 if cores > 2 else max(1, cores)
 
 
-def _load_mode(blocks: Blocks, layout: Layout) -> str:
-    """Mapped, unless that would keep two copies of a weight or pages that a GPU cannot fetch quickly.
+def _load_mode(blocks: Blocks, layout: Layout, transfer: Transfer) -> str:
+    """Mapped, unless that would keep two copies of a weight or pages that a GPU should fetch quickly.
 
-    Weights on the host beside GPUs belong in pinned memory; on the CPU alone some types are stored again in
-    another order; integrated GPUs take copies.
+    On the CPU alone some types are stored again in another order; integrated GPUs take copies.
     """
     if layout.is_whole:
         return "none" if any(device.kind is Kind.IGPU for device in layout.devices) else "mmap"
+    if layout.devices:
+        return "none" if transfer.pinned else "mmap"
     repacked = any(tensor.type in _REPACKED for tensor in blocks.shape.tensors)
-    return "none" if layout.devices or repacked else "mmap"
+    return "none" if repacked else "mmap"

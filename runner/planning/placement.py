@@ -2,7 +2,8 @@
 
 The idea, in the order of the functions below:
 1. Context settings come in the order of preference (`runner.planning.settings`).
-2. For the first settings for which any layout fits, take the fastest that does (`runner.planning.search`).
+2. For the first settings for which any layout fits, take the one that answers the mix of requests
+   (`runner.planning.mix`) fastest (`runner.planning.search`), with a longer ubatch where that pays.
 3. llama.cpp rehearses it. Where it needs more than our ledger says, that is charged, and steps 1 and 2 are taken again,
    until a placement stands.
 4. What stands is put into llama.cpp's terms (`runner.planning.loading`), with its reasons (`runner.planning.reasons`).
@@ -23,6 +24,7 @@ from runner.planning.problem import Problem
 from runner.planning.restrictions import limited, shares_of
 from runner.planning.search import Proposal
 from runner.planning.settings import settings_for_layers, settings_in_order, settings_to_hope_for
+from runner.types.exchange import Wait
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import MemoryRow, Predicted, Source, Verdict
@@ -52,6 +54,7 @@ class Placed:
     reasons: tuple[Reason, ...] = ()
     short_of_all: int = 0
     short_of_gpu: int = 0
+    wait: Wait | None = None
 
 
 def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None = None) -> Placed:
@@ -59,7 +62,9 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
 
     `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
     """
-    problem = Problem(blocks_of(shape), limited(machine, wish), wish.margin, shares_of(wish))
+    problem = Problem(
+        blocks_of(shape), limited(machine, wish), wish.margin, shares_of(wish), prefer=wish.prefer, habits=wish.habits
+    )
     first = _propose(problem, wish)
     if first is None:
         return _hopeless(problem, wish)
@@ -75,7 +80,10 @@ def _propose(problem: Problem, wish: Wish) -> Proposal | None:
     if wish.gpu_layers is not None:
         return _commanded(problem, wish, wish.gpu_layers)
     found = (search.best(problem, settings) for settings in settings_in_order(problem, wish))
-    return next((proposal for proposal in found if proposal is not None), None)
+    fastest = next((proposal for proposal in found if proposal is not None), None)
+    if fastest is None or wish.ubatch is not None:
+        return fastest
+    return search.with_longer_ubatches(problem, fastest)
 
 
 def _commanded(problem: Problem, wish: Wish, gpu_layers: int) -> Proposal:
@@ -103,9 +111,9 @@ class _Standing:
 
     @property
     def rank(self) -> tuple[bool, bool, int, float]:
-        """Better is larger: fits, everything on devices, context, decode speed."""
+        """Better is larger: fits, everything on devices, context, less time for a request."""
         proposal = self.proposal
-        return self.fits, proposal.layout.is_whole, proposal.settings.ctx, proposal.predicted.decode_tps
+        return self.fits, proposal.layout.is_whole, proposal.settings.ctx, -proposal.seconds
 
 
 def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearser) -> _Standing:
@@ -157,6 +165,7 @@ def _placed(problem: Problem, wish: Wish, standing: _Standing) -> Placed:
         confirmed_by=standing.source,
         reasons=reasons.explain(problem, wish, proposal, standing.refusal),
         short_of_gpu=_short_of_gpu(problem, proposal),
+        wait=proposal.wait,
     )
 
 

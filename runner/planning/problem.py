@@ -9,7 +9,10 @@ from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import host_reserve, reserve
+from runner.planning.mix import mix_of
+from runner.types.exchange import Exchange
 from runner.types.machine import Device, Machine
+from runner.types.wish import Prefer
 
 FEW_DEVICES = 3
 
@@ -19,7 +22,7 @@ class Problem:
     """What is to be placed, and where.
 
     `shares`: proportions over all devices that must be kept. `extra`: bytes that a rehearsal found beyond
-    our own ledger, by device, `CPU` for the host.
+    our own ledger, by device, `CPU` for the host. `prefer` and `habits`: whose requests count (runner.planning.mix).
     """
 
     blocks: Blocks
@@ -27,6 +30,8 @@ class Problem:
     margin: int | None = None
     shares: tuple[float, ...] | None = None
     extra: Mapping[str, int] = field(default_factory=dict)
+    prefer: Prefer = Prefer.BALANCED
+    habits: tuple[Exchange, ...] = ()
 
     @property
     def layers_total(self) -> int:
@@ -37,6 +42,10 @@ class Problem:
     def trained(self) -> int:
         """The context that the model was trained on."""
         return self.blocks.shape.context_trained
+
+    def mix(self, settings: ContextSettings) -> tuple[Exchange, ...]:
+        """The requests that a placement is chosen for."""
+        return mix_of(settings.ctx, self.prefer, self.habits)
 
     def device_sets(self) -> list[tuple[Device, ...]]:
         """Sets of devices to try, in all orders where they are few: output layer and scratch make a difference."""

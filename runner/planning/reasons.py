@@ -11,12 +11,15 @@ from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.planning.settings import USUAL_KV_TYPE, USUAL_UBATCH
 from runner.types.machine import Kind
+from runner.types.placement import USUAL_OFFLOAD_BATCH
 from runner.types.reasons import (
     BeyondTrained,
     LayersThatFit,
     LessThanTrained,
     Longer,
+    LongerUbatch,
     Lowered,
+    Mapped,
     MostOnDevices,
     NoDevices,
     Noted,
@@ -26,6 +29,7 @@ from runner.types.reasons import (
     Reason,
     Refused,
     SharedLimit,
+    ShortOnHost,
     Spilled,
     WouldFitWith,
 )
@@ -41,6 +45,7 @@ def explain(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | Non
         *_spilled(problem, wish, proposal),
         *_context(problem, wish, proposal),
         *_lowered(wish, proposal.settings),
+        *_prompts(wish, proposal),
         *notes(problem),
     )
 
@@ -132,3 +137,14 @@ def _lowered(wish: Wish, settings: ContextSettings) -> Iterator[Lowered]:
         yield Lowered("kv_type", settings.kv_type, USUAL_KV_TYPE)
     if wish.ubatch is None and settings.ubatch < USUAL_UBATCH:
         yield Lowered("ubatch", settings.ubatch, USUAL_UBATCH)
+
+
+def _prompts(wish: Wish, proposal: Proposal) -> Iterator[LongerUbatch | Mapped | ShortOnHost]:
+    """How prompts are read, where that is not as usual."""
+    ubatch, transfer = proposal.settings.ubatch, proposal.speeds.transfer
+    if wish.ubatch is None and ubatch > USUAL_UBATCH:
+        yield LongerUbatch(ubatch, USUAL_UBATCH)
+    if not transfer.pinned:
+        yield Mapped()
+    if transfer.offload_batch > USUAL_OFFLOAD_BATCH:
+        yield ShortOnHost(transfer.offload_batch)

@@ -1,7 +1,8 @@
 """The fastest way to run a model on a machine for given settings, or the largest context. Pure.
 
-Every layout that `runner.planning.layouts` offers is weighed: its ledger, and its predicted speed. Of those that
-overdraw nothing the one with the best decode speed wins, after a few layers more or less on each device were tried.
+Every layout that `runner.planning.layouts` offers is weighed: its ledger, and how long requests would take. Of
+those that overdraw nothing the one with the shortest requests (`runner.planning.mix`) wins, after a few layers more or
+less on each device were tried; then longer ubatches are, and other ways for the host's weights to reach a GPU.
 """
 
 from bisect import bisect_left
@@ -11,20 +12,26 @@ from itertools import chain, permutations
 from operator import attrgetter
 
 from runner.cost.blocks import Block
-from runner.cost.forecast import predict
+from runner.cost.forecast import Forecast, forecast
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import rows, shortages
 from runner.planning.layouts import arranged, layouts, on_devices, overdrawn, some_of
+from runner.planning.mix import wait_for
 from runner.planning.problem import FEW_DEVICES, Problem
+from runner.planning.transfer import transferred
+from runner.types.exchange import Wait
 from runner.types.plan import MemoryRow, Predicted
 
 _POLISHED = 3
-_WORTH_IT = 1.0001  # below that, an even distribution is left alone
+_WORTH_IT = 0.9999  # of the time; for less gain, an even distribution is left alone
 _ROUNDS = 24  # of polishing one device; more devices have more neighbours each
 _FEW_APART = 8  # layers taken apart, up to which trading their parts is worth a try
 _STEPS = (-4, -2, -1, 1, 2, 4)
 _ONE_MORE = (1,)
+_A_DEVICE = 0.05  # of the time, that a further device has to save where fewer hold it all: it may have other work
+_LONGER_UBATCHES = (1024, 2048, 4096)
+_WORTH_A_UBATCH = 0.97  # of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +41,81 @@ class Proposal:
     settings: ContextSettings
     layout: Layout
     memory: tuple[MemoryRow, ...]
-    predicted: Predicted
+    speeds: Forecast
+    wait: Wait
     missing: Mapping[str, int]
 
     @property
-    def score(self) -> tuple[float, int, float]:
-        """Better is larger: decode speed, then fewer devices, then prefill speed."""
-        return self.predicted.decode_tps, -len(self.layout.devices), self.predicted.prefill_tps
+    def seconds(self) -> float:
+        """That a request takes in the mean."""
+        return self.wait.seconds
+
+    @property
+    def predicted(self) -> Predicted:
+        """What is said of its speed."""
+        return self.speeds.predicted()
+
+    @property
+    def score(self) -> tuple[float, int]:
+        """Better is larger: less time for the mix of requests; what one device holds whole needs a reason for two."""
+        devices = len(self.layout.devices)
+        return -self.seconds * (1 + _A_DEVICE * devices if self.layout.is_whole else 1), -devices
 
 
 def weigh(problem: Problem, settings: ContextSettings, layout: Layout) -> Proposal:
     """The ledger and the speed of a layout."""
+    return _timed(problem, settings, layout, *_ledger(problem, settings, layout))
+
+
+_Ledger = tuple[tuple[MemoryRow, ...], Mapping[str, int]]
+
+
+def _ledger(problem: Problem, settings: ContextSettings, layout: Layout) -> _Ledger:
     memory = rows(problem.blocks, layout, settings, problem.machine)
     charged = [replace(row, compute=row.compute + problem.extra.get(row.device, 0)) for row in memory]
-    missing = shortages(charged, layout, problem.machine, problem.margin)
-    return Proposal(settings, layout, memory, predict(problem.blocks, layout, settings, problem.machine), missing)
+    return memory, shortages(charged, layout, problem.machine, problem.margin)
+
+
+def _timed(
+    problem: Problem,
+    settings: ContextSettings,
+    layout: Layout,
+    memory: tuple[MemoryRow, ...],
+    missing: Mapping[str, int],
+) -> Proposal:
+    speeds = forecast(problem.blocks, layout, settings, problem.machine)
+    return Proposal(settings, layout, memory, speeds, wait_for(problem.mix(settings), speeds), missing)
 
 
 def _fitting(problem: Problem, settings: ContextSettings, found: Iterable[Layout]) -> Iterator[Proposal]:
-    weighed = (weigh(problem, settings, layout) for layout in found)
-    return (item for item in weighed if not item.missing)
+    """Of the layouts that overdraw nothing; only their requests are timed."""
+    for layout in found:
+        memory, missing = _ledger(problem, settings, layout)
+        if not missing:
+            yield _timed(problem, settings, layout, memory, missing)
 
 
 _score = attrgetter("score")
 
 
 # ---- the fastest layout
+
+
+def with_longer_ubatches(problem: Problem, found: Proposal) -> Proposal:
+    """The same or a longer ubatch with the layout that goes with it, where long prompts gain more than others lose.
+
+    A longer ubatch takes a layer's room for its compute buffers, and copies the host's weights fewer times.
+    """
+    for ubatch in _LONGER_UBATCHES:
+        settings = replace(found.settings, ubatch=ubatch)
+        bound = _WORTH_A_UBATCH * found.seconds
+        if ubatch > settings.ctx or weigh(problem, settings, found.layout).seconds > bound:
+            break  # not even if it took no memory
+        longer = best(problem, settings)
+        if longer is None or longer.seconds > bound:
+            break
+        found = longer
+    return found
 
 
 def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
@@ -73,7 +129,13 @@ def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
     ranking = sorted(by_devices.values(), key=_score, reverse=True)
     worth_it = ranking[: _POLISHED if len(problem.machine.devices) <= FEW_DEVICES else 1]
     fastest = max((_polished(problem, item) for item in worth_it), key=_score, default=None)
-    return fastest and _traded(problem, fastest)
+    return fastest and _transferred(problem, _traded(problem, fastest))
+
+
+def _transferred(problem: Problem, found: Proposal) -> Proposal:
+    """With the best way for the host's weights to reach a GPU."""
+    speeds = transferred(found.speeds, found.wait.mix, found.memory[-1].weights)
+    return replace(found, speeds=speeds, wait=wait_for(found.wait.mix, speeds))
 
 
 def _polished(problem: Problem, start: Proposal) -> Proposal:
@@ -82,7 +144,7 @@ def _polished(problem: Problem, start: Proposal) -> Proposal:
     for _ in range(_ROUNDS // max(1, len(devices))):
         tried = (arranged(problem, settings, devices, counts) for counts in _neighbours(problem, found.layout))
         better = max(_fitting(problem, settings, chain.from_iterable(tried)), key=_score, default=found)
-        if better.predicted.decode_tps < _WORTH_IT * found.predicted.decode_tps:
+        if better.seconds > _WORTH_IT * found.seconds:
             break
         found = better
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.report.table import Table
-from runner.report.words import rate_cell, seconds
+from runner.report.words import rate_cell, rates, seconds
 from runner.types.engine import Loaded
 from runner.types.measurement import Benchmark
 from runner.types.plan import Predicted
@@ -15,10 +15,7 @@ def speed_table(measured: Benchmark, predicted: Predicted | None) -> Table:
         ("decode", measured.decode_tps, measured.decode_range, predicted.decode_tps if predicted else None),
         ("prefill", measured.prefill_tps, measured.prefill_range, predicted.prefill_tps if predicted else None),
     )
-    cells = [
-        (name, rate_cell(median), f"{rate_cell(low)} to {rate_cell(high)}", rate_cell(expected))
-        for name, median, (low, high), expected in rows
-    ]
+    cells = [(name, rate_cell(median), rates(bounds), rate_cell(expected)) for name, median, bounds, expected in rows]
     return Table(("tok/s", "median", "range", "predicted"), cells, right=(1, 2, 3))
 
 

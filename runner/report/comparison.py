@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from runner.report.contract import paired
 from runner.report.table import Table
 from runner.report.turn import after_turn
-from runner.report.words import gib_cell, plural, rate_cell, seconds
+from runner.report.words import NOT_KNOWN, gib_cell, plural, rate_cell, rates, seconds
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk
 from runner.types.plan import Candidate, MemoryRow, Predicted
@@ -26,11 +26,19 @@ def stats_lines(session: Session, last: Chunk | None) -> Iterator[str]:
 
 def speed_table(predicted: Predicted | None, last: Chunk | None) -> Table:
     """Decode and prefill in tokens per second; a prompt too short to be compared is left out."""
-    promised = (predicted.decode_tps, predicted.prefill_tps) if predicted else (None, None)
+    promised = _promised(predicted) if predicted else (NOT_KNOWN, NOT_KNOWN)
     measured = (last.decode_tps, last.comparable_prefill_tps) if last else (None, None)
     names = ("decode", "prefill") if last is None or last.comparable_prefill_tps is not None else ("decode",)
-    rows = zip(names, map(rate_cell, promised), map(rate_cell, measured), strict=False)
+    rows = zip(names, promised, map(rate_cell, measured), strict=False)
     return Table(("tok/s", "predicted", "measured"), list(rows), right=(1, 2))
+
+
+def _promised(predicted: Predicted) -> tuple[str, str]:
+    """Decode and prefill, each with its range: `17.3 (15.9 to 18.2)`."""
+    decode, prefill = rate_cell(predicted.decode_tps), rate_cell(predicted.prefill_tps)
+    if predicted.range is None:
+        return decode, prefill
+    return f"{decode} ({rates(predicted.range.decode)})", f"{prefill} ({rates(predicted.range.prefill)})"
 
 
 def memory_table(candidate: Candidate, loaded: Loaded) -> Table:

@@ -9,6 +9,7 @@ from models.errors import LocalrunError
 from runner.report import sentences
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
+from runner.types.exchange import Wait
 from runner.types.generation import Chunk, Finish
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
@@ -71,6 +72,7 @@ def candidate_json(candidate: Candidate) -> Json:
         "placement": placement_json(placement) if placement else None,
         "memory": [memory_json(row) for row in candidate.memory],
         "predicted": predicted_json(candidate.predicted),
+        "request": request_json(candidate.wait),
         "confirmed_by": candidate.confirmed_by.value,
         "reasons": list(sentences.reasons(candidate)),
         "short_of_gpu": candidate.short_of_gpu,
@@ -99,6 +101,14 @@ def predicted_json(predicted: Predicted | None) -> Json | None:
         "at_depth": predicted.at_depth,
         "range": _range_json(predicted.range),
     }
+
+
+def request_json(wait: Wait | None) -> Json | None:
+    """The mix of requests that the placement was chosen for, and the seconds that one takes in the mean."""
+    if wait is None:
+        return None
+    mix = [{**_some(one, "depth", "prompt", "answer"), "weight": round(one.weight, 3)} for one in wait.mix]
+    return {"mix": mix, "seconds": round(wait.seconds, 2)}
 
 
 def _range_json(found: Spread | None) -> Json | None:

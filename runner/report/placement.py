@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from runner.report.words import context, gib, hardware, parameters, rate
+from runner.report.words import context, gib, hardware, parameters, rate, rates
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo, Verdict
@@ -55,10 +55,14 @@ def cache(placement: Placement) -> str:
 
 
 def expected(candidate: Candidate) -> str:
-    """`about 17.3 tok/s`; empty where nothing is predicted."""
-    return f"about {rate(candidate.predicted.decode_tps)}" if candidate.predicted else ""
+    """`about 17.3 tok/s (15.9 to 18.2)`; empty where nothing is predicted."""
+    predicted = candidate.predicted
+    if predicted is None:
+        return ""
+    bounds = f" ({rates(predicted.range.decode)})" if predicted.range else ""
+    return f"about {rate(predicted.decode_tps)}{bounds}"
 
 
 def outlook(candidate: Candidate) -> str:
-    """`all 81 layers on CUDA0, 8k context in f16, about 17.3 tok/s`."""
+    """`all 81 layers on CUDA0, 8k context in f16, about 17.3 tok/s (15.9 to 18.2)`."""
     return ", ".join(filter(None, (where(candidate), expected(candidate))))

@@ -20,7 +20,9 @@ from runner.types.reasons import (
     LargestThatRuns,
     LayersThatFit,
     LessThanTrained,
+    LongerUbatch,
     Lowered,
+    Mapped,
     MostOnDevices,
     NoDevices,
     NoneRuns,
@@ -32,6 +34,7 @@ from runner.types.reasons import (
     Reason,
     Refused,
     SharedLimit,
+    ShortOnHost,
     Spilled,
     Taken,
     WeightsThatFit,
@@ -65,6 +68,8 @@ def sentence(reason: Reason | Why) -> str:
             return said
         case Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
             return _of_refusal(reason)
+        case LongerUbatch() | Mapped() | ShortOnHost():
+            return _of_prompts(reason)
         case _:
             return _of_placement(reason)
 
@@ -142,6 +147,16 @@ def _of_placement(reason: Spilled | WouldFitWith | BeyondTrained | LessThanTrain
             return f"A context of {context(ctx)} is the most with everything on the GPU; {_longer(reason)}."
         case Lowered(setting, value, usual):
             return f"The {_SETTINGS[setting]} is {value}: {usual} would not fit."
+
+
+def _of_prompts(reason: LongerUbatch | Mapped | ShortOnHost) -> str:
+    match reason:
+        case LongerUbatch(ubatch, usual):
+            return f"Long prompts are read {ubatch} tokens at a time (ubatch), which is faster here than {usual}."
+        case Mapped():
+            return "The weights in RAM are mapped from their file: pinning them would take longer than prompts gain."
+        case ShortOnHost(batch):
+            return f"Prompts of fewer than {batch} tokens are read on the CPU, which beats the bus to the GPU."
 
 
 def _shared_limit(limit: SharedLimit) -> str:

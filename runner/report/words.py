@@ -42,6 +42,11 @@ def rate_cell(tokens_per_second: float | None) -> str:
     return f"{tokens_per_second:.{_decimals(tokens_per_second, 100)}f}"
 
 
+def rates(bounds: tuple[float, float]) -> str:
+    """The least and the most tokens per second: `15.9 to 18.2`."""
+    return " to ".join(map(rate_cell, bounds))
+
+
 def _decimals(number: float, limit: int) -> int:
     """One below the limit that the rounded number still shows."""
     return 1 if round(number, 1) < limit else 0

@@ -10,6 +10,7 @@ from models.errors import DoesNotFit, EngineError, EngineKilled, OutOfMemory, Ou
 from models.names.resolve import split_quant
 from runner.client.process import EngineProcess
 from runner.client.session import Running
+from runner.client.spawn import offload_setting
 from runner.cost.ledger import host_reserve, reserve
 from runner.hardware import host
 from runner.hardware.others import others
@@ -73,6 +74,7 @@ class Descent:
             candidate, path = self._plan.candidates[self._index], weights_of(self._plan, self._index).files[0].path
             assert candidate.placement is not None  # what does not run is no rung
             try:
+                self._engine.need(offload_setting(candidate.placement))
                 loaded = yield from self._engine.stream(Load(str(path), candidate.placement))
                 return Running(self._plan, candidate, candidate.placement, loaded)
             except (OutOfMemory, EngineKilled) as error:

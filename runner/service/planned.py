@@ -8,7 +8,7 @@ from dataclasses import replace
 from models.headers.quantizations import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
-from runner.planning.experience import applied
+from runner.planning.experience import applied, habits_of
 from runner.planning.placement import Rehearser
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
@@ -29,5 +29,7 @@ def planned(
     `seconds` is left to the caller.
     """
     options = [Contender(as_on_disk(one.read.weights), one.shape, rehearse(one.read)) for one in study.sets]
+    if machine.source == "probe":
+        wish = replace(wish, habits=habits_of(measured))
     plan = choose(study.offer.name, options, machine, wish)
     return applied(replace(plan, study=study), measured)

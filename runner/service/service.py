@@ -30,7 +30,7 @@ from runner.storage import history
 from runner.storage.paths import paths
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
-from runner.types.generation import Chunk
+from runner.types.generation import Chunk, Request
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
 from runner.types.plan import Plan, Terms
@@ -131,9 +131,11 @@ class LocalService:
             history.add(self._paths.history, _measured(smaller))
             return smaller
 
-        def turn_ended(last: Chunk) -> None:
+        def turn_ended(asked: Request, last: Chunk) -> None:
             descent.settled()
             found = _measured(session, last)
+            if not asked.ignore_end:  # a benchmark is nobody's habit
+                found = replace(found, turn=experience.turn_of(last))
             if found.decode_tps or found.prefill_tps:
                 history.add(self._paths.history, found)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runner.types.engine import ComponentBytes
+from runner.types.exchange import Exchange
 from runner.types.generation import Chunk
 
 
@@ -11,7 +12,7 @@ class Measurement:
     """One load or turn, as it is kept for the next plan: `conditions` and `ctx` name it.
 
     `measured` is what llama.cpp held, `at` is seconds since 1970. Speeds in tokens per second, 0 for what was not
-    measured.
+    measured. `turn`: what was asked and answered, None for a load and for a benchmark.
     """
 
     conditions: str
@@ -20,6 +21,7 @@ class Measurement:
     decode_tps: float = 0.0
     prefill_tps: float = 0.0
     at: float = 0.0
+    turn: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)

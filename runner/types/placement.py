@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+USUAL_OFFLOAD_BATCH = 32  # llama.cpp's own
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
@@ -18,7 +20,8 @@ class Placement:
     `gpu_layers` counts from the back and includes the output layer, as `layers_total` does. `tensor_split` holds
     layer counts, one per entry of `devices` (no devices: CPU only). `kv_type` is the type of K and V.
     `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
-    `load_mode` is `mmap` or `none`.
+    `load_mode` is `mmap` or `none`. Batches of `offload_batch` tokens and more of layers on the host are computed on a
+    device (GGML_OP_OFFLOAD_MIN_BATCH).
     """
 
     devices: tuple[str, ...]
@@ -35,3 +38,4 @@ class Placement:
     sequences: int = 1
     threads: int = 1
     load_mode: str = "mmap"
+    offload_batch: int = USUAL_OFFLOAD_BATCH

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.types.engine import ComponentBytes
+from runner.types.exchange import Wait
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.reasons import Reason, Why
@@ -84,7 +85,7 @@ class Predicted:
 class Candidate:
     """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
 
-    `predicted` is None only for a `no` that was not forced by flags. `reasons`, the most important first.
+    `predicted` and `wait` are None only for a `no` that was not forced by flags. `reasons`, the most important first.
     `short_of_gpu`: bytes that the devices lack to hold all of it, 0 where they do or where there are none;
     `short_of_all`: bytes that all memory together lacks.
     """
@@ -102,6 +103,7 @@ class Candidate:
     reasons: tuple[Reason, ...] = ()
     short_of_gpu: int = 0
     short_of_all: int = 0
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)

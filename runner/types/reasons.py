@@ -125,6 +125,26 @@ class Lowered:
 
 
 @dataclass(frozen=True, slots=True)
+class LongerUbatch:
+    """Long prompts are read `ubatch` tokens at a time, not the `usual` ones."""
+
+    ubatch: int
+    usual: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The host's weights are mapped from their file: pinning them would take longer than prompts would gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortOnHost:
+    """Prompts, and ends of prompts, below so many tokens are computed where the weights are, on the CPU."""
+
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
 class NothingFits:
     """What all of it needs with a context of `ctx`, what devices and RAM have to give, and what both together lack.
 
@@ -241,6 +261,9 @@ Reason = (
     | LessThanTrained
     | MostOnDevices
     | Lowered
+    | LongerUbatch
+    | Mapped
+    | ShortOnHost
     | NothingFits
     | Noted
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.types.exchange import Exchange
+
 
 class Prefer(StrEnum):
     """What the choice among quantizations leans to."""
@@ -16,7 +18,7 @@ class Prefer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for; None: decide for me. Sizes in bytes."""
+    """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured."""
 
     ctx: int | None = None
     kv_type: str | None = None
@@ -33,3 +35,4 @@ class Wish:
     ram_limit: int | None = None
     sequences: int = 1
     outputs: int = 1
+    habits: tuple[Exchange, ...] = ()

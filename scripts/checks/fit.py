@@ -9,31 +9,37 @@ MiB, below zero if need be, has the same effect. The tool plans outputs for ever
 
 import argparse
 import csv
+import math
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
+from runner.cost.forecast import Forecast
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout
+from runner.cost.work import Transfer
+from runner.planning.mix import wait_for
 from runner.planning.placement import Placed, place
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal, weigh
+from runner.types.exchange import Exchange
 from runner.types.machine import Device, Kind, Machine
 from runner.types.placement import Override
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lent
-from scripts.checks.placed import layout_of
+from scripts.checks.placed import layout_of, placed
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.headers import make, shape
 
 UBATCH = 512
+PROMPTS, _ANSWER = (4096, 16384), 256
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2)
 MACHINES = ((1.0,), (0.5, 0.5), (0.3, 0.7))
 CONTEXTS = (8192, 32768, 0)
@@ -153,26 +159,29 @@ def read(path: Path) -> Iterator[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Our plan beside the tool's: decode tokens per second at its context, and contexts that stay on the devices.
+    """Our plan beside the tool's: seconds of `PROMPTS` with answers at its context, contexts that stay on the devices.
 
     `overdraft`: bytes that the tool's placement is short of on the devices by our ledger. None: not on the devices.
-    `more_kv`: ours keeps more of the KV cache on devices, which comes before everything else at depth.
     """
 
-    fit_tps: float
-    our_tps: float
+    fit_s: tuple[float, ...]
+    our_s: tuple[float, ...]
     overdraft: int
     fit_ctx: int | None
     our_ctx: int | None
-    more_kv: bool
 
     @property
     def is_ours_as_good(self) -> bool:
-        """Never less context, and never slower (by more than 0.3 %) unless it gave up more KV."""
+        """Never less context, and no request slower (by more than 0.3 %)."""
         if self.overdraft:
             return True
         enough = self.fit_ctx is None or (self.our_ctx or 0) >= self.fit_ctx // 256 * 256
-        return enough and (self.more_kv or self.our_tps >= 0.997 * self.fit_tps)
+        return enough and self.gain >= 0.997
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast ours is, where it is least so."""
+        return min((fit / our for fit, our in zip(self.fit_s, self.our_s, strict=True)), default=0.0)
 
 
 def judge(answer: Answer) -> Verdict:
@@ -181,14 +190,22 @@ def judge(answer: Answer) -> Verdict:
     ours = answer.ours(fit.settings.ctx)
     free = answer.ours(None) if answer.ctx == 0 else None
     whole = free is not None and free.verdict == "gpu" and free.placement is not None
+    mapped = replace(fit.speeds, transfer=Transfer(pinned=False))  # as llama.cpp's tools load it
+    here = ours.placement and placed(answer.shape, answer.machine, ours.placement).speeds()
     return Verdict(
-        fit_tps=fit.predicted.decode_tps,
-        our_tps=ours.predicted.decode_tps if ours.predicted else 0.0,
+        fit_s=tuple(_seconds(mapped)),
+        our_s=tuple(_seconds(here)) if here else (),
         overdraft=sum(size for device, size in fit.missing.items() if device != "CPU"),
         fit_ctx=fit.settings.ctx if fit.layout.is_whole and answer.ctx == 0 else None,
         our_ctx=free.placement.ctx if whole and free and free.placement else None,
-        more_kv=bool(ours.memory) and ours.memory[-1].kv < fit.memory[-1].kv,
     )
+
+
+def _seconds(speeds: Forecast) -> Iterator[float]:
+    """Of a request with each of `PROMPTS`, cut to the context."""
+    ctx = speeds.settings.ctx
+    answer = min(_ANSWER, ctx // 2)
+    return (wait_for((Exchange(0, min(prompt, ctx - answer), answer),), speeds).seconds for prompt in PROMPTS)
 
 
 def main() -> int:
@@ -202,7 +219,7 @@ def main() -> int:
     if options.record:
         write(options.record, said[::_KEPT])
     worse = 0
-    print(f"{'model':16}{'ctx':>6} {'free MiB':>15}  {'fit tok/s':>9} {'ours':>7}  {'fit ctx':>8} {'ours':>8}")
+    print(f"{'model':16}{'ctx':>6} {'free MiB':>15}  {'fit s':>7} {'ours':>7} {'gain':>6}  {'fit ctx':>8} {'ours':>8}")
     for answer in said:
         verdict = judge(answer)
         if not verdict.is_ours_as_good:
@@ -210,7 +227,8 @@ def main() -> int:
         free = " + ".join(map(str, answer.free))
         note = f"overdrawn by {verdict.overdraft / MIB:.0f} MiB" if verdict.overdraft else ""
         print(
-            f"{answer.model:16}{answer.ctx or 'auto':>6} {free:>15}  {verdict.fit_tps:9.2f} {verdict.our_tps:7.2f}  "
+            f"{answer.model:16}{answer.ctx or 'auto':>6} {free:>15}  {verdict.fit_s[0]:7.1f} "
+            f"{verdict.our_s[0] if verdict.our_s else math.nan:7.1f} {verdict.gain:6.2f}  "
             f"{verdict.fit_ctx or '-':>8} {verdict.our_ctx or '-':>8}  "
             f"{note or ('' if verdict.is_ours_as_good else 'the tool is better')}"
         )

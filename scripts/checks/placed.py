@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
-from runner.cost.forecast import sampling_seconds, work_of
+from runner.cost.forecast import Forecast, forecast, work_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.cost.ledger import rows
-from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Work
+from runner.cost.work import Prompt, Transfer, Work
 from runner.types.machine import Device, Machine
 from runner.types.placement import Override, Placement
 from runner.types.plan import MemoryRow
@@ -32,9 +31,9 @@ class Placed:
         return settings_of(self.placement)
 
     @property
-    def is_pinned(self) -> bool:
-        """Whether a GPU can copy weights from the host at the bus's full rate."""
-        return self.placement.load_mode == "none"
+    def transfer(self) -> Transfer:
+        """How weights on the host reach a GPU."""
+        return Transfer(self.placement.load_mode == "none", self.placement.offload_batch)
 
     def ledger(self) -> tuple[MemoryRow, ...]:
         """What it takes: a row for each of its devices, the host last."""
@@ -42,21 +41,15 @@ class Placed:
 
     def prompt(self, tokens: int) -> tuple[tuple[Work, ...], Prompt]:
         """What is done for a prompt from an empty cache on, and how it is fed."""
-        return self.work(tokens // 2), Prompt(tokens, self.placement.ubatch, self.is_pinned)
+        return self.work(tokens // 2), Prompt(tokens, self.placement.ubatch, self.transfer)
 
     def work(self, depth: int) -> tuple[Work, ...]:
         """What is done for a token so far into the context."""
         return work_of(self.blocks, self.layout, self.settings, depth)
 
-    def prefill_tps(self, tokens: int) -> float:
-        """Tokens per second of such a prompt."""
-        work, prompt = self.prompt(tokens)
-        return prefill_tps(work, self.machine, prompt)
-
-    def decode_tps(self, depth: int, tokens: int) -> float:
-        """Tokens per second of so many tokens behind `depth` others."""
-        work = self.work(depth + tokens // 2)
-        return decode_tps(work, self.machine, self.layout.splits, sampling_seconds(self.blocks))
+    def speeds(self) -> Forecast:
+        """How fast it would run."""
+        return forecast(self.blocks, self.layout, self.settings, self.machine, self.transfer)
 
 
 def placed(shape: ModelShape, machine: Machine, placement: Placement) -> Placed:

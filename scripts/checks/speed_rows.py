@@ -20,7 +20,7 @@ from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Work
+from runner.cost.work import Prompt, Transfer, Work
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override
@@ -191,7 +191,7 @@ def _case(table: Json, hardware: str, model: tuple[str, ByHand | None], test: st
     ubatch = table.get("ubatch", 512)
     settings = ContextSettings(_CTX, table.get("kv", "f16"), ubatch)
     work, splits = _work(model, table, machine, settings, depth + tokens // 2)
-    prompt = Prompt(tokens, ubatch, table.get("pinned", True)) if name.startswith("pp") else None
+    prompt = Prompt(tokens, ubatch, Transfer(table.get("pinned", True))) if name.startswith("pp") else None
     return Case(table["source"], hardware, model[0], tokens, depth, tps, machine, work, splits, prompt=prompt)
 
 
@@ -258,7 +258,7 @@ def _measured(row: Json, machine: Machine) -> Iterator[Case]:
         yield Case(*common, _BENCH_TOKENS, depth, tps, machine, work, layout.splits, sampling, name=row.get("name", ""))
     for tokens, tps in row["prefill"]:
         work = work_of(built, layout, settings, tokens // 2)
-        prompt = Prompt(tokens, settings.ubatch, row.get("pinned", True), row.get("distinct"))
+        prompt = Prompt(tokens, settings.ubatch, Transfer(row.get("pinned", True)), row.get("distinct"))
         yield Case(*common, tokens, 0, tps, machine, work, layout.splits, prompt=prompt, name=row.get("name", ""))
 
 
@@ -276,6 +276,7 @@ def _recorded(path: Path) -> Iterator[Case]:
     found = record.read(path)
     for row in found["rows"]:
         there = record.placed_row(found, row)
+        tells = not found.get("random_weights") or not there.blocks.shape.experts or there.layout.is_whole
         hardware = ", ".join(device.name for device in there.machine.devices) or there.machine.cpu_name
         common = (path.stem, hardware, row["model"])
         name = row.get("variant", "")
@@ -284,7 +285,8 @@ def _recorded(path: Path) -> Iterator[Case]:
             (ahead, prompt), behind = there.prompt(tokens), there.work(tokens + answer // 2)
             machine, splits, sampling = there.machine, there.layout.splits, sampling_seconds(there.blocks)
             yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
-            yield Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
+            if tells:  # routers of random weights reach but few experts
+                yield Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
 
 
 # ---- 2024

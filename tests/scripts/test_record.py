@@ -43,8 +43,8 @@ def test_a_model_comes_out_of_a_record_as_it_went_in(model: str) -> None:
     assert asdict(replace(there.blocks.shape, name="", tensors=())) == asdict(replace(whole, name="", tensors=()))
     assert sorted(map(str, there.blocks.shape.tensors)) == sorted(map(str, whole.tensors))
     assert there.ledger() == direct.ledger()
-    assert there.prefill_tps(4096) == pytest.approx(direct.prefill_tps(4096))
-    assert there.decode_tps(4096, 64) == pytest.approx(direct.decode_tps(4096, 64))
+    assert there.speeds().prefill_tps(4096) == pytest.approx(direct.speeds().prefill_tps(4096))
+    assert there.speeds().decode_tps(4096) == pytest.approx(direct.speeds().decode_tps(4096))
 
 
 def test_a_record_holds_numbers_and_no_words_of_a_model() -> None:

@@ -60,6 +60,7 @@ def accepted(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Json, 
             "llama_cpp": version,
             "driver": driver.version if driver else None,
             "fit_by": fit_params.name if fit_params else "the rule of common/fit.cpp",
+            "random_weights": True,
             "models": {},
             "rows": [],
         }

@@ -14,7 +14,6 @@ from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.cost.forecast import predict
 from runner.hardware import nvml
 from runner.service.service import LocalService
 from runner.types.commands import Load
@@ -103,11 +102,12 @@ def expected(there: Examined, placement: Placement, asked: Asked) -> Expected:
     """What our formulas say of any placement; of the planner's own what llama.cpp said in its rehearsal."""
     laid = placed(there.model.shape, there.machine, placement)
     memory = there.candidate.memory if placement == there.placement else laid.ledger()
-    speed = predict(laid.blocks, laid.layout, laid.settings, there.machine, pinned=laid.is_pinned)
+    speeds = laid.speeds()
     requests = {
-        prompt: Speeds(laid.prefill_tps(prompt), laid.decode_tps(prompt, asked.answer)) for prompt in asked.prompts
+        prompt: Speeds(speeds.prefill_tps(prompt), speeds.decode_tps(prompt + asked.answer // 2))
+        for prompt in asked.prompts
     }
-    return Expected(placement, memory, speed, requests)
+    return Expected(placement, memory, speeds.predicted(), requests)
 
 
 def rows_of(setup: Setup, name: str, there: Examined, variants: Sequence[Variant]) -> Iterator[Row]:

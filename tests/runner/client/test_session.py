@@ -13,6 +13,7 @@ import pytest
 from models.errors import DoesNotFit, EngineError, EngineKilled, OutOfMemory
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
+from runner.client.spawn import offload_setting
 from runner.types.commands import Devices, Generate, Load, Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk, Finish, Message, Phase
@@ -59,10 +60,26 @@ def test_a_fresh_engine_is_prepared_like_the_one_before(tmp_path: Path, smollm2:
 def test_the_end_of_every_request_is_heard(child: EngineProcess, smollm2: Path) -> None:
     session = EngineSession(child, loaded(child, smollm2))
     heard: list[Chunk] = []
-    session.ended = heard.append
+    session.ended = lambda _asked, last: heard.append(last)
     turns = [list(session.generate((), Sampling(max_tokens=n), raw="One two", ignore_end=True)) for n in (2, 3)]
     assert heard == [turn[-1] for turn in turns]
     assert [last.finish for last in heard] == [Finish.LENGTH, Finish.LENGTH]
+
+
+def test_what_backends_read_once_takes_a_fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the engine's process, as the kernel shows it."""
+    monkeypatch.delenv("GGML_OP_OFFLOAD_MIN_BATCH", raising=False)
+    with closing(EngineProcess(tmp_path / "log")) as process:
+        first = process.pid
+        process.need(offload_setting(SMALL))
+        assert process.pid == first
+        process.need(offload_setting(replace(SMALL, offload_batch=128)))
+        process.ask(Devices())
+        assert process.pid != first
+        assert b"GGML_OP_OFFLOAD_MIN_BATCH=128" in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        process.need(offload_setting(SMALL))
+        process.ask(Devices())
+        assert b"GGML_OP_OFFLOAD_MIN_BATCH" not in Path(f"/proc/{process.pid}/environ").read_bytes()
 
 
 def test_a_process_that_was_closed_says_so_and_is_not_taken_for_killed(tmp_path: Path) -> None:

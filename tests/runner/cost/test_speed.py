@@ -18,7 +18,7 @@ from runner.cost.kernels import KERNELS, Memory, backend_of, kernels_of, memory_
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout, contiguous
 from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Work
+from runner.cost.work import Prompt, Transfer, Work
 from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Device, Kind, Machine
@@ -185,7 +185,7 @@ def test_small_model_on_few_cores_is_bound_by_arithmetic() -> None:
 def test_long_prompts_copy_host_weights_to_the_gpu() -> None:
     """Over the bus where they are pinned, slower where they are mapped; short ones are computed where they are."""
     on_host = [work(None), Work(gpu(bus=63 * GB), 0, 0, layers=1)]
-    pinned, mapped = (prefill_tps(on_host, host(), Prompt(512, 512, pinned)) for pinned in (True, False))
+    pinned, mapped = (prefill_tps(on_host, host(), Prompt(512, 512, Transfer(pinned))) for pinned in (True, False))
     assert 512 / mapped - 512 / pinned == pytest.approx(BYTES / 9.6e9 - BYTES / (0.85 * 63e9), rel=1e-6)
     assert prefill_tps(on_host, host(), Prompt(2048, 2048)) > 1.5 * prefill_tps(on_host, host(), Prompt(2048, 512))
     short = prefill_tps(on_host, host(), Prompt(31, 512))
@@ -357,7 +357,9 @@ def test_depth_and_splits_cost(kv_a: float, kv_b: float, splits_a: int, splits_b
 def test_a_faster_bus_is_never_slower_and_pinned_no_slower_than_mapped(a: float, b: float, tokens: int) -> None:
     slow, fast = ([Work(gpu(bus=bus), 0, 0, layers=1), work(None)] for bus in sorted((a, b)))
     assert prefill_tps(fast, host(), Prompt(tokens)) >= prefill_tps(slow, host(), Prompt(tokens))
-    assert prefill_tps(slow, host(), Prompt(tokens)) >= prefill_tps(slow, host(), Prompt(tokens, pinned=False))
+    assert prefill_tps(slow, host(), Prompt(tokens)) >= prefill_tps(
+        slow, host(), Prompt(tokens, transfer=Transfer(pinned=False))
+    )
 
 
 @given(shares, st.integers(1, 4096), st.integers(1, 2048))

@@ -1,6 +1,12 @@
 """What is heard of llama.cpp's log besides its complaints."""
 
+from pathlib import Path
+
 from runner.engine import llama
+from runner.engine.generator import Generator
+from runner.types.generation import Finish, Request
+from runner.types.placement import Placement
+from runner.types.sampling import Sampling
 
 
 def test_memory_that_could_not_be_pinned_is_remembered_until_the_next_call() -> None:
@@ -11,3 +17,26 @@ def test_memory_that_could_not_be_pinned_is_remembered_until_the_next_call() -> 
     assert not llama.has_pinned()
     llama.forget_complaints()
     assert llama.has_pinned()
+
+
+def test_weights_that_cannot_be_pinned_are_mapped_instead_and_it_is_said(smollm2: Path) -> None:
+    """The line of llama.cpp's log comes while the first load goes on: no GPU's driver is here to refuse."""
+    loads: list[float] = []
+
+    def refused_once(fraction: float) -> bool:
+        if loads and fraction < loads[-1]:
+            mapped.append(fraction)  # a second load has begun
+        elif not loads:
+            llama.hear_aside("ggml_cuda_host_malloc: failed to allocate 8.00 MiB of pinned memory: out of memory")
+        loads.append(fraction)
+        return True
+
+    mapped: list[float] = []
+    placement = Placement((), 0, 31, (), 512, threads=1, load_mode="none")
+    loaded = Generator(str(smollm2), placement, refused_once, lambda: False)
+    try:
+        assert mapped and loaded.loaded.notes and "mapped from their file" in loaded.loaded.notes[0]
+        last = list(loaded.generate(Request(raw="One two", sampling=Sampling(max_tokens=2), ignore_end=True)))[-1]
+        assert last.finish is Finish.LENGTH
+    finally:
+        loaded.close()

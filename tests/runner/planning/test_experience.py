@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from runner.planning.experience import applied, conditions_of, corrected, measurement_of
+from runner.planning.experience import applied, conditions_of, corrected, habits_of, measurement_of, turn_of
 from runner.types.engine import ComponentBytes
+from runner.types.exchange import Exchange, Wait
 from runner.types.generation import Chunk, Phase
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement
@@ -142,3 +143,21 @@ def test_a_short_turn_tells_no_speed(last: Chunk | None, decode: float, prefill:
         HELD,
         NOW,
     )
+
+
+def test_turns_are_habits_and_loads_are_not() -> None:
+    last = Chunk(Phase.DONE, prompt_tokens=900, cached_tokens=600, completion_tokens=80)
+    assert turn_of(last) == Exchange(600, 300, 80)
+    assert turn_of(replace(last, completion_tokens=0)) is None
+    load = Measurement("m", 4096, HELD, at=NOW)
+    turns = [replace(load, turn=Exchange(0, tokens, 10)) for tokens in range(1, 101)]
+    assert habits_of([load, *turns, load]) == tuple(turn.turn for turn in turns[-60:])
+
+
+def test_a_wait_goes_by_what_was_measured() -> None:
+    waiting = replace(candidate("Q4_K_M", 10.0), wait=Wait((), prompt_s=2.0, answer_s=30.0))
+    placement = waiting.placement
+    assert placement is not None
+    conditions = conditions_of(HERE, waiting, placement)
+    turns = [Measurement(conditions, 4096, HELD, decode_tps=20.0, prefill_tps=50.0, at=NOW)] * 3
+    assert corrected(waiting, HERE, turns).wait == Wait((), prompt_s=4.0, answer_s=15.0)

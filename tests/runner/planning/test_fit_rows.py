@@ -19,9 +19,10 @@ def answers(model: str) -> tuple[Answer, ...]:
 
 
 def test_the_tool_never_does_better() -> None:
+    """Requests of 4k and 16k prompts never take longer, and most take less."""
     verdicts = [(answer, judge(answer)) for model in ASKED for answer in answers(model)]
     assert not [(answer, verdict) for answer, verdict in verdicts if not verdict.is_ours_as_good]
-    assert sum(verdict.our_tps > 1.003 * verdict.fit_tps for _answer, verdict in verdicts) > len(verdicts) // 2
+    assert sum(verdict.gain > 1.003 for _answer, verdict in verdicts) > len(verdicts) // 2
 
 
 @pytest.mark.parametrize("model", ASKED)
