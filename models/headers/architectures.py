@@ -59,6 +59,18 @@ OWN_KV: Mapping[str, int] = {"gemma3n": 20}
 SHARING_KV = _names("gemma4")
 # Heads are as long as the header says, though the first block has none.
 HEADLESS_FIRST = _names("plamo2")
+# llama.cpp refuses to split their tensors over devices (llama-arch.cpp: llm_arch_supports_sm_tensor).
+WITHOUT_TENSOR_SPLIT = _names(
+    """
+    grok mpt plamo2 minicpm3 gemma3n mamba mamba2 jamba falcon-h1 olmo2 olmoe deepseek2 deepseek32 hy_v4 dots3note
+    glm-dsa bitnet t5 nemotron_h nemotron_h_moe granitehybrid minimax-01 minimax-m2 minimax-m3 mistral4 kimi-linear
+    bailingmoe3 kimi-k3 glm5-next qwen3tts qwen4exp
+    """
+)
+# Split, each device still has the whole of: every tensor and cache, or every cache
+# (llama-model.cpp: llama_meta_device_get_split_state).
+COPIED_WHOLE = _names("hrm_text")
+CACHES_COPIED = COPIED_WHOLE | _names("deepseek4 lfm2 lfm2moe")
 # Dense models whose headers speak of one expert.
 ONE_EXPERT = _names("hunyuan_vl hunyuan-dense")
 # In these each layer is one thing: attention, recurrence or feed-forward. None has KV heads but attention.

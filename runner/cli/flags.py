@@ -17,6 +17,7 @@ from models.headers.quants import CACHE_TYPES
 from runner.cli.commands import COMMANDS
 from runner.types import sampling
 from runner.types.numbers import parse_number
+from runner.types.placement import SplitMode
 from runner.types.units import parse_size
 from runner.types.wish import Prefer
 
@@ -92,6 +93,10 @@ def _prefer(text: str) -> Prefer:
     return Prefer(_one_of(*Prefer)(text))
 
 
+def _split_mode(text: str) -> SplitMode:
+    return SplitMode(_one_of(*SplitMode)(text))
+
+
 def _sampling_flag(setting: sampling.Setting) -> Flag:
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 
@@ -104,6 +109,7 @@ PLACEMENT = (
     Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer),
     Flag("gpu-layers", "whole layers on the devices, the output layer included", "N", _whole(0)),
     Flag("tensor-split", "proportions over the devices", "A,B,…", _list_of(partial(parse_number, kind=float, low=0))),
+    Flag("split-mode", "layer, or tensor: a slice of every layer on each GPU", "MODE", _split_mode),
     Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
     Flag("rpc", "devices lent by other machines, as host:port", "LIST", _list_of(str)),
     Flag("ubatch", "tokens computed at once (default 512)", "N", _whole(1)),

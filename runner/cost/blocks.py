@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from models.headers.shape import ModelShape, Role, Tensor
+from models.headers.tensor_split import is_divided
 from runner.cost.kv import Caches, caches_of
 
 _MOVABLE = re.compile(r"blk\.\d+\.(ffn_(?:gate_up|gate|up|down)(?:_chexps|_exps)?)\.")
@@ -101,6 +102,7 @@ class Blocks:
     a device (its block counts them), `shared` bytes (rope factors) once on every device that holds repeating layers
     (both TENSOR_DUPLICATED in llama-model-loader.cpp). `largest` is the biggest tensor of a repeating layer: what a GPU
     needs as scratch to help with host weights.
+    `copied`: of all that devices hold, what each of them needs whole where every layer is split over all of them.
     `caches` and `widths` are those of the repeating layers. `alike`: for each layer the first one that is made of the
     same parts.
     """
@@ -111,6 +113,7 @@ class Blocks:
     tied: int
     shared: int
     largest: int
+    copied: Part
     caches: Caches
     widths: tuple[Widths, ...]
     alike: tuple[int, ...]
@@ -121,6 +124,7 @@ def blocks_of(shape: ModelShape) -> Blocks:
     cores = [Part() for _ in range(shape.layers + 1)]
     movable: list[dict[str, Part]] = [{} for _ in cores]
     input_bytes = tied = shared = largest = 0
+    copied = Part()
     for tensor in shape.tensors:
         if tensor.unused:
             continue
@@ -137,11 +141,15 @@ def blocks_of(shape: ModelShape) -> Blocks:
         else:
             parts = movable[tensor.layer]
             parts[stem] = parts.get(stem, Part()) + part
+        in_a_block = tensor.mirrored == (tensor.layer is None)  # tied embeddings are the output layer's
+        if in_a_block and not is_divided(tensor.name, shape.arch):
+            copied += part
         if tensor.layer is not None and tensor.layer < shape.layers:
             largest = max(largest, tensor.bytes)
     layers = tuple(Block(core, parts, sum(parts.values(), core)) for core, parts in zip(cores, movable, strict=True))
     widths = tuple(_widths(shape, layers))
-    return Blocks(shape, layers, input_bytes, tied, shared, largest, caches_of(shape), widths, tuple(_alike(layers)))
+    alike = tuple(_alike(layers))
+    return Blocks(shape, layers, input_bytes, tied, shared, largest, copied, caches_of(shape), widths, alike)
 
 
 def _alike(layers: Sequence[Block]) -> Iterator[int]:

@@ -20,6 +20,7 @@ SPREADS: Mapping[str, Spread] = {
     "Vulkan on NVIDIA": Spread((0.86, 1.09), (0.77, 1.2)),
     "all": Spread((0.86, 1.09), (0.77, 1.2)),
     "several GPUs": Spread((0.7, 1.12), (0.52, 1.54)),
+    "split by tensor": Spread((0.86, 1.09), (0.85, 1.29)),
     "split with the host": Spread((0.81, 1.03), (0.61, 1.1)),
 }
 
@@ -31,6 +32,8 @@ def spread_class(work: Sequence[Work]) -> str:
         return "CPU"
     if len(devices) < len(work):
         return "split with the host"
+    if len(devices) > 1 and work[0].reductions:
+        return "split by tensor"
     if len(devices) > 1:
         return "several GPUs"
     backend = backend_of(devices[0])

@@ -20,6 +20,8 @@ _INPUT_COPIES = 4  # of every input, under pipeline parallelism (ggml-backend.cp
 
 def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> dict[int, int]:
     """Compute buffers with flash attention, by device of the layout and HOST."""
+    if layout.is_by_tensor:
+        return _on_each(blocks, layout, settings)
     pipelined = _is_pipelined(layout)
     inputs = _inputs(blocks, settings, pipelined)
     alive = _alive(blocks, settings, pipelined)
@@ -31,6 +33,16 @@ def compute_bytes(blocks: Blocks, layout: Layout, settings: ContextSettings) -> 
     if helper is not None:
         buffers[helper] += blocks.largest
     return buffers
+
+
+def _on_each(blocks: Blocks, layout: Layout, settings: ContextSettings) -> dict[int, int]:
+    """Every layer split over all devices: the buffer of one that has the whole model, on each of them.
+
+    Sizes are those of undivided tensors (ggml-backend-meta.cpp: ggml_backend_meta_buffer_type_get_alloc_size). A few
+    residual streams more, for adding up, come while it computes and are left to what stays free anyway.
+    """
+    alone = compute_bytes(blocks, Layout(layout.devices[:1], layout.layers), settings)
+    return {HOST: alone[HOST], **dict.fromkeys(range(len(layout.devices)), alone[0])}
 
 
 def helper_of(layout: Layout) -> int | None:

@@ -10,6 +10,7 @@ from runner.cost.certainty import spread_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.tensor_split import work_on_each
 from runner.cost.work import PINNED, Prompt, Transfer, Work
 from runner.types.exchange import Exchange
 from runner.types.machine import Machine
@@ -133,7 +134,7 @@ def _works(loads: _Loads, blocks: Blocks, layout: Layout, settings: ContextSetti
     untouched = 1 - shape.experts_used / shape.experts if shape.experts else 0.0
     read, seen = caches.read(settings, depth), caches.seen(depth)
     recurs = [1 if memory.state_values else 0 for memory in caches.kinds]
-    return tuple(
+    found = tuple(
         Work(
             device=None if index == HOST else layout.devices[index],
             weight_bytes=load.part.read,
@@ -155,6 +156,7 @@ def _works(loads: _Loads, blocks: Blocks, layout: Layout, settings: ContextSetti
         for index, load in loads.items()
         if load.layers
     )
+    return work_on_each(blocks, found[0], layout.devices) if layout.is_by_tensor else found
 
 
 def _dot(counts: Sequence[int], values: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.types.machine import Device
-from runner.types.placement import Override
+from runner.types.placement import Override, SplitMode
 
 HOST = -1
 _IDLE = Override("^$", "CPU")
@@ -23,22 +23,31 @@ class Layout:
     `layers` has an entry for every layer, the output layer last. `moved` names the movable parts, by layer and
     stem, that are not where their layer is. `sequential`: several devices are to work one after another, because
     pipelining takes more memory; llama.cpp has no switch for it, but any override, even an idle one, turns it off.
+    With `split_mode` tensor every layer is on all of `devices`, a slice on each, and `layers` are all at the first.
     """
 
     devices: tuple[Device, ...]
     layers: tuple[int, ...]
     moved: Mapping[tuple[int, str], int] = field(default_factory=dict)
     sequential: bool = False
+    split_mode: SplitMode = SplitMode.LAYER
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Layers per device."""
+        if self.is_by_tensor:
+            return (len(self.layers),) * len(self.devices)
         return tuple(self.layers.count(index) for index in range(len(self.devices)))
 
     @property
     def gpu_layers(self) -> int:
         """Layers on devices, the output layer included."""
-        return sum(self.counts)
+        return len(self.layers) - self.layers.count(HOST)
+
+    @property
+    def is_by_tensor(self) -> bool:
+        """Whether every layer is split over all devices."""
+        return self.split_mode is SplitMode.TENSOR
 
     @property
     def layers_on_host(self) -> int:
@@ -61,6 +70,8 @@ class Layout:
 
         As ggml_backend_sched_split_graph (ggml-backend.cpp) cuts the graph wherever the device changes.
         """
+        if self.is_by_tensor:
+            return 2  # one device to the scheduler (ggml-backend-meta.cpp)
         return 1 + len(self.devices) + 2 * len({layer for layer, _stem in self.moved})
 
 
@@ -70,6 +81,11 @@ def contiguous(devices: tuple[Device, ...], counts: Iterable[int], layers_total:
     homes = [index for index, (_device, count) in enumerate(kept) for _ in range(count)]
     on_host = [HOST] * (layers_total - len(homes))
     return Layout(tuple(device for device, _count in kept), (*on_host, *homes))
+
+
+def by_tensor(devices: tuple[Device, ...], layers_total: int) -> Layout:
+    """Every layer on all of `devices`, in even slices."""
+    return Layout(devices, (0,) * layers_total, split_mode=SplitMode.TENSOR)
 
 
 def overrides_of(layout: Layout) -> tuple[Override, ...]:

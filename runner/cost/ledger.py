@@ -12,6 +12,7 @@ from runner.cost.blocks import Blocks
 from runner.cost.compute_buffers import compute_bytes, helper_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
+from runner.cost.tensor_split import caches_on_each, weights_on_each
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Machine
 from runner.types.plan import MemoryRow, Source
@@ -40,7 +41,7 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
     The host's overhead is the buffer of logits (llama-context.cpp: output_reserve).
     """
     weights = _weights(blocks, layout)
-    kv = _sum_by_device(layout, blocks.caches.held(settings))
+    kv = _caches(blocks, layout, settings)
     compute = compute_bytes(blocks, layout, settings)
     lines = [
         MemoryRow(device.id, weights[index], kv[index], compute[index], device.overhead, device.free)
@@ -59,6 +60,8 @@ def _shared(host: MemoryRow, lines: Sequence[MemoryRow], layout: Layout) -> Memo
 
 def _weights(blocks: Blocks, layout: Layout) -> dict[int, int]:
     """Bytes of weights by device index; one copy on the host, for placement chooses the load mode so."""
+    if layout.is_by_tensor:
+        return _on_each(layout, blocks.input, weights_on_each(blocks, len(layout.devices)))
     totals = dict.fromkeys([HOST, *range(len(layout.devices))], 0)
     totals[HOST] = blocks.input
     taken_apart = {layer for layer, _stem in layout.moved}
@@ -76,15 +79,24 @@ def _weights(blocks: Blocks, layout: Layout) -> dict[int, int]:
     return totals
 
 
-def _sum_by_device(layout: Layout, values: Sequence[int]) -> Mapping[int, int]:
+def _on_each(layout: Layout, host: int, each: int) -> dict[int, int]:
+    return {HOST: host, **dict.fromkeys(range(len(layout.devices)), each)}
+
+
+def _caches(blocks: Blocks, layout: Layout, settings: ContextSettings) -> Mapping[int, int]:
+    """Bytes of KV caches and states by device index."""
+    if layout.is_by_tensor:
+        return _on_each(layout, 0, caches_on_each(blocks, settings, len(layout.devices)))
     totals = dict.fromkeys([HOST, *range(len(layout.devices))], 0)
-    for home, value in zip(layout.layers, values, strict=False):
+    for home, value in zip(layout.layers, blocks.caches.held(settings), strict=False):
         totals[home] += value
     return totals
 
 
 def measured(ours: Sequence[MemoryRow], rehearsed: Rehearsed, layout: Layout, blocks: Blocks) -> tuple[MemoryRow, ...]:
     """Our rows with llama.cpp's own numbers in place of ours."""
+    if layout.is_by_tensor:
+        return _together(ours, rehearsed.memory, blocks)
     said = {row.device: row for row in rehearsed.memory}
     helper = helper_of(layout) if rehearsed.source is Source.STAND_IN else None
     lines = []
@@ -101,6 +113,22 @@ def measured(ours: Sequence[MemoryRow], rehearsed: Rehearsed, layout: Layout, bl
         if device.shares_host_memory
     )
     return (*lines[:-1], replace(lines[-1], free=free))
+
+
+def _together(ours: Sequence[MemoryRow], said: Sequence[ComponentBytes], blocks: Blocks) -> tuple[MemoryRow, ...]:
+    """The same where every layer is split over the devices, which are one to llama.cpp: it names all their bytes.
+
+    Buffers are as large on each of them. What there is to slice it tells undivided: what is beyond our own sum counts.
+    """
+    if not said:
+        return tuple(ours)
+    *lines, host = ours
+    *devices, on_host = said
+    weights, kv, compute = (sum(getattr(row, name) for row in devices) for name in ("weights", "kv", "compute"))
+    beyond = max(0, weights - blocks.shared - sum(block.bytes for block in blocks.layers))
+    more = max(1.0, kv / max(1, sum(row.kv for row in lines)))
+    told = [replace(row, weights=row.weights + beyond, kv=int(row.kv * more), compute=compute) for row in lines]
+    return (*told, replace(host, weights=on_host.weights, kv=on_host.kv, compute=on_host.compute))
 
 
 def reserve(device: Device, margin: int | None) -> int:

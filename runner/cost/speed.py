@@ -33,6 +33,7 @@ from collections.abc import Sequence
 
 from runner.cost.blocks import USUAL_CYCLES
 from runner.cost.kernels import Memory, kernels_of, memory_of
+from runner.cost.reductions import reduction_seconds
 from runner.cost.work import Prompt, Work
 from runner.types.machine import Device, Machine
 
@@ -78,7 +79,10 @@ def decode_tps(work: Sequence[Work], machine: Machine, splits: int | None = None
     that choosing a token takes.
     """
     gpus = sum(item.device is not None for item in work)
-    seconds = sampling + sum(_decode_seconds(item, machine) for item in work)
+    each = [_decode_seconds(item, machine) for item in work]
+    if is_by_tensor(work):
+        return 1 / (sampling + max(each) + reduction_seconds(work, 1))
+    seconds = sampling + sum(each)
     seconds += _SECONDS_PER_GPU * max(0, gpus - 1)
     if splits is not None:
         seconds += _SECONDS_PER_SPLIT * max(0, splits - gpus - 1)
@@ -94,10 +98,17 @@ def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prompt | None = 
     devices = [item.device for item in work if item.device]
     helper = next((device for device in devices if device.has_host_buffer), None)
     stages = [_prefill_seconds(item, helper, machine, prompt) for item in work]
+    if is_by_tensor(work):
+        return prompt.batch / (max(stages) + reduction_seconds(work, prompt.batch))
     seconds = sum(stages)
     if 1 < len(devices) == len(work):
         seconds -= _OVERLAP * (seconds - max(stages)) * (1 - 1 / prompt.batches)
     return prompt.batch / max(seconds, 1e-9)
+
+
+def is_by_tensor(work: Sequence[Work]) -> bool:
+    """Whether the devices work at once on slices of every layer."""
+    return len(work) > 1 and work[0].reductions > 0
 
 
 def _decode_seconds(work: Work, machine: Machine) -> float:

@@ -16,7 +16,8 @@ class Work:
     question; `attention`: multiply-adds of attention there. `stored_bytes`: all weights lying there, of which
     `routed_bytes` (`routed` weights) are experts; each token leaves the share `untouched` of them alone. `layers`:
     layers that compute here, fractions for parts of a layer; `homes` whole ones, with their caches; `routing` of them
-    route, `recurrent` keep a state.
+    route, `recurrent` keep a state. Where every layer is split over several devices, each adds up `reduced` values with
+    the others for every token, `reductions` times; by layers never.
     """
 
     device: Device | None
@@ -35,6 +36,8 @@ class Work:
     untouched: float = 0.0
     routing: float = 0.0
     recurrent: float = 0.0
+    reductions: float = 0.0
+    reduced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from ctypes import Structure, c_bool, c_char_p, c_uint64, c_void_p
+from dataclasses import replace
 from typing import Any
 
 from models.errors import EngineError
 from runner.engine.devices import device_name
 from runner.engine.llama import ggml
 from runner.types.engine import ComponentBytes
+from runner.types.placement import Placement, SplitMode
 
 _buffer_name = ggml("ggml_backend_buft_name", c_char_p, c_void_p)
 _buffer_device = ggml("ggml_backend_buft_get_device", c_void_p, c_void_p)
@@ -34,6 +37,17 @@ def _device_of(buffer: int) -> str:
     name, device = _buffer_name(buffer).decode(), _buffer_device(buffer)
     on_host = not device or _buffer_is_host(buffer) or name.startswith("CPU") or name.endswith("_Host")
     return "CPU" if on_host else str(device_name(device).decode())
+
+
+def on_each(memory: Sequence[ComponentBytes], placement: Placement) -> tuple[ComponentBytes, ...]:
+    """Of a loaded model in split mode `tensor`, whose devices are one to llama.cpp: that one's bytes for each of them.
+
+    They are those of the device with most (ggml-backend-meta.cpp: ggml_backend_meta_alloc_ctx_tensors_from_buft).
+    """
+    if placement.split_mode is SplitMode.LAYER:
+        return tuple(memory)
+    *together, host = memory
+    return (*(replace(row, device=device) for row in together for device in placement.devices), host)
 
 
 class _Map(Structure):

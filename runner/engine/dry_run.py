@@ -30,7 +30,7 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
 
 
 def _model_settings(placement: Placement) -> tuple[object, ...]:
-    return placement.devices, placement.gpu_layers, placement.tensor_split, placement.overrides
+    return placement.devices, placement.gpu_layers, placement.tensor_split, placement.split_mode, placement.overrides
 
 
 def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:

@@ -11,7 +11,7 @@ from models.errors import BadFile, EngineError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.chat.stream import TextStream
 from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt, common_prefix
-from runner.engine.breakdown import breakdown
+from runner.engine.breakdown import breakdown, on_each
 from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
@@ -53,7 +53,7 @@ class Generator:
         self.loaded = Loaded(
             ctx=self._context.size,
             load_s=time.perf_counter() - started,
-            memory=breakdown(self._context.handle),
+            memory=on_each(breakdown(self._context.handle), placement),
             template=OWN if self._model.template else FALLBACK,
             notes=notes,
         )

@@ -10,9 +10,10 @@ from models.errors import BadFile, EngineError
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, has_pinned, render
 from runner.types.generation import Message
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 
 _LOAD_MODES = {"none": 0, "mmap": 1}
+_SPLIT_MODES = {SplitMode.LAYER: C.LLAMA_SPLIT_MODE_LAYER, SplitMode.TENSOR: C.LLAMA_SPLIT_MODE_TENSOR}
 _LONGEST_PIECE = 256
 
 
@@ -97,9 +98,10 @@ class Model:
 
 
 def _set_devices(params: Any, placement: Placement) -> tuple[object, ...]:
-    """Name the devices and how many layers each gets: never left to the free memory of the moment."""
+    """Name the devices and what each gets: never left to the free memory of the moment."""
     handles = (ctypes.c_void_p * (len(placement.devices) + 1))(*map(device_handle, placement.devices), None)
     params.devices = ctypes.addressof(handles)
+    params.split_mode = _SPLIT_MODES[placement.split_mode]
     shares = (ctypes.c_float * 16)(*placement.tensor_split)
     params.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
     return handles, shares

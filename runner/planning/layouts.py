@@ -1,11 +1,12 @@
 """The ways to lay a model out on a machine. Pure.
 
-For given context settings there are four kinds of layout, tried on every sensible set of devices:
+For given context settings there are five kinds of layout, tried on every sensible set of devices:
 - whole: every layer on the devices, the fastest filled first, equal ones alike; pipelined, or with more room one
   after another;
 - by layers: as many whole layers as fit, the rest with their KV cache on the host;
 - apart: the cores and KV caches of all layers on the devices (of as many as fit), and of their movable parts, which are
   dense FFNs or routed experts, what there is room for; the rest on another device with room, or on the host;
+- by tensor: a slice of every layer on each of several equal devices (runner.planning.tensor_split);
 - the host alone.
 Where experts can be moved they leave before any KV cache does, so a mixture of experts is never cut by layers.
 Which layout is best is the search's business (runner.planning.search), which also checks every one against the ledger.
@@ -20,7 +21,9 @@ from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.planning.packing import apportion, fill, fill_evenly, fill_front, fill_partly
 from runner.planning.problem import Problem, even
+from runner.planning.tensor_split import layouts_by_tensor
 from runner.types.machine import Device
+from runner.types.placement import SplitMode
 from runner.types.units import MIB
 
 _SLACK = 4 * MIB  # that compute buffers may be smaller than the template's: the ledger has the last word
@@ -29,6 +32,9 @@ _SLACK = 4 * MIB  # that compute buffers may be smaller than the template's: the
 def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
     """All layouts worth weighing."""
     for devices in problem.device_sets():
+        yield from layouts_by_tensor(problem, devices)
+        if problem.split_mode is SplitMode.TENSOR:
+            continue
         whole = [*on_devices(problem, settings, devices), *_sequential(problem, settings, devices)]
         yield from whole
         if whole:
@@ -36,7 +42,8 @@ def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
         if not problem.blocks.shape.experts:
             yield _by_layers(problem, settings, devices)
         yield from _apart(problem, settings, devices)
-    yield contiguous((), (), problem.layers_total)
+    if problem.split_mode is not SplitMode.TENSOR:
+        yield contiguous((), (), problem.layers_total)
 
 
 # ---- whole
@@ -47,6 +54,8 @@ def on_devices(
 ) -> Iterator[Layout]:
     """All layers (or the last `count`) on the devices, if there is room."""
     total = problem.layers_total
+    if problem.split_mode is SplitMode.TENSOR:
+        return layouts_by_tensor(problem, devices)
     if count is None or count == total:
         return _filled(problem, settings, even(devices, total), total)
     return _filled(problem, settings, _with_a_layer_on_host(devices, total), count)

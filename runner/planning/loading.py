@@ -35,6 +35,7 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         threads=wish.threads or _threads(layout, problem.machine.cores),
         load_mode=_load_mode(problem.blocks, layout, proposal.speeds.transfer),
         offload_batch=proposal.speeds.transfer.offload_batch,
+        split_mode=layout.split_mode,
     )
 
 

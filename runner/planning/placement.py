@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
-from runner.cost.layout import Layout
+from runner.cost.layout import Layout, by_tensor
 from runner.cost.ledger import Rehearsed, measured, shortages
-from runner.planning import reasons, search
+from runner.planning import reasons, search, tensor_split
 from runner.planning.loading import placement_of
 from runner.planning.problem import Problem
 from runner.planning.restrictions import limited, shares_of
@@ -26,7 +26,7 @@ from runner.planning.search import Proposal
 from runner.planning.settings import settings_for_layers, settings_in_order, settings_to_hope_for
 from runner.types.exchange import Wait
 from runner.types.machine import Machine
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 from runner.types.plan import MemoryRow, Predicted, Source, Verdict
 from runner.types.reasons import Reason
 from runner.types.units import MIB
@@ -63,8 +63,15 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
     `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
     """
     problem = Problem(
-        blocks_of(shape), limited(machine, wish), wish.margin, shares_of(wish), prefer=wish.prefer, habits=wish.habits
+        blocks_of(shape),
+        limited(machine, wish),
+        wish.margin,
+        shares_of(wish),
+        split_mode=wish.split_mode,
+        prefer=wish.prefer,
+        habits=wish.habits,
     )
+    tensor_split.check(problem, wish)
     first = _propose(problem, wish)
     if first is None:
         return _hopeless(problem, wish)
@@ -77,13 +84,19 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
 
 def _propose(problem: Problem, wish: Wish) -> Proposal | None:
     """The fastest layout for the first settings that fit; None if none do."""
-    if wish.gpu_layers is not None:
+    if wish.gpu_layers is not None and problem.split_mode is not SplitMode.TENSOR:
         return _commanded(problem, wish, wish.gpu_layers)
     found = (search.best(problem, settings) for settings in settings_in_order(problem, wish))
     fastest = next((proposal for proposal in found if proposal is not None), None)
-    if fastest is None or wish.ubatch is not None:
-        return fastest
-    return search.with_longer_ubatches(problem, fastest)
+    if fastest is None:
+        return _overdrawn_by_tensor(problem, wish) if wish.split_mode is SplitMode.TENSOR else None
+    return fastest if wish.ubatch is not None else search.with_longer_ubatches(problem, fastest)
+
+
+def _overdrawn_by_tensor(problem: Problem, wish: Wish) -> Proposal:
+    """Every layer split over all devices by command, though it does not fit."""
+    layout = by_tensor(problem.machine.devices, problem.layers_total)
+    return search.weigh(problem, settings_to_hope_for(problem, wish), layout)
 
 
 def _commanded(problem: Problem, wish: Wish, gpu_layers: int) -> Proposal:
@@ -123,6 +136,10 @@ def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearse
     while proposal is not None and len(seen) < MOST_REHEARSALS:
         placement = placement_of(problem, proposal, wish)
         said = None if placement in seen else rehearse(placement)
+        if _is_unasked(problem, proposal) and placement not in seen and (said is None or said.refusal):
+            problem = replace(problem, split_mode=SplitMode.LAYER)
+            first = proposal = _propose(problem, wish) or first
+            continue
         if said is None:
             break
         standing = seen[placement] = _confirmed(problem, proposal, said)
@@ -132,6 +149,11 @@ def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearse
         problem = replace(problem, extra={**problem.extra, **beyond})
         proposal = _propose(problem, wish)
     return max(seen.values(), key=lambda standing: standing.rank, default=_Standing(first, Source.FORMULA))
+
+
+def _is_unasked(problem: Problem, proposal: Proposal) -> bool:
+    """Whether llama.cpp has to vouch for it: an experimental mode that nobody asked for."""
+    return problem.split_mode is None and proposal.layout.is_by_tensor
 
 
 def _confirmed(problem: Problem, proposal: Proposal, said: Rehearsed) -> _Standing:

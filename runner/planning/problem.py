@@ -12,6 +12,7 @@ from runner.cost.ledger import host_reserve, reserve
 from runner.planning.mix import mix_of
 from runner.types.exchange import Exchange
 from runner.types.machine import Device, Machine
+from runner.types.placement import SplitMode
 from runner.types.wish import Prefer
 
 FEW_DEVICES = 3
@@ -23,6 +24,7 @@ class Problem:
 
     `shares`: proportions over all devices that must be kept. `extra`: bytes that a rehearsal found beyond
     our own ledger, by device, `CPU` for the host. `prefer` and `habits`: whose requests count (runner.planning.mix).
+    `split_mode`: the only one to weigh; None: any.
     """
 
     blocks: Blocks
@@ -32,6 +34,7 @@ class Problem:
     extra: Mapping[str, int] = field(default_factory=dict)
     prefer: Prefer = Prefer.BALANCED
     habits: tuple[Exchange, ...] = ()
+    split_mode: SplitMode | None = None
 
     @property
     def layers_total(self) -> int:

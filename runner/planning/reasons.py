@@ -11,7 +11,7 @@ from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.planning.settings import USUAL_KV_TYPE, USUAL_UBATCH
 from runner.types.machine import Kind
-from runner.types.placement import USUAL_OFFLOAD_BATCH
+from runner.types.placement import USUAL_OFFLOAD_BATCH, SplitMode
 from runner.types.reasons import (
     BeyondTrained,
     LayersThatFit,
@@ -31,6 +31,7 @@ from runner.types.reasons import (
     SharedLimit,
     ShortOnHost,
     Spilled,
+    SplitByTensor,
     WouldFitWith,
 )
 from runner.types.wish import Wish
@@ -42,6 +43,7 @@ def explain(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | Non
     """The reasons of a candidate, the most important first; `refusal` is llama.cpp's, if it does not take it."""
     return (
         *_refused(problem, wish, proposal, refusal),
+        *_by_tensor(problem, proposal),
         *_spilled(problem, wish, proposal),
         *_context(problem, wish, proposal),
         *_lowered(wish, proposal.settings),
@@ -71,6 +73,14 @@ def _refused(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | No
         yield Overdrawn(device, size)
     if wish.gpu_layers is not None and proposal.missing and "CPU" not in proposal.missing:
         yield LayersThatFit(search.most_layers(problem, proposal.settings, proposal.layout.gpu_layers))
+
+
+def _by_tensor(problem: Problem, proposal: Proposal) -> Iterator[SplitByTensor]:
+    layout = proposal.layout
+    if layout.is_by_tensor and not proposal.missing:
+        other = search.best(replace(problem, split_mode=SplitMode.LAYER), proposal.settings)
+        faster = proposal.predicted.decode_tps / other.predicted.decode_tps if other is not None else None
+        yield SplitByTensor(len(layout.devices), faster)
 
 
 def _spilled(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reason]:

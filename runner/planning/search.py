@@ -30,6 +30,7 @@ _FEW_APART = 8  # layers taken apart, up to which trading their parts is worth a
 _STEPS = (-4, -2, -1, 1, 2, 4)
 _ONE_MORE = (1,)
 _A_DEVICE = 0.05  # of the time, that a further device has to save where fewer hold it all: it may have other work
+_EXPERIMENTAL = 1.15  # times as long as it takes: what llama.cpp calls so has to be clearly faster
 _LONGER_UBATCHES = (1024, 2048, 4096)
 _WORTH_A_UBATCH = 0.97  # of the time
 
@@ -57,9 +58,10 @@ class Proposal:
 
     @property
     def score(self) -> tuple[float, int]:
-        """Better is larger: less time for the mix of requests; what one device holds whole needs a reason for two."""
+        """Better is larger: less time for the mix of requests, by more than what it costs in other ways."""
         devices = len(self.layout.devices)
-        return -self.seconds * (1 + _A_DEVICE * devices if self.layout.is_whole else 1), -devices
+        whole = 1 + _A_DEVICE * devices if self.layout.is_whole else 1
+        return -self.seconds * whole * (_EXPERIMENTAL if self.layout.is_by_tensor else 1), -devices
 
 
 def weigh(problem: Problem, settings: ContextSettings, layout: Layout) -> Proposal:
@@ -122,9 +124,9 @@ def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
     """The fastest layout that fits; None if none does."""
     if not problem.may_fit(settings):
         return None
-    by_devices: dict[tuple[str, ...], Proposal] = {}
+    by_devices: dict[tuple[bool, tuple[str, ...]], Proposal] = {}
     for item in _fitting(problem, settings, layouts(problem, settings)):
-        ids = tuple(device.id for device in item.layout.devices)
+        ids = item.layout.is_by_tensor, tuple(device.id for device in item.layout.devices)
         by_devices[ids] = max(by_devices.get(ids, item), item, key=_score)
     ranking = sorted(by_devices.values(), key=_score, reverse=True)
     worth_it = ranking[: _POLISHED if len(problem.machine.devices) <= FEW_DEVICES else 1]
@@ -152,7 +154,7 @@ def _polished(problem: Problem, start: Proposal) -> Proposal:
 
 def _neighbours(problem: Problem, layout: Layout) -> Iterator[tuple[int, ...]]:
     """Layer counts with some layers moved across one boundary. Caches do not leave the devices for experts."""
-    if problem.shares is not None:
+    if problem.shares is not None or layout.is_by_tensor:
         return
     counts = layout.counts
     for boundary in range(len(counts)):

@@ -36,6 +36,7 @@ from runner.types.reasons import (
     SharedLimit,
     ShortOnHost,
     Spilled,
+    SplitByTensor,
     Taken,
     WeightsThatFit,
     Why,
@@ -62,8 +63,8 @@ def sentence(reason: Reason | Why) -> str:
     match reason:
         case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit():
             return _of_choice(reason)
-        case SharedLimit():
-            return _shared_limit(reason)
+        case SharedLimit() | SplitByTensor():
+            return _of_devices(reason)
         case Noted(said):
             return said
         case Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
@@ -159,6 +160,10 @@ def _of_prompts(reason: LongerUbatch | Mapped | ShortOnHost) -> str:
             return f"Prompts of fewer than {batch} tokens are read on the CPU, which beats the bus to the GPU."
 
 
+def _of_devices(reason: SharedLimit | SplitByTensor) -> str:
+    return _shared_limit(reason) if isinstance(reason, SharedLimit) else _split_by_tensor(reason)
+
+
 def _shared_limit(limit: SharedLimit) -> str:
     """With the setting that raises it (macOS takes MiB, Linux's amdgpu pages of 4 KiB)."""
     allowed = f"lets the GPU use {gib(limit.limit)} of {gib(limit.ram)}"
@@ -168,6 +173,17 @@ def _shared_limit(limit: SharedLimit) -> str:
         )
     pages = f"for AMD on Linux: ttm.pages_limit={-(-limit.wanted // 4096)}"
     return f"Its driver {allowed}; {gib(limit.wanted)} would fit all of it ({pages})."
+
+
+def _split_by_tensor(reason: SplitByTensor) -> str:
+    across = "both GPUs" if reason.devices == 2 else f"all {reason.devices} GPUs"
+    if reason.faster is None:
+        effect = "whole layers would not fit"
+    elif reason.faster >= 1:
+        effect = f"answers come about {reason.faster:.1f}x as fast as from whole layers, one GPU after the other"
+    else:
+        effect = f"answers come about {1 / reason.faster:.1f}x slower than from whole layers, one GPU after the other"
+    return f"Each layer is split across {across} (-sm tensor): {effect}. llama.cpp calls this experimental."
 
 
 def _spilled(on_host: OnHost, slower: float) -> str:

@@ -1,6 +1,15 @@
 """Where a model goes, in llama.cpp's terms. Pure data."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SplitMode(StrEnum):
+    """How several devices share a model: whole layers, or a slice of every layer for each."""
+
+    LAYER = "layer"
+    TENSOR = "tensor"
+
 
 USUAL_OFFLOAD_BATCH = 32  # llama.cpp's own
 
@@ -18,7 +27,8 @@ class Placement:
     """Everything llama.cpp is told when it loads, in its own terms.
 
     `gpu_layers` counts from the back and includes the output layer, as `layers_total` does. `tensor_split` holds
-    layer counts, one per entry of `devices` (no devices: CPU only). `kv_type` is the type of K and V.
+    layer counts, one per entry of `devices` (no devices: CPU only); with `split_mode` tensor each device has its slice
+    of all of them. `kv_type` is the type of K and V.
     `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
     `load_mode` is `mmap` or `none`. Batches of `offload_batch` tokens and more of layers on the host are computed on a
     device (GGML_OP_OFFLOAD_MIN_BATCH).
@@ -39,3 +49,4 @@ class Placement:
     threads: int = 1
     load_mode: str = "mmap"
     offload_batch: int = USUAL_OFFLOAD_BATCH
+    split_mode: SplitMode = SplitMode.LAYER

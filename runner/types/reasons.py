@@ -51,6 +51,14 @@ class OnHost:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitByTensor:
+    """Each layer is split over so many devices, `faster` times as fast as by layers (None: that would not fit)."""
+
+    devices: int
+    faster: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Spilled:
     """A part is on the host; all of it on the devices would be `slower` times as fast."""
 
@@ -254,6 +262,7 @@ Reason = (
     | Overdrawn
     | LayersThatFit
     | NoDevices
+    | SplitByTensor
     | Spilled
     | WouldFitWith
     | SharedLimit

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.types.exchange import Exchange
+from runner.types.placement import SplitMode
 
 
 class Prefer(StrEnum):
@@ -33,6 +34,7 @@ class Wish:
     margin: int | None = None
     vram_limit: int | None = None
     ram_limit: int | None = None
+    split_mode: SplitMode | None = None
     sequences: int = 1
     outputs: int = 1
     habits: tuple[Exchange, ...] = ()

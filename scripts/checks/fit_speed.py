@@ -21,6 +21,7 @@ from typing import Any
 from models.errors import BadFile
 from runner.cost import kernels, speed
 from runner.types.plan import Bounds, Spread
+from scripts.checks import tensor_split_rows
 from scripts.checks.speed_rows import Case, checks, doubted, measured, older, recent, recorded
 
 ENOUGH = 8  # rows, below which a kind has no spread of its own
@@ -72,6 +73,8 @@ def spreads(files: Iterable[Path] = ()) -> Mapping[str, Spread]:
     for case in (*counted(files), *(case for case in checks() if case.kind == "CPU")):
         kinds[case.kind].append(case)
         kinds["all"].append(case)
+    for both in tensor_split_rows.counted():
+        kinds[both.by_tensor.kind].append(both.by_tensor)
     whole = Spread(_bounds(decodes(kinds["all"])), _bounds(prefills(kinds["all"])))
     return {
         kind: Spread(

@@ -8,11 +8,11 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
 from runner.cost.forecast import Forecast, forecast, work_of
 from runner.cost.kv import ContextSettings
-from runner.cost.layout import HOST, Layout, contiguous
+from runner.cost.layout import HOST, Layout, by_tensor, contiguous
 from runner.cost.ledger import rows
 from runner.cost.work import Prompt, Transfer, Work
 from runner.types.machine import Device, Machine
-from runner.types.placement import Override, Placement
+from runner.types.placement import Override, Placement, SplitMode
 from runner.types.plan import MemoryRow
 
 
@@ -57,7 +57,7 @@ def placed(shape: ModelShape, machine: Machine, placement: Placement) -> Placed:
     blocks = blocks_of(shape)
     by_id = {device.id: device for device in machine.devices}
     devices = tuple(by_id[name] for name in placement.devices)
-    return Placed(machine, placement, blocks, layout_of(blocks, devices, placement.tensor_split, placement.overrides))
+    return Placed(machine, placement, blocks, layout_in(blocks, devices, placement))
 
 
 def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
@@ -68,6 +68,13 @@ def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[M
 def settings_of(placement: Placement) -> ContextSettings:
     """The context settings in a placement."""
     return ContextSettings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
+
+
+def layout_in(blocks: Blocks, devices: tuple[Device, ...], placement: Placement) -> Layout:
+    """The layout that a placement on these devices says."""
+    if placement.split_mode is SplitMode.TENSOR:
+        return by_tensor(devices, len(blocks.layers))
+    return layout_of(blocks, devices, placement.tensor_split, placement.overrides)
 
 
 def layout_of(

@@ -153,6 +153,13 @@ def machine_of(hardware: str, backend: str = "", count: int = 1) -> Machine:
     return replace(machine, devices=devices)
 
 
+def blocks_like(model: str) -> tuple[Blocks, float]:
+    """The blocks of `geometry quantization`, or of the nearest there are, and its bytes over theirs."""
+    geometry, quant = model.split()
+    near, scale = _NEAR.get(quant, (quant, 1.0))
+    return blocks(geometry, near), scale
+
+
 # ---- 2025 and 2026
 
 
@@ -168,12 +175,13 @@ def doubted() -> tuple[Case, ...]:
     return tuple(_published(doubted=True))
 
 
-def _load(name: str) -> Json:
+def load(name: str) -> Json:
+    """One of the files in tests/data."""
     return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
 def _published(*, doubted: bool) -> Iterator[Case]:
-    data = _load("published_speeds_2026.toml")
+    data = load("published_speeds_2026.toml")
     by_hand = {name: ByHand(**fields) for name, fields in data["models"].items()}
     for table in data["tables"]:
         if ("doubt" in table) == doubted:
@@ -205,11 +213,9 @@ def _work(
         moved = min(experts, by_hand.layers)
         splits = 1 + len(machine.devices) + 2 * moved
         return tuple(by_hand.work(machine, depth, moved / by_hand.layers)), splits
-    geometry, quant = name.split()
-    near, scale = _NEAR.get(quant, (quant, 1.0))
-    built = blocks(geometry, near)
+    built, scale = blocks_like(name)
     layout = _layout(built, machine, experts, layers)
-    return tuple(_scaled(work_of(built, layout, settings, depth), scale)), layout.splits
+    return tuple(scaled(work_of(built, layout, settings, depth), scale)), layout.splits
 
 
 def _layout(built: Blocks, machine: Machine, experts: int, layers: int) -> Layout:
@@ -223,7 +229,8 @@ def _layout(built: Blocks, machine: Machine, experts: int, layers: int) -> Layou
     return replace(layout, moved=moved)
 
 
-def _scaled(work: Iterable[Work], scale: float) -> Iterator[Work]:
+def scaled(work: Iterable[Work], scale: float) -> Iterator[Work]:
+    """The work with the bytes of its weights so many times as large."""
     for item in work:
         yield replace(
             item,
@@ -239,7 +246,7 @@ def _scaled(work: Iterable[Work], scale: float) -> Iterator[Work]:
 @cache
 def measured() -> tuple[Case, ...]:
     """What was measured by ourselves."""
-    data = _load("h100.toml")
+    data = load("h100.toml")
     machine = machine_of(data["machine"]["hardware"])
     device = replace(machine.devices[0], bandwidth=data["machine"]["bandwidth"], free=data["machine"]["free"] << 20)
     machine = replace(machine, devices=(device,), cores=data["machine"]["cores"], source="probe")
@@ -297,7 +304,7 @@ def older() -> tuple[Case, ...]:
     """The tables of May 2024."""
     rows = [
         (table["source"], *row[:3], row[3:])
-        for table in _load("published_speeds.toml")["tables"]
+        for table in load("published_speeds.toml")["tables"]
         for row in table["rows"]
     ]
     return tuple(case for row in rows for case in _older(*row))
@@ -318,7 +325,7 @@ def _older(source: str, hardware: str, count: int, model: str, numbers: list[flo
 @cache
 def checks() -> tuple[Case, ...]:
     """Single decode speeds, most of them served."""
-    data = _load("published_speeds.toml")
+    data = load("published_speeds.toml")
     by_hand = {name: ByHand(**fields) for name, fields in data["models"].items()}
     return tuple(
         _check(table["source"], hardware, cores, (model, by_hand.get(model)), tps)

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from itertools import cycle, islice
 
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 
 CPU = "CPU"
 _DENSE = ("ffn_up", "ffn_gate", "ffn_down")
@@ -27,8 +28,12 @@ def layers(placement: Placement, *, experts: bool) -> tuple[Layer, ...]:
     """All layers, front to back: whole layers by count, then the overrides on the FFN or expert tensors.
 
     llama.cpp offloads the last `gpu_layers` layers and deals them to `devices` in order by `tensor_split`;
-    the first override whose pattern is found in a tensor's name wins.
+    the first override whose pattern is found in a tensor's name wins. Where every layer is split over all devices they
+    are drawn in turn.
     """
+    if placement.split_mode is SplitMode.TENSOR:
+        turns = islice(cycle(placement.devices), placement.layers_total)
+        return tuple(Layer(index, device, device) for index, device in enumerate(turns))
     on_cpu = placement.layers_total - placement.gpu_layers
     order = [CPU] * on_cpu
     for device, count in zip(placement.devices, placement.tensor_split, strict=False):

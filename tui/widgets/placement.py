@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 from tui.theme import PARTLY, device_mark
 from tui.view.layers import CPU, Layer, layers
 from tui.widgets.drawing import Drawing, flow, styled
@@ -15,6 +15,8 @@ _LABEL = 9
 
 def layers_per_device(placement: Placement) -> Mapping[str, int]:
     """How many layers each device computes, by its attention; the CPU is always named."""
+    if placement.split_mode is SplitMode.TENSOR:
+        return {CPU: 0} | dict.fromkeys(placement.devices, placement.layers_total)
     counts = Counter(layer.device for layer in layers(placement, experts=False))
     return {CPU: 0} | dict(counts)
 

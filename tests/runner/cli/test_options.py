@@ -78,6 +78,7 @@ def test_every_setting_may_stand_in_the_file_and_the_environment() -> None:
     texts = {
         "kv": "q4_0",
         "prefer": "quality",
+        "split_mode": "tensor",
         "devices": "CUDA1",
         "rpc": "h:1",
         "quant": "Q4_0",

@@ -7,16 +7,22 @@ import signal
 import threading
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
+from models.headers.shape import shape_of
+from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
+from runner.cost.blocks import blocks_of
+from runner.cost.kv import ContextSettings
+from runner.cost.tensor_split import caches_on_each, weights_on_each
 from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, StandIns, Unload
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 from runner.types.sampling import Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=48)
@@ -266,6 +272,27 @@ def test_stand_ins_take_layers_in_a_rehearsal(child: EngineProcess, smollm2: Pat
     kv = {row.device: row.kv for row in rehearsed.memory or ()}
     assert kv[first] == 2 * kv[second] > 0
     assert kv["CPU"] == 0
+
+
+def test_every_layer_split_over_two_devices(smollm2: Path, tmp_path: Path) -> None:
+    """Loopback devices really take it: slices of the size that we plan with, and the same answer."""
+    with closing(EngineProcess(tmp_path / "engine.log")) as process:
+        devices = process.ask(StandIns(2))
+        split = Placement(devices, 31, 31, (31, 31), ctx=1024, threads=1, load_mode="none", split_mode=SplitMode.TENSOR)
+        loaded = process.ask(Load(str(smollm2), split))
+        blocks = blocks_of(shape_of([read_header(smollm2)]))
+        settings = ContextSettings(1024)
+        for row in loaded.memory[:-1]:
+            assert (row.weights, row.kv) == (weights_on_each(blocks, 2), caches_on_each(blocks, settings, 2))
+        assert [row.device for row in loaded.memory] == [*devices, "CPU"]
+        (rehearsed,) = process.ask(Rehearse(str(smollm2), (split,)))
+        assert rehearsed.memory is not None
+        assert rehearsed.memory[0].compute == loaded.memory[0].compute
+        text, last = answer(
+            process, ask("Name three primary colours."), sampling=Sampling(temperature=0, max_tokens=16)
+        )
+        assert "red" in text.lower()
+        assert last.phase is Phase.DONE
 
 
 def test_tokens_travel_together_and_the_first_at_once(engine: EngineProcess) -> None:

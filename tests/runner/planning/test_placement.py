@@ -17,7 +17,7 @@ from runner.planning.restrictions import limited
 from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind, Machine
-from runner.types.placement import Placement
+from runner.types.placement import Placement, SplitMode
 from runner.types.plan import Source, Verdict
 from runner.types.reasons import (
     BeyondTrained,
@@ -32,7 +32,7 @@ from runner.types.reasons import (
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
-from scripts.checks.placed import layout_of, ledger
+from scripts.checks.placed import layout_in, ledger
 from tests.support.planner import a100, gpu, h100, machine, problem_on, shape
 
 DENSE, MOE = "llama-3.1-8b", "qwen3-30b-a3b"
@@ -51,12 +51,15 @@ def check(model: ModelShape, there: Machine, wish: Wish = NO_WISH) -> Placed:
     assert placed.memory[-1].device == "CPU"
     by_id = {device.id: device for device in narrowed.devices}
     devices = tuple(by_id[name] for name in placed.placement.devices)
-    layout = layout_of(blocks_of(model), devices, placed.placement.tensor_split, placed.placement.overrides)
+    layout = layout_in(blocks_of(model), devices, placed.placement)
     overdrawn = shortages(placed.memory, layout, narrowed, wish.margin)
     assert bool(overdrawn) == (placed.verdict is Verdict.NO)
     expected = Verdict.CPU if not devices else Verdict.GPU if layout.is_whole else Verdict.SPLIT
     assert placed.verdict in (expected, Verdict.NO)
-    assert sum(placed.placement.tensor_split) == placed.placement.gpu_layers
+    if layout.is_by_tensor:
+        assert set(placed.placement.tensor_split) == {placed.placement.gpu_layers}
+    else:
+        assert sum(placed.placement.tensor_split) == placed.placement.gpu_layers
     assert placed.predicted is not None and placed.predicted.decode_tps > 0
     return placed
 
@@ -202,8 +205,9 @@ def test_caches_leave_the_gpu_after_the_last_expert(model: str) -> None:
 
 def test_fewest_devices_that_hold_it_all() -> None:
     four = machine(*(gpu(24, 1000, index) for index in range(4)))
-    assert place(shape(DENSE), four, NO_WISH).placement == place(shape(DENSE), machine(gpu(24)), NO_WISH).placement
-    placed = check(shape("mistral-small-24b"), four, Wish(ctx=32768))
+    wish = Wish(split_mode=SplitMode.LAYER)
+    assert place(shape(DENSE), four, wish).placement == place(shape(DENSE), machine(gpu(24)), wish).placement
+    placed = check(shape("mistral-small-24b"), four, replace(wish, ctx=32768))
     assert placed.placement is not None and len(placed.placement.devices) == 1
 
 
@@ -214,7 +218,7 @@ def test_the_fast_device_is_preferred_whatever_its_index() -> None:
 
 
 def test_equal_devices_share_evenly() -> None:
-    placed = check(shape("llama-3.3-70b"), machine(a100(), a100(1)), Wish(ctx=131072))
+    placed = check(shape("llama-3.3-70b"), machine(a100(), a100(1)), Wish(ctx=131072, split_mode=SplitMode.LAYER))
     assert placed.placement is not None
     assert placed.placement.tensor_split in ((40, 41), (41, 40))
 

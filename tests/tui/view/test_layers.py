@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.types.placement import Override, Placement
+from runner.types.placement import Override, Placement, SplitMode
 from scripts.draw.plans import expert_plan, small_plan
 from tui.view.layers import Layer, layers
 
@@ -25,6 +25,7 @@ def row(placement: Placement, *, experts: bool = False) -> str:
         (Placement((), 0, 3, (), 4096), "ccc"),
         (replace(TWO, gpu_layers=99, tensor_split=(60, 39)), "00000"),
         (replace(TWO, tensor_split=(1,)), "0cccc"),
+        (replace(TWO, tensor_split=(5, 5), split_mode=SplitMode.TENSOR), "01010"),
     ],
 )
 def test_whole_layers(placement: Placement, devices: str) -> None:
