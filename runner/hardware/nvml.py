@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from runner.types.machine import pcie_bandwidth
 
-T = TypeVar("T")
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")  # driver, WSL2, Jetson
+_TEMPERATURE_GPU, _CLOCK_MEM = 0, 2  # of nvmlTemperatureSensors_t and nvmlClockType_t
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,6 @@ class DriverGpu:
     free: int
     bandwidth: float | None = None
     bus: float | None = None
-    compute_capability: tuple[int, int] | None = None
     utilisation: float | None = None
     temperature: float | None = None
     power: float | None = None
@@ -44,66 +42,55 @@ class Driver:
 
 def driver() -> Driver | None:
     """The NVIDIA driver, None without one."""
-    nvml = library()
-    if nvml is None:
+    if library() is None:
         return None
-    version = _ask(nvml.nvmlSystemGetDriverVersion)
-    cuda = _ask(nvml.nvmlSystemGetCudaDriverVersion_v2)
+    version, cuda = _ask("nvmlSystemGetDriverVersion"), _ask("nvmlSystemGetCudaDriverVersion_v2")
     return Driver(_text(version), (cuda // 1000, cuda % 1000 // 10) if cuda else None)
 
 
 def gpus() -> tuple[DriverGpu, ...]:
     """All NVIDIA GPUs now; empty without a driver."""
-    nvml = library()
-    if nvml is None:
-        return ()
-    count = _ask(nvml.nvmlDeviceGetCount) or 0
-    handles = [_ask(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
-    return tuple(gpu for handle in handles if handle is not None and (gpu := _gpu(nvml, handle)) is not None)
+    handles = [_ask("nvmlDeviceGetHandleByIndex", index) for index in range(_ask("nvmlDeviceGetCount") or 0)]
+    return tuple(gpu for handle in handles if handle is not None and (gpu := _gpu(handle)) is not None)
 
 
 def holders(uid: str) -> tuple[tuple[int, int | None], ...]:
     """The processes with memory on the GPU of a PCI id, each with its bytes (None where the driver does not say)."""
-    nvml = library()
-    if nvml is None:
-        return ()
-    handle = _ask(nvml.nvmlDeviceGetHandleByPciBusId, uid)
-    asked = (nvml.nvmlDeviceGetComputeRunningProcesses_v3, nvml.nvmlDeviceGetGraphicsRunningProcesses_v3)
+    handle = _ask("nvmlDeviceGetHandleByPciBusId", uid)
+    asked = ("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v3")
     found = (process for function in asked for process in _ask(function, handle) or ())
     return tuple({int(one.pid): one.usedGpuMemory for one in found}.items())
 
 
-def _gpu(nvml: Any, handle: Any) -> DriverGpu | None:
-    pci, memory = _ask(nvml.nvmlDeviceGetPciInfo, handle), _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+def _gpu(handle: Any) -> DriverGpu | None:
+    pci, memory = _ask("nvmlDeviceGetPciInfo", handle), _ask("nvmlDeviceGetMemoryInfo", handle)
     if pci is None or memory is None:
         return None
-    rates = _ask(nvml.nvmlDeviceGetUtilizationRates, handle)
-    milliwatts = _ask(nvml.nvmlDeviceGetPowerUsage, handle)
+    rates, milliwatts = _ask("nvmlDeviceGetUtilizationRates", handle), _ask("nvmlDeviceGetPowerUsage", handle)
     return DriverGpu(
         uid=short_pci(_text(pci.busId)),
-        name=_text(_ask(nvml.nvmlDeviceGetName, handle)),
+        name=_text(_ask("nvmlDeviceGetName", handle)),
         total=int(memory.total),
         free=int(memory.free),
-        bandwidth=_bandwidth(nvml, handle),
-        bus=_bus(nvml, handle),
-        compute_capability=_ask(nvml.nvmlDeviceGetCudaComputeCapability, handle),
+        bandwidth=_bandwidth(handle),
+        bus=_bus(handle),
         utilisation=rates.gpu / 100 if rates is not None else None,
-        temperature=_ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        temperature=_ask("nvmlDeviceGetTemperature", handle, _TEMPERATURE_GPU),
         power=milliwatts / 1000 if milliwatts is not None else None,
     )
 
 
-def _bandwidth(nvml: Any, handle: Any) -> float | None:
+def _bandwidth(handle: Any) -> float | None:
     """Bus width x memory clock x 2 transfers: 1008 GB/s for an RTX 4090, 2039 for an A100 SXM 80 GB."""
-    bits = _ask(nvml.nvmlDeviceGetMemoryBusWidth, handle)
-    megahertz = _ask(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
+    bits = _ask("nvmlDeviceGetMemoryBusWidth", handle)
+    megahertz = _ask("nvmlDeviceGetMaxClockInfo", handle, _CLOCK_MEM)
     return 2e6 * megahertz * bits / 8 if bits and megahertz else None
 
 
-def _bus(nvml: Any, handle: Any) -> float | None:
+def _bus(handle: Any) -> float | None:
     """What card and slot can do together, not what they do while idle."""
-    generation = _ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle)
-    lanes = _ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle)
+    generation = _ask("nvmlDeviceGetMaxPcieLinkGeneration", handle)
+    lanes = _ask("nvmlDeviceGetMaxPcieLinkWidth", handle)
     return pcie_bandwidth(generation, lanes)
 
 
@@ -127,9 +114,10 @@ def library() -> Any:
     return pynvml
 
 
-def _ask(function: Callable[..., T], *arguments: object) -> T | None:
+def _ask(function: str, *arguments: object) -> Any:
+    """What one of the library's functions answers; None where it refuses, or where there is no library."""
     try:
-        return function(*arguments)
+        return getattr(library(), function)(*arguments)
     except Exception:
         return None
 
