@@ -128,7 +128,7 @@ class EngineSession:
 
     def sample(self) -> Sample:
         """Measure the machine now."""
-        return sample(self.plan.machine, self._process.pid)
+        return sample(self.plan.machine)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the conversation as the model's template renders it."""

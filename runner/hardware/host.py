@@ -65,14 +65,6 @@ def cpu_name() -> str:
     return platform.processor()
 
 
-def resident_bytes(pid: int) -> int | None:
-    """Resident memory of a process; None when it is gone."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return None
-
-
 def process_name(pid: int) -> str | None:
     """What a process is called; None when it is gone, or nobody of ours."""
     try:

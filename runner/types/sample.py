@@ -20,11 +20,9 @@ class DeviceSample:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The machine now, for meters at 2 Hz. `engine_rss` is the engine process's resident memory."""
+    """The machine now, for meters at 2 Hz."""
 
-    at: float
     devices: tuple[DeviceSample, ...]
     ram_total: int
     ram_available: int
-    engine_rss: int | None
     cpu: float | None = None

@@ -98,7 +98,7 @@ class ScriptedSession:
             for n, device in enumerate(self.plan.machine.devices)
         )
         ram = self.plan.machine
-        return Sample(0.0, devices, ram.ram_total, ram.ram_available - gibibytes(0.3), gibibytes(0.4), 0.5)
+        return Sample(devices, ram.ram_total, ram.ram_available - gibibytes(0.3), 0.5)
 
     def _used(self, device: str) -> int:
         row = next((row for row in self.candidate.memory if row.device == device), None)

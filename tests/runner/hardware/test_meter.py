@@ -1,20 +1,16 @@
 """One sample of the real computer, with a card that no driver speaks for."""
 
-from runner.client.process import EngineProcess
 from runner.hardware.meter import sample
-from runner.types.commands import Devices
 from runner.types.machine import Device, Kind, Machine
-from runner.types.units import GIB, MIB
+from runner.types.units import GIB
 
 CARD = Device("CUDA0", Kind.GPU, "A card", 24 * GIB, 23 * GIB)
 
 
-def test_the_machine_while_it_works(child: EngineProcess) -> None:
-    child.ask(Devices())  # it has started
+def test_the_machine_while_it_works() -> None:
     machine = Machine("probe", (CARD,), 1, 1, None, 1)
-    found = sample(machine, child.pid)
-    assert found.engine_rss is not None and found.engine_rss > 10 * MIB
+    found = sample(machine)
     assert 0 < found.ram_available <= found.ram_total
     (card,) = found.devices
     assert (card.device, card.total, card.used) == ("CUDA0", 24 * GIB, None)  # no driver here: nobody says
-    assert sample(machine, None).engine_rss is None
+    assert found.cpu is not None and 0 <= found.cpu <= 1

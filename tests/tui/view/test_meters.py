@@ -50,7 +50,7 @@ def test_a_driver_that_says_nothing_is_not_zero() -> None:
 
 def test_mapped_weights_are_taken_from_what_is_free() -> None:
     session = ScriptedSession(small_plan(), 0)
-    sample = Sample(0.0, (), 10 * GIB, 8 * GIB, None)
+    sample = Sample((), 10 * GIB, 8 * GIB)
     loaded = Loaded(8192, 1.0, (ComponentBytes("CPU", GIB, GIB, 0),), "")
     [mapped] = live(session.candidate, session.plan.machine, loaded, sample, 0)
     assert mapped.parts[Part.OTHER] == GIB
@@ -74,7 +74,7 @@ def test_shared_memory_is_one_bar() -> None:
         ),
         "",
     )
-    [only] = live(SESSION.candidate, machine, loaded, Sample(0.0, (), gibibytes(24), gibibytes(12), None), 0)
+    [only] = live(SESSION.candidate, machine, loaded, Sample((), gibibytes(24), gibibytes(12)), 0)
     assert only.device == "CPU"
     assert only.parts[Part.WEIGHTS] == gibibytes(4) + gibibytes(0.5)
     assert sum(only.parts.values()) == only.total
