@@ -1,7 +1,10 @@
 """What a name leads to: sets of weight files, here or on the Hub. Pure data."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)

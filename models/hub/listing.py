@@ -10,7 +10,7 @@ from models.errors import DownloadError
 from models.hub.http import Note, Patience, Persistence
 from models.stores.cache import stays_inside
 from models.visible import LONGEST, is_plain, one_line
-from models.weights import WeightFile
+from models.weights import SHA256, WeightFile
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PATIENCE = Patience(tries=3, timeout=15.0)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +29,6 @@ class Listing:
     files: tuple[WeightFile, ...]
     licence: str | None = None
     is_gated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A repository that a search gave, with its downloads of the last 30 days."""
-
-    repo: str
-    downloads: int
 
 
 def list_repo(
@@ -76,26 +67,25 @@ def list_repo(
 def search(
     words: str,
     *,
-    limit: int = 10,
     endpoint: str | None = None,
     patience: Patience = _PATIENCE,
     note: Note | None = None,
-) -> tuple[Found, ...]:
-    """GGUF repositories whose names hold `words`, most downloaded first. Raises DownloadError."""
+) -> tuple[str, ...]:
+    """The most downloaded GGUF repositories whose names hold `words`, in order. Raises DownloadError."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     def ask() -> Any:
         response = get_session().get(
             f"{endpoint or constants.ENDPOINT}/api/models",
-            params={"search": words, "filter": "gguf", "sort": "downloads", "limit": limit},
+            params={"search": words, "filter": "gguf", "sort": "downloads", "limit": 10},
             headers=build_hf_headers(library_name="localrun"),
             timeout=patience.timeout,
         )
         hf_raise_for_status(response)
         return response.json()
 
-    return _answer(lambda: _found(ask()), "the search", endpoint, patience, note)[:limit]
+    return _answer(lambda: _found(ask()), "the search", endpoint, patience, note)
 
 
 def _answer(ask: Callable[[], T], repo: str, endpoint: str | None, patience: Patience, note: Note | None) -> T:
@@ -120,11 +110,10 @@ def _not_the_hub(repo: str) -> DownloadError:
     )
 
 
-def _found(entries: Any) -> tuple[Found, ...]:
+def _found(entries: Any) -> tuple[str, ...]:
     if not isinstance(entries, list):
         raise TypeError("a search gives a list")
-    found = (Found(str(entry["id"]), int(entry.get("downloads") or 0)) for entry in entries)
-    return tuple(entry for entry in found if is_plain(entry.repo))
+    return tuple(entry["id"] for entry in entries if is_plain(entry["id"]))
 
 
 def _file(sibling: "RepoSibling", repo: str, revision: str, cache: Path | None) -> WeightFile | None:
@@ -135,7 +124,7 @@ def _file(sibling: "RepoSibling", repo: str, revision: str, cache: Path | None) 
     size = lfs.size if lfs else sibling.size
     if not isinstance(size, int) or size < 0 or not stays_inside(name):
         return None
-    sha256 = lfs.sha256 if lfs and _SHA256.fullmatch(lfs.sha256) else None
+    sha256 = lfs.sha256 if lfs and SHA256.fullmatch(lfs.sha256) else None
     here = try_to_load_from_cache(repo, name, cache_dir=cache, revision=revision)
     path = Path(here) if isinstance(here, str) else None
     return WeightFile(name=name, bytes=size, path=path, repo=repo, revision=revision, sha256=sha256)

