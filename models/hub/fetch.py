@@ -1,7 +1,6 @@
 """Weights from the Hub into Hugging Face's cache: several files at once, with progress, until all are there."""
 
 import queue
-import shutil
 import threading
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from models.errors import DownloadError
 from models.hub.explain import explain
 from models.hub.http import Note, Stopped
 from models.hub.transfer import Conditions, Moved, Transfer
-from models.stores.cache import Place, name_main, place_of
+from models.stores.cache import Place, disk_free, name_main, place_of
 from models.weights import Progress, WeightFile
 
 __all__ = ["Conditions", "fetch"]
@@ -49,10 +48,7 @@ def fetch(
 def _check_space(places: dict[WeightFile, Place], reserve: int) -> None:
     """Refuse before the first byte what would not leave `reserve` bytes of the disk free."""
     missing = sum(max(0, file.bytes - place.bytes) for file, place in places.items() if not place.snapshot.exists())
-    disk = next(iter(places.values())).folder
-    while not disk.exists():
-        disk = disk.parent
-    free = shutil.disk_usage(disk).free
+    free = disk_free(next(iter(places.values())).folder)
     if missing > max(0, free - reserve):
         raise DownloadError(
             f"The disk is too full: {missing / 1e9:.1f} GB to fetch, {free / 1e9:.1f} GB free, and "

@@ -1,6 +1,7 @@
 """Where a file of the Hub lies in Hugging Face's cache, and how it becomes an ordinary entry of it. Edge: disk."""
 
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -88,6 +89,12 @@ def stays_inside(name: str) -> bool:
     """Whether a file's name from the Hub leads to a place inside its folder, and can be printed."""
     parts = PurePosixPath(name).parts
     return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in name and is_plain(name)
+
+
+def disk_free(folder: Path) -> int:
+    """Free bytes of the disk where `folder` is or will be."""
+    existing = next(level for level in (folder, *folder.parents) if level.exists())
+    return shutil.disk_usage(existing).free
 
 
 def size_of(path: Path) -> int:

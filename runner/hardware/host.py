@@ -102,9 +102,3 @@ def cpu_share() -> float:
 def load() -> float:
     """Processes that wanted a core over the last minute, on average."""
     return psutil.getloadavg()[0]
-
-
-def disk_free(folder: Path) -> int:
-    """Free bytes where `folder` is or will be."""
-    existing = next(level for level in (folder, *folder.parents) if level.exists())
-    return int(psutil.disk_usage(str(existing)).free)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from models.errors import ExitCode
-from models.stores.cache import weights_folder
+from models.stores.cache import disk_free, weights_folder
 from runner.build.decision import decide
 from runner.build.routes import Lack
 from runner.build.toolchain import detect
@@ -93,7 +93,7 @@ def examine(engine: EngineProcess, weights: Path) -> Check:
         ram_available=memory.available,
         ram_limit=memory.limit,
         weights_folder=str(weights),
-        disk_free=host.disk_free(weights),
+        disk_free=disk_free(weights),
         driver=_driver(driver) if driver else None,
         gpus=_seen(found),
         devices=found.devices,
