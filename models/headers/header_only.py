@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.errors import BadFile
-from models.headers.gguf import Array, Header, Value, is_long
+from models.headers.gguf import Header, Value, is_long
 from models.headers.gguf_bytes import STRING, UINT32
+from models.headers.hyperparameters import Hyperparameters
+from models.headers.shape import vocabulary_of
 from models.headers.writer import header_bytes, weight_bytes
 
 
@@ -27,7 +29,8 @@ def header_only(headers: Sequence[Header]) -> HeaderOnly:
     first = headers[0]
     pairs = dict(_kept(first))
     pairs["tokenizer.ggml.model"] = (STRING, "none")
-    pairs[f"{first.kv.get('general.architecture', '')}.vocab_size"] = (UINT32, _vocabulary(first))
+    numbers = Hyperparameters(first.kv, str(first.kv.get("general.architecture", "")))
+    pairs[f"{numbers.arch}.vocab_size"] = (UINT32, vocabulary_of(headers, numbers))
     tensors = [tensor for header in headers for tensor in header.tensors]
     header = header_bytes(pairs, tensors, first.alignment)
     return HeaderOnly(header, len(header) + weight_bytes(tensors, first.alignment))
@@ -41,11 +44,3 @@ def _kept(header: Header) -> Iterator[tuple[str, tuple[int, Value]]]:
         if is_long(value):
             raise BadFile("a long array outside the tokenizer cannot be copied for a rehearsal")
         yield key, (header.pairs[key].type, value)
-
-
-def _vocabulary(header: Header) -> int:
-    tokens = header.kv.get("tokenizer.ggml.tokens")
-    if isinstance(tokens, Array):
-        return tokens.count
-    embedding = next((tensor for tensor in header.tensors if tensor.name == "token_embd.weight"), None)
-    return embedding.dims[-1] if embedding else 0

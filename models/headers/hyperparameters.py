@@ -41,11 +41,11 @@ class Hyperparameters:
             raise BadFile(f"{self.arch}.{key} has {value.count} elements, more than a model has layers")
         return tuple(self._count(key, element) for element in value.values)
 
-    def per_layer(self, key: str, default: int = 0) -> tuple[int, ...]:
+    def per_layer(self, key: str) -> tuple[int, ...]:
         """One number a block, from an array or from one number for all."""
         values = self.array(key)
         if values is None:
-            return (self.number(key, default),) * self.blocks
+            return (self.number(key),) * self.blocks
         if len(values) != self.blocks:
             raise BadFile(f"{self.arch}.{key} has {len(values)} elements for {self.blocks} blocks")
         return values
@@ -56,14 +56,9 @@ class Hyperparameters:
         return self._bounded("block_count", self.required("block_count"))
 
     @property
-    def prediction_blocks(self) -> int:
-        """Blocks at the end that predict further tokens; a model runs without them."""
-        return min(self.number("nextn_predict_layers"), self.blocks)
-
-    @property
     def trunk(self) -> int:
-        """Blocks that a model runs with."""
-        return self.blocks - self.prediction_blocks
+        """Blocks that a model runs with: those at the end that predict further tokens are left out."""
+        return max(0, self.blocks - self.number("nextn_predict_layers"))
 
     @property
     def layers(self) -> int:

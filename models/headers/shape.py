@@ -95,7 +95,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         parameters=sum(info.elements for info in infos),
         layers=numbers.layers,
         context_trained=numbers.required("context_length"),
-        vocabulary=_vocabulary(headers[0], numbers, infos),
+        vocabulary=vocabulary_of(headers, numbers),
         embedding=numbers.required("embedding_length"),
         feed_forward=feed_forward,
         attention_width=max(numbers.per_layer("attention.head_count")) * numbers.head_length("key"),
@@ -126,10 +126,12 @@ def _mirrors_embeddings(arch: str, infos: Iterable[TensorInfo]) -> bool:
     return is_tied and arch not in known.ENCODERS | known.OUTPUT_ON_HOST
 
 
-def _vocabulary(header: Header, numbers: Hyperparameters, infos: Iterable[TensorInfo]) -> int:
-    tokens = header.kv.get("tokenizer.ggml.tokens")
+def vocabulary_of(headers: Sequence[Header], numbers: Hyperparameters) -> int:
+    """Tokens of the tokenizer; of a file without one what its header says, else a row of the embeddings for each."""
+    tokens = numbers.kv.get("tokenizer.ggml.tokens")
     if isinstance(tokens, Array):
         return tokens.count
+    infos = chain.from_iterable(header.tensors for header in headers)
     embeddings = (info.dims[-1] for info in infos if info.name == "token_embd.weight" and info.dims)
     return numbers.number("vocab_size") or next(embeddings, 0)
 
