@@ -57,7 +57,7 @@ def _planned(row: MemoryRow, machine: Machine) -> Meter:
     total = device.total if device else machine.ram_total
     other = max(0, total - row.free) + row.overhead
     parts = {Part.WEIGHTS: row.weights, Part.KV_FREE: row.kv, Part.COMPUTE: row.compute, Part.OTHER: other}
-    return _meter(row.device, machine, total, parts)
+    return Meter(row.device, device.name if device else machine.cpu_name, total, _whole(parts, total))
 
 
 def live(
@@ -88,8 +88,8 @@ def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceS
     ours = _ours([held], filled)
     used = sample.used if sample else None
     other = overhead if used is None else max(0, used - sum(ours.values()))
-    parts = ours | {Part.OTHER: other}
-    return _meter(held.device, machine, total, parts, other_known=used is not None, sample=sample)
+    parts = _whole(ours | {Part.OTHER: other}, total)
+    return Meter(held.device, device.name if device else machine.cpu_name, total, parts, used is not None, sample)
 
 
 def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
@@ -97,8 +97,8 @@ def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sampl
     in_use = sample.ram_total - sample.ram_available
     resident = sum(ours.values()) - (ours[Part.WEIGHTS] if mapped else 0)
     processor = DeviceSample(CPU, sample.ram_total, in_use, sample.cpu)
-    parts = ours | {Part.OTHER: max(0, in_use - resident)}
-    return _meter(CPU, machine, sample.ram_total, parts, sample=processor)
+    parts = _whole(ours | {Part.OTHER: max(0, in_use - resident)}, sample.ram_total)
+    return Meter(CPU, machine.cpu_name, sample.ram_total, parts, sample=processor)
 
 
 def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Part, int]:
@@ -111,20 +111,9 @@ def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Part, int]:
     }
 
 
-def _meter(
-    id: str,
-    machine: Machine,
-    total: int,
-    known: dict[Part, int],
-    *,
-    other_known: bool = True,
-    sample: DeviceSample | None = None,
-) -> Meter:
-    parts = dict.fromkeys(Part, 0) | known
-    parts[Part.FREE] = max(0, total - sum(parts.values()))
-    device = _device(id, machine)
-    name = device.name if device else machine.cpu_name
-    return Meter(id, name, total, parts, other_known, sample)
+def _whole(known: dict[Part, int], total: int) -> dict[Part, int]:
+    """Every part of a bar: what nobody is known to hold is free."""
+    return dict.fromkeys(Part, 0) | known | {Part.FREE: max(0, total - sum(known.values()))}
 
 
 def _device(id: str, machine: Machine) -> Device | None:
