@@ -49,8 +49,8 @@ class Suggestion:
 
     value: str
     title: str
-    help: str = ""
-    disabled: bool = False
+    help: str
+    disabled: bool
 
 
 class Ask(Dialog[str]):
@@ -71,8 +71,7 @@ class Ask(Dialog[str]):
 
 
 def _prompt(suggestion: Suggestion) -> Content:
-    help = ("\n  " + suggestion.help, "$quiet") if suggestion.help else ""
-    return Content.assemble((suggestion.title, "bold"), help)
+    return Content.assemble((suggestion.title, "bold"), ("\n  " + suggestion.help, "$quiet"))
 
 
 class LineDialog(Dialog[str]):
