@@ -1,6 +1,7 @@
 """The plan of a running model: change context, KV type or quantization, see the effect, apply it."""
 
 from dataclasses import dataclass, replace
+from itertools import count, takewhile
 from typing import ClassVar
 
 from textual import work
@@ -49,13 +50,13 @@ class PlanScreen(CandidatesScreen[Change]):
         super().__init__()
         self._service, self._model = service, name
         self._plan, self._wish, self._now = plan, wish, running
+        self._placement = running.placement if running else None
 
     def on_mount(self) -> None:
         """Show the present numbers, or those of the wish that was brought along."""
         self._show()
         self.query_one(CandidateTable).focus()
-        placement = self._now.placement if self._now else None
-        if placement is None or self._wish.ctx not in (None, placement.ctx):
+        if self._placement is None or self._wish.ctx not in (None, self._placement.ctx):
             self._replan()
 
     def _show(self) -> None:
@@ -78,15 +79,11 @@ class PlanScreen(CandidatesScreen[Change]):
     def action_context(self, step: int) -> None:
         """The next longer or shorter context."""
         lengths = context_lengths(self._plan.model.context_trained)
-        now = self._wish.ctx or self._present_ctx()
+        now = self._wish.ctx or (self._placement.ctx if self._placement else _SMALLEST)
         others = [length for length in lengths if (length - now) * step > 0]
         if others:
             self._wish = replace(self._wish, ctx=others[0] if step > 0 else others[-1])
             self._replan()
-
-    def _present_ctx(self) -> int:
-        placement = self._now.placement if self._now else None
-        return placement.ctx if placement else _SMALLEST
 
     def action_kv_type(self) -> None:
         """The next KV type; the first is automatic."""
@@ -121,12 +118,8 @@ class PlanScreen(CandidatesScreen[Change]):
 
 def context_lengths(trained: int) -> list[int]:
     """Doubling from 2k up to the trained length, which is always one of them."""
-    lengths = []
-    length = _SMALLEST
-    while length < trained:
-        lengths.append(length)
-        length *= 2
-    return [*lengths, trained]
+    doubled = (_SMALLEST << times for times in count())
+    return [*takewhile(lambda length: length < trained, doubled), trained]
 
 
 def _settings(plan: Plan, wish: Wish) -> Content:
