@@ -1,5 +1,6 @@
 """The chat: the conversation, and beside it where the model lives and how fast it is."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
@@ -22,35 +23,31 @@ from tui.view.speed_history import SpeedHistory
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.drawing import spread, styled
+from tui.widgets.memory import MemoryBars
 from tui.widgets.panel import Panel, Strip
+from tui.widgets.placement import layers_per_device
+from tui.widgets.speed import SpeedPanel
 from tui.widgets.welcome import welcome
 from tui.workers import aside
 
 _FOOTER = {"help", "plan", "load", "panel", "clear"}
 
 
-def _bindings() -> list[BindingType]:
-    keys: list[BindingType] = [
-        Binding(action.key, action.name, action.title, show=action.name in _FOOTER, priority=True)
-        for action in actions.ACTIONS
-        if action.key
-    ]
-    letters: list[BindingType] = [
-        Binding(action.letter, action.name, show=False) for action in actions.ACTIONS if action.letter
-    ]
-    return [
-        *keys,
-        *letters,
-        Binding("escape", "stop", "Stop", show=False),
-        Binding("i,enter", "write", "Write", show=False),
-    ]
+def _bindings() -> Iterator[BindingType]:
+    for action in actions.ACTIONS:
+        if action.key:
+            yield Binding(action.key, action.name, action.title, show=action.name in _FOOTER, priority=True)
+        if action.letter:
+            yield Binding(action.letter, action.name, show=False)
+    yield Binding("escape", "stop", "Stop", show=False)
+    yield Binding("i,enter", "write", "Write", show=False)
 
 
 class Chat(ChatActions):
     """Returns the name of another model to run (empty: let me pick), or None to end."""
 
     CSS_PATH = "chat.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = _bindings()
+    BINDINGS: ClassVar[list[BindingType]] = [*_bindings()]
 
     def __init__(self, service: Service, store: ConversationStore, session: Session, settings: ChatSettings) -> None:
         super().__init__(service, store, session, settings)
@@ -116,7 +113,7 @@ class Chat(ChatActions):
     def _show_speed(self) -> None:
         ctx = self._session.loaded.ctx if self._session else 0
         speed = self._speed_history.speed(self._last, ctx, self._candidate.predicted)
-        self.query_one(Panel).show_speed(speed)
+        self.query_one(SpeedPanel).show(speed)
         self.query_one(Strip).show(self._meters, speed)
 
     @work(group="sample")
@@ -131,7 +128,7 @@ class Chat(ChatActions):
         if session is self._session:
             used = self._last.context_used if self._last else 0
             self._meters = live(session.candidate, session.plan.machine, session.loaded, sample, used)
-            self.query_one(Panel).show_memory(self._meters, session.placement)
+            self.query_one(MemoryBars).show(self._meters, layers_per_device(session.placement))
             self._show_speed()
 
     # Writing

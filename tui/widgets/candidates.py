@@ -21,8 +21,8 @@ class CandidateTable(DataTable[Text]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Take it")]
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+    def __init__(self) -> None:
+        super().__init__(cursor_type="row", zebra_stripes=False)
         self.cursor_foreground_priority = "css"
 
     def show(self, plan: Plan, running: str | None = None, cursor: int | None = None) -> None:

@@ -14,7 +14,7 @@ from tui.view.meters import Meter
 from tui.view.speed_history import Speed
 from tui.widgets.drawing import Drawing, styled
 from tui.widgets.memory import MemoryBars, bar
-from tui.widgets.placement import PlacementMap, layers_per_device
+from tui.widgets.placement import PlacementMap
 from tui.widgets.speed import SpeedPanel
 
 
@@ -42,14 +42,6 @@ class Panel(VerticalScroll):
         line = self.query_one("#cost", Static)
         line.display = bool(sentences)
         line.update(Content.assemble(("! ", "bold $warning"), visible(sentences), (" F2 opens the plan.", "$quiet")))
-
-    def show_memory(self, meters: tuple[Meter, ...], placement: Placement) -> None:
-        """The bars now."""
-        self.query_one(MemoryBars).show(meters, layers_per_device(placement))
-
-    def show_speed(self, speed: Speed) -> None:
-        """The speeds now."""
-        self.query_one(SpeedPanel).show(speed)
 
 
 class Strip(Drawing):
