@@ -88,7 +88,7 @@ class Span:
 class Header:
     """Everything before the weights; positions are bytes from the start of the file, keys in the file's order.
 
-    The tensor table is [table_start, table_end). Without tensors `data_start` is `table_end`.
+    The tensor table ends at `table_end`. Without tensors `data_start` is `table_end`.
     """
 
     version: int
@@ -96,7 +96,6 @@ class Header:
     tensors: tuple[TensorInfo, ...]
     alignment: int
     pairs: Mapping[str, Pair]
-    table_start: int
     table_end: int
     data_start: int
 

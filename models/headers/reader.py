@@ -113,11 +113,10 @@ class Reader:
             yield from self._read_pair(pair_count - len(self._kv))
         alignment = self._kv.get("general.alignment", DEFAULT_ALIGNMENT)
         assert isinstance(alignment, int)  # _read_pair refuses others
-        table_start = self._position
         tensors = yield from self._read_table(tensor_count, alignment)
         table_end = self._position
         data_start = padded(table_end, alignment) if tensors else table_end
-        return Header(version, self._kv, tensors, alignment, self._pairs, table_start, table_end, data_start)
+        return Header(version, self._kv, tensors, alignment, self._pairs, table_end, data_start)
 
     def _read_pair(self, left: int) -> Generator[_Need, None, None]:
         at, start = self._at, self._position

@@ -19,7 +19,7 @@ from models.stores.replacing import replace_file
 from models.weights import SHA256
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 TOKENIZERS_KEPT = 16
 
 
@@ -94,7 +94,7 @@ def _plain_header(header: Header) -> dict[str, Any]:
     return {
         "version": header.version,
         "alignment": header.alignment,
-        "places": [header.table_start, header.table_end, header.data_start],
+        "places": [header.table_end, header.data_start],
         "kv": _plain_kv(header.kv),
         "pairs": [astuple(pair) for pair in header.pairs.values()],
         "tensors": [astuple(tensor) for tensor in header.tensors],
