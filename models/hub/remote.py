@@ -91,11 +91,11 @@ def read_headers(
 
 def _stamp(path: Path | None) -> str | None:
     """In the place of a digest: the same for a local file as long as nobody writes to it."""
-    try:
-        state = path.stat() if path is not None else None
-    except OSError:
+    if path is None:
         return None
-    if state is None:
+    try:
+        state = path.stat()
+    except OSError:
         return None
     facts = (str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     return hashlib.sha256(repr(facts).encode()).hexdigest()
