@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
 from models.errors import Declined, EngineError
 from runner.cli.options import Options
@@ -17,14 +16,9 @@ from runner.service.service import LocalService
 from runner.types.plan import Plan
 
 
-@contextmanager
-def service_for(output: Output, engine: EngineProcess | None = None) -> Iterator[LocalService]:
+def service_for(output: Output, engine: EngineProcess | None = None) -> closing[LocalService]:
     """A service that ends with the command, and its engine with it."""
-    service = LocalService(note=output.note, engine=engine)
-    try:
-        yield service
-    finally:
-        service.close()
+    return closing(LocalService(note=output.note, engine=engine))
 
 
 def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
