@@ -39,7 +39,7 @@ class SeenGpu:
     name: str
     total: int
     used_as: str | None
-    free: int | None = None
+    free: int
     holders: tuple[Holder, ...] = ()
 
 
@@ -130,9 +130,7 @@ def _seen(found: Runtime) -> tuple[SeenGpu, ...]:
 
 
 def _seen_gpu(gpu: nvml.DriverGpu, used: Device | None) -> SeenGpu:
-    if used is None:
-        return SeenGpu(gpu.name, gpu.total, None, gpu.free)
-    return SeenGpu(gpu.name, gpu.total, used.id, gpu.free, others(used))
+    return SeenGpu(gpu.name, gpu.total, used.id if used else None, gpu.free, others(used) if used else ())
 
 
 def lines(check: Check, log: Path) -> list[str]:
@@ -146,7 +144,7 @@ def lines(check: Check, log: Path) -> list[str]:
         f"driver     {check.driver or 'no NVIDIA driver'}",
     ]
     for gpu in check.gpus:
-        told.append(f"GPU        {gpu.name}, {gib(gpu.total)}{_free(gpu)}: {_use(gpu)}")
+        told.append(f"GPU        {gpu.name}, {gib(gpu.total)}, {gib(gpu.free)} free: {_use(gpu)}")
         told += [f"           {held(holder)}" for holder in gpu.holders]
     told += [
         f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
@@ -163,10 +161,6 @@ def lines(check: Check, log: Path) -> list[str]:
 
 def _device(facts: DeviceFacts) -> str:
     return f"{facts.description}, {gib(facts.free)} free of {gib(facts.total)}"
-
-
-def _free(gpu: SeenGpu) -> str:
-    return "" if gpu.free is None else f", {gib(gpu.free)} free"
 
 
 def _use(gpu: SeenGpu) -> str:

@@ -68,10 +68,10 @@ def test_all_is_well() -> None:
 
 
 def test_what_is_missing_comes_last_with_the_command() -> None:
-    gpus = (SeenGpu("RTX 4090", 24 * GIB, None), SeenGpu("RTX 3090", 24 * GIB, "CUDA0"))
+    gpus = (SeenGpu("RTX 4090", 24 * GIB, None, 23 * GIB), SeenGpu("RTX 3090", 24 * GIB, "CUDA0", 20 * GIB))
     told = lines(replace(HEALTHY, gpus=gpus, fix=("uv pip install x",), why=("NVIDIA GPU: CUDA.",)), LOG)
-    assert "GPU        RTX 4090, 24.0 GiB: llama.cpp cannot use it" in told
-    assert "GPU        RTX 3090, 24.0 GiB: llama.cpp uses it as CUDA0" in told
+    assert "GPU        RTX 4090, 24.0 GiB, 23.0 GiB free: llama.cpp cannot use it" in told
+    assert "GPU        RTX 3090, 24.0 GiB, 20.0 GiB free: llama.cpp uses it as CUDA0" in told
     assert "           CPU: Some CPU, 32.0 GiB free of 32.0 GiB" in told
     assert told[-3:] == [
         "NVIDIA GPU: CUDA.",
