@@ -9,8 +9,6 @@ from typing import Any
 from models.errors import UsageError
 from runner.types.numbers import parse_number
 
-_OFF = "off"
-
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -47,14 +45,9 @@ class Setting:
         """Its name in Python, JSON, config.toml and, in capitals, behind LOCALRUN_."""
         return self.name.replace("-", "_")
 
-    @property
-    def is_optional(self) -> bool:
-        """Whether `off` returns it to automatic."""
-        return getattr(Sampling(), self.field) is None
-
     def read(self, text: str) -> float | None:
-        """Its value, None for `off`. Raises UsageError, without the setting's name."""
-        if self.is_optional and text == _OFF:
+        """Its value, None where `off` returns it to automatic. Raises UsageError, without the setting's name."""
+        if text == "off" and getattr(Sampling(), self.field) is None:
             return None
         return parse_number(text, self.kind, self.low, self.high)
 
