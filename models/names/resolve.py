@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from models.entry import Entry
 from models.errors import DownloadError, ModelNotFound
 from models.files import group
 from models.hub import listing
+from models.hub.http import Note
 from models.names import catalog
 from models.stores import local
 from models.weights import Offer, WeightSet
 
-Note = Callable[[str], None]
 _QUANT = re.compile(r"(?P<model>[^:]+):(?P<quant>[\w.-]+)", re.ASCII)
 
 
@@ -50,12 +51,8 @@ def split_quant(name: str) -> tuple[str, str | None]:
 
 def _place(name: str) -> Offer | None:
     """What is meant by a path, or by `ollama:NAME`. A bare name of the catalog is never a folder."""
-    if name.startswith((".", "/", "~", "ollama:")) or name.lower().endswith(".gguf"):
-        return local.offer_for(name)
-    if "/" not in name and catalog.lookup(name):
-        return None
-    offer = local.offer_for(name)
-    return offer if offer is not None and offer.origin in ("file", "folder") else None
+    is_bare = "/" not in name and not name.startswith((".", "~", "ollama:")) and not name.lower().endswith(".gguf")
+    return None if is_bare and catalog.lookup(name) else local.offer_for(name)
 
 
 def _offer(model: str, query: Query) -> Offer:
@@ -86,12 +83,7 @@ def _stored(names: Iterable[str], package: str | None = None) -> Offer | None:
     offers = [offer for offer in local.find_local() if offer.sets and offer.name.casefold() in wanted]
     if package and (packaged := local.packaged(package)):
         offers = [packaged, *(offer for offer in offers if offer.origin != "package")]
-    if not offers:
-        return None
-    merged = offers[0]
-    for offer in offers[1:]:
-        merged = _merged(merged, offer)
-    return merged
+    return reduce(_merged, offers) if offers else None
 
 
 def _is_enough(here: Offer, query: Query) -> bool:

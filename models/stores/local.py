@@ -41,25 +41,25 @@ def find_local(where: Places | None = None) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
-def offer_for(name: str | Path, where: Places | None = None) -> Offer | None:
-    """What a path, `ollama:NAME[:TAG]` or the name of something in a store leads to; None if it is not here.
+def offer_for(name: str, where: Places | None = None) -> Offer | None:
+    """What a path or `ollama:NAME[:TAG]` leads to; None for any other name.
 
-    Raises ModelNotFound where the name can only mean something local, and that is not there or not usable.
+    Raises ModelNotFound where that is not there or not usable.
     """
     try:
-        if isinstance(name, Path) or _means_path(name):
+        if _means_path(name):
             path = Path(name).expanduser()
             return _folder_offer(path) if path.is_dir() else _file_offer(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody
         raise ModelNotFound(f"{name} cannot be read: {getattr(error, 'strerror', error)}.") from error
-    wanted = f"ollama:{full_name(name.removeprefix('ollama:'))}" if name.startswith("ollama:") else name
-    found = [offer for offer in find_local(where) if offer.name.lower() == wanted.lower()]
+    if not name.startswith("ollama:"):
+        return None
+    wanted = full_name(name.removeprefix("ollama:"))
+    found = [offer for offer in find_local(where) if offer.name.lower() == f"ollama:{wanted}".lower()]
     if usable := next((offer for offer in found if offer.sets), None):
         return usable
-    if name.startswith("ollama:"):
-        reasons = " ".join(note for offer in found for note in offer.notes)
-        raise ModelNotFound(reasons or f"Ollama has no {wanted.removeprefix('ollama:')} here.")
-    return None
+    reasons = " ".join(note for offer in found for note in offer.notes)
+    raise ModelNotFound(reasons or f"Ollama has no {wanted} here.")
 
 
 def cached(repo: str, where: Places | None = None) -> Offer | None:
