@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from runner.report.placement import where
 from runner.report.words import context, gib
 from runner.types.fallback import Exhausted, FellBack, Lower, Rung, Shrunk
-from runner.types.machine import Holder, Machine
+from runner.types.machine import Machine
 from runner.types.plan import Candidate
 
 
@@ -44,12 +44,7 @@ def _taken(shrunk: Sequence[Shrunk]) -> str:
 
 
 def _by(one: Shrunk) -> str:
-    return f", for {_list(map(_holder, one.holders))} there" if one.holders else ""
-
-
-def _holder(one: Holder) -> str:
-    size = "some memory" if one.bytes is None else gib(one.bytes)
-    return f"{one.name or 'another program'} (process {one.pid}) holds {size}"
+    return f", for {_list(holder.claim for holder in one.holders)} there" if one.holders else ""
 
 
 def _how(lower: Lower) -> str:

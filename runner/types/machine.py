@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.visible import one_line
+from runner.types.units import gib
+
+_LONGEST = 40  # characters of a process's name
 # Bytes per second of one lane, by the generation of PCIe.
 _PCIE_LANE = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 
@@ -98,3 +102,9 @@ class Holder:
     pid: int
     name: str | None
     bytes: int | None
+
+    @property
+    def claim(self) -> str:
+        """`ollama (process 812) holds 3.2 GiB`."""
+        name = one_line(self.name or "another program", _LONGEST)
+        return f"{name} (process {self.pid}) holds {'some memory' if self.bytes is None else gib(self.bytes)}"

@@ -19,7 +19,7 @@ from runner.cli.output import Output
 from runner.client.devices import runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host, nvml
-from runner.hardware.others import held, others
+from runner.hardware.others import others
 from runner.hardware.probe import devices_of
 from runner.report.words import gib
 from runner.storage.paths import paths
@@ -145,7 +145,7 @@ def lines(check: Check, log: Path) -> list[str]:
     ]
     for gpu in check.gpus:
         told.append(f"GPU        {gpu.name}, {gib(gpu.total)}, {gib(gpu.free)} free: {_use(gpu)}")
-        told += [f"           {held(holder)}" for holder in gpu.holders]
+        told += [f"           {holder.claim}" for holder in gpu.holders]
     told += [
         f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
         *(f"           {device.id}: {_device(device)}" for device in check.devices),

@@ -11,7 +11,7 @@ import pytest
 
 from runner.hardware import nvml
 from runner.hardware import others as module
-from runner.hardware.others import held, notes, others
+from runner.hardware.others import notes, others
 from runner.types.machine import Device, Holder, Kind
 from runner.types.units import GIB, MIB
 
@@ -49,13 +49,13 @@ def stranger() -> Iterator[int]:
     ],
 )
 def test_what_is_said(monkeypatch: pytest.MonkeyPatch, device: Device, known: list[Holder], said: list[str]) -> None:
-    monkeypatch.setattr(module, "holders", lambda _device, _ours: known)
+    monkeypatch.setattr(module, "others", lambda _device: known)
     assert list(notes([device])) == said
 
 
 def test_a_name_steers_no_terminal() -> None:
-    assert held(Holder(7, "x\x1b[2J", 2 * GIB)) == "x␛[2J (process 7) holds 2.0 GiB"
-    assert len(held(Holder(7, 99 * "y", None))) < 80
+    assert Holder(7, "x\x1b[2J", 2 * GIB).claim == "x␛[2J (process 7) holds 2.0 GiB"
+    assert len(Holder(7, 99 * "y", None).claim) < 80
 
 
 def test_names_come_from_the_system_and_our_own_processes_are_left_out(
