@@ -51,13 +51,6 @@ class Body:
     pieces: Iterator[bytes]
 
 
-def file_url(repo: str, name: str, revision: str, endpoint: str | None = None) -> str:
-    """Where a file of a repository is served; `endpoint` None is the Hub that HF_ENDPOINT names."""
-    from huggingface_hub import hf_hub_url
-
-    return hf_hub_url(repo, name, revision=revision, endpoint=endpoint)
-
-
 @contextmanager
 def opened(url: str, start: int = 0, stop: int | None = None, *, timeout: float = 20.0) -> Iterator[Body]:
     """GET the bytes from `start` to before `stop` (None: the end) and give them as they come, unread.
@@ -98,10 +91,8 @@ class Persistence:
     `stop` ends a wait at once, with Stopped.
     """
 
-    def __init__(
-        self, patience: Patience | None = None, note: Note | None = None, stop: threading.Event | None = None
-    ) -> None:
-        self._patience = patience or Patience()
+    def __init__(self, patience: Patience, note: Note | None = None, stop: threading.Event | None = None) -> None:
+        self._patience = patience
         self._note = note or (lambda _: None)
         self._stop = stop or threading.Event()
         self._failures = 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from models.errors import BadFile, LocalrunError
 from models.hub.explain import is_transient
-from models.hub.http import Note, Patience, Persistence, Stopped, file_url, opened
+from models.hub.http import Note, Patience, Persistence, Stopped, opened
 from models.weights import WeightFile
 
 PATIENCE = Patience(tries=4, first_wait=0.3, longest_wait=30.0, timeout=10.0)
@@ -44,7 +44,9 @@ class Ranges:
             raise
 
     def _read_once(self, file: WeightFile, start: int, end: int) -> bytes:
-        url = file_url(file.repo or "", file.name, file.revision or "main", self._endpoint)
+        from huggingface_hub import hf_hub_url
+
+        url = hf_hub_url(file.repo or "", file.name, revision=file.revision, endpoint=self._endpoint)
         with opened(url, start, end, timeout=self._patience.timeout) as body:
             if body.total is not None and body.total != file.bytes:
                 raise BadFile(f"the Hub lists {file.bytes} bytes, but serves {body.total}")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Self
 
 from models.errors import DownloadError
 from models.hub.explain import CutShort
-from models.hub.http import Patience, Persistence, Stopped, file_url, opened
+from models.hub.http import Patience, Persistence, Stopped, opened
 from models.stores.cache import Place, size_of
 from models.weights import WeightFile
 
@@ -133,10 +133,12 @@ class Transfer:
 
     def _append(self, part: BinaryIO) -> None:
         """One request for all that is missing."""
+        from huggingface_hub import hf_hub_url
+
         file = self._file
         if self._done == file.bytes:
             return
-        url = file_url(str(file.repo), file.name, str(file.revision), self._terms.endpoint)
+        url = hf_hub_url(str(file.repo), file.name, revision=file.revision, endpoint=self._terms.endpoint)
         with _xet_told(), opened(url, self._done, timeout=self._terms.patience.timeout) as body:
             if body.total not in (None, file.bytes):
                 raise DownloadError(
