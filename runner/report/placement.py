@@ -38,14 +38,13 @@ def where(candidate: Candidate) -> str:
     if placement is None:
         return "does not run here"
     names = " and ".join(placement.devices) or "the CPU"
+    spread = f"all {placement.layers_total} layers on {names}"
     if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
         spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
     elif placement.experts_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
+        spread += f", experts of {placement.experts_on_cpu} in RAM"
     elif placement.ffn_on_cpu:
-        spread = f"all {placement.layers_total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
-    else:
-        spread = f"all {placement.layers_total} layers on {names}"
+        spread += f", the FFN of {placement.ffn_on_cpu} in RAM"
     return f"{spread}, {cache(placement)}"
 
 

@@ -29,7 +29,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield _line(candidate, index == plan.chosen)
     yield ""
     yield from _wrapped(sentences.why(plan))
-    for sentence in (*_why_not(plan), *_reasons(plan)):
+    taken = sentences.reasons(plan.candidates[plan.chosen]) if plan.chosen is not None else ()
+    for sentence in (*_why_not(plan), *taken):
         yield from _wrapped(sentence)
 
 
@@ -76,10 +77,6 @@ def _why_not(plan: Plan) -> Iterator[str]:
     refused = [candidate for candidate in plan.candidates if candidate.verdict is Verdict.NO and candidate.reasons]
     for candidate in refused if plan.chosen is not None else ():
         yield f"{candidate.quant}: {sentences.reasons(candidate)[0]}"
-
-
-def _reasons(plan: Plan) -> tuple[str, ...]:
-    return sentences.reasons(plan.candidates[plan.chosen]) if plan.chosen is not None else ()
 
 
 def _wrapped(sentence: str) -> list[str]:

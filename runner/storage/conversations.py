@@ -13,14 +13,14 @@ Nothing is rewritten: a crash costs at most the line that was being written, and
 """
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from runner.storage.export import free_path
+from runner.storage.lines import append_lines
 from runner.types.conversation import Conversation, Turn
 
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -117,22 +117,9 @@ class Log:
         self.conversation = after(self.conversation, event)
         self._waiting.append(event)
         if self.conversation.turns or self.path.exists():
-            _append(self.path, self._waiting, sync=sync)
+            text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in self._waiting)
+            append_lines(self.path, text.encode("utf-8", "replace"), sync=sync)
             self._waiting = []
-
-
-def _append(path: Path, events: Sequence[dict[str, Any]], *, sync: bool) -> None:
-    """Add lines to a file for its owner only; a line cut by an earlier crash is ended first."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
-    with open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        cut = size > 0 and file.read(1) != b"\n"
-        file.write(b"\n" * cut + text.encode("utf-8", "replace"))
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import time
 from pathlib import Path
 
 from models.stores.replacing import replace_file
+from runner.storage.lines import append_lines
 from runner.types.codec import pack, unpack
 from runner.types.measurement import Measurement
 
@@ -53,9 +53,6 @@ def _append(path: Path, line: bytes) -> None:
     """In whole lines, whatever an earlier process has left unfinished."""
     lines = path.read_bytes().splitlines() if path.exists() else []
     if len(lines) < _LINES:
-        with path.open("ab+") as file:
-            if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
-                line = b"\n" + line
-            file.write(line)
-        return
-    replace_file(path, b"\n".join(lines[-_LINES // 2 :]) + b"\n" + line)
+        append_lines(path, line)
+    else:
+        replace_file(path, b"\n".join(lines[-_LINES // 2 :]) + b"\n" + line)

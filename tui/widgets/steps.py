@@ -1,7 +1,8 @@
 """Bars for work under way: files that come in, a model that loads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from textual.content import Content
 
@@ -25,13 +26,11 @@ class Step:
 class Steps(Drawing):
     """The steps under way; when there are many, those that are not done."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: dict[str, Step] = {}
+    steps: Mapping[str, Step] = MappingProxyType({})
 
     def show(self, *steps: Step) -> None:
         """Draw these, in place of their earlier states."""
-        self.steps |= {step.name: step for step in steps}
+        self.steps = {**self.steps, **{step.name: step for step in steps}}
         self.changed()
 
     def clear(self) -> None:
