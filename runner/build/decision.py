@@ -15,7 +15,7 @@ class Decision:
 
     `commands` are argument lists, run in order (in a checkout: from its root); none if the installed llama.cpp has
     that backend already. `why` and `traps` are plain sentences. `lacks` is what stands in the way of a better route,
-    of this one, or of devices that should answer and do not. `rpc`: the build can lend and borrow devices.
+    of this one, or of devices that should answer and do not.
     """
 
     backend: Backend
@@ -25,7 +25,6 @@ class Decision:
     why: tuple[str, ...]
     traps: tuple[str, ...]
     lacks: tuple[Lack, ...]
-    rpc: bool
 
 
 def decide(facts: Facts, backend: Backend | None = None, method: Method | None = None) -> Decision:
@@ -48,7 +47,6 @@ def decide(facts: Facts, backend: Backend | None = None, method: Method | None =
         why=(taken.why, *passed_over),
         traps=() if stays else tuple(_traps(taken)),
         lacks=tuple(dict.fromkeys([*lacks, *silent_devices(facts)])),
-        rpc="RPC" in (facts.compiled or ()) if stays else taken.method is Method.SOURCE,
     )
 
 

@@ -130,7 +130,6 @@ def test_decision(case: str) -> None:
     decision = decide(facts)
     assert decision.backend is backend
     assert typed(decision) == shell
-    assert decision.rpc == ("GGML_RPC=ON" in shell)
     assert ("--index" in shell) == (decision.method is Method.WHEEL)
 
 
@@ -189,18 +188,18 @@ def test_what_is_missing_and_what_mends_it(facts: Facts, what: str, fix: str | N
 
 
 @pytest.mark.parametrize(
-    ("facts", "title", "rpc"),
+    ("facts", "title"),
     [
-        (pc(compiled=("RPC", "CPU"), usable=()), "CPU, installed", True),
-        (pc(compiled=("CPU",), usable=()), "CPU, installed", False),
-        (replace(cuda(), compiled=("CUDA", "RPC", "CPU"), usable=("CUDA",)), "CUDA, installed", True),
-        (replace(cuda(nvcc=None, runtimes=()), compiled=("CUDA", "CPU"), usable=("CUDA",)), "CUDA, installed", False),
-        (replace(MAC, compiled=("MTL", "RPC", "CPU"), usable=("MTL",)), "Metal, installed", True),
+        (pc(compiled=("RPC", "CPU"), usable=()), "CPU, installed"),
+        (pc(compiled=("CPU",), usable=()), "CPU, installed"),
+        (replace(cuda(), compiled=("CUDA", "RPC", "CPU"), usable=("CUDA",)), "CUDA, installed"),
+        (replace(cuda(nvcc=None, runtimes=()), compiled=("CUDA", "CPU"), usable=("CUDA",)), "CUDA, installed"),
+        (replace(MAC, compiled=("MTL", "RPC", "CPU"), usable=("MTL",)), "Metal, installed"),
     ],
 )
-def test_a_build_that_serves_stays(facts: Facts, title: str, rpc: bool) -> None:
+def test_a_build_that_serves_stays(facts: Facts, title: str) -> None:
     decision = decide(facts)
-    assert (decision.title, decision.commands, decision.traps, decision.rpc) == (title, (), (), rpc)
+    assert (decision.title, decision.commands, decision.traps) == (title, (), ())
     assert not [lack for lack in decision.lacks if "nvcc" in lack.what]
 
 
