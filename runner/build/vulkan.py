@@ -10,23 +10,9 @@ import sys
 
 TYPES = ("OTHER", "INTEGRATED_GPU", "DISCRETE_GPU", "VIRTUAL_GPU", "CPU")
 INSTANCE_CREATE_INFO = 1
+INSTANCE_WORDS = 16  # of VkInstanceCreateInfo on 64-bit systems: its type, then fields that stay zero
 PROPERTIES_BYTES = 2048  # VkPhysicalDeviceProperties has 824 on 64-bit systems.
 TYPE_OFFSET, NAME_OFFSET, NAME_BYTES = 16, 20, 256
-
-
-class InstanceCreateInfo(ctypes.Structure):
-    """VkInstanceCreateInfo: all that is not its type stays zero."""
-
-    _fields_ = (
-        ("sType", ctypes.c_uint32),
-        ("pNext", ctypes.c_void_p),
-        ("flags", ctypes.c_uint32),
-        ("pApplicationInfo", ctypes.c_void_p),
-        ("enabledLayerCount", ctypes.c_uint32),
-        ("ppEnabledLayerNames", ctypes.c_void_p),
-        ("enabledExtensionCount", ctypes.c_uint32),
-        ("ppEnabledExtensionNames", ctypes.c_void_p),
-    )
 
 
 def devices() -> list[tuple[str, str]]:
@@ -39,7 +25,8 @@ def devices() -> list[tuple[str, str]]:
     vulkan.vkEnumeratePhysicalDevices.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
     vulkan.vkGetPhysicalDeviceProperties.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     instance, count = ctypes.c_void_p(), ctypes.c_uint32()
-    if vulkan.vkCreateInstance(ctypes.byref(InstanceCreateInfo(INSTANCE_CREATE_INFO)), None, ctypes.byref(instance)):
+    info = (ctypes.c_uint32 * INSTANCE_WORDS)(INSTANCE_CREATE_INFO)
+    if vulkan.vkCreateInstance(ctypes.byref(info), None, ctypes.byref(instance)):
         return []
     vulkan.vkEnumeratePhysicalDevices(instance, ctypes.byref(count), None)
     handles = (ctypes.c_void_p * count.value)()
