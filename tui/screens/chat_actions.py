@@ -1,5 +1,6 @@
 """What the keys, the letters and the slash commands of the chat do, by the names in tui.actions."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from textual.content import Content
@@ -106,10 +107,7 @@ class ChatActions(ConversationScreen):
                     self._log.set_system("" if prompt.strip() == "-" else prompt.strip())
                 self.notify("The system prompt is set." if self._log.conversation.system else "No system prompt.")
 
-        if argument:
-            take(argument)
-        else:
-            self.app.push_screen(LineDialog("System prompt (- removes it)", self._log.conversation.system), take)
+        self._with_line(argument, LineDialog("System prompt (- removes it)", self._log.conversation.system), take)
 
     def action_set(self, argument: str = "") -> None:
         """Show or change the sampling."""
@@ -129,10 +127,14 @@ class ChatActions(ConversationScreen):
                     self._log.rename(name.strip())
                 self.show_title()
 
+        self._with_line(argument, LineDialog("Name of the conversation", self._log.conversation.title), take)
+
+    def _with_line(self, argument: str, dialog: LineDialog, take: Callable[[str | None], None]) -> None:
+        """Take what follows the command, or what is written into the dialog."""
         if argument:
             take(argument)
         else:
-            self.app.push_screen(LineDialog("Name of the conversation", self._log.conversation.title), take)
+            self.app.push_screen(dialog, take)
 
     def action_export(self, argument: str = "") -> None:
         """Write the conversation as Markdown."""
