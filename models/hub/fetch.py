@@ -15,8 +15,6 @@ from models.hub.transfer import Conditions, Moved, Transfer
 from models.stores.cache import Place, disk_free, name_main, place_of
 from models.weights import Progress, WeightFile
 
-__all__ = ["Conditions", "fetch"]
-
 _RATE_WINDOW = 5.0  # seconds
 
 

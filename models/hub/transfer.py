@@ -10,10 +10,10 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from models.errors import DownloadError
 from models.hub.explain import CutShort
@@ -221,16 +221,13 @@ class Transfer:
         self._tell(Moved(self._file, self._done, is_new=True))
 
 
-class _Bar:
+class _Bar(AbstractContextManager["_Bar"]):
     """What huggingface-hub takes for a progress bar; it makes its own from the class it is given."""
 
     wrote: Callable[[int], None]
 
     def __init__(self, **_: object) -> None:
         self.total: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         pass

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from models.errors import DownloadError, ExitCode
-from models.hub.fetch import Conditions, fetch
+from models.hub.fetch import fetch
 from models.hub.http import Patience, Stopped
 from models.hub.listing import list_repo
+from models.hub.transfer import Conditions
 from models.weights import Progress, WeightFile
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, environment, loopback_client
 
@@ -543,7 +544,8 @@ FULL_DISK = """
     import subprocess, sys
     from pathlib import Path
     from models.errors import DownloadError
-    from models.hub.fetch import Conditions, fetch
+    from models.hub.fetch import fetch
+    from models.hub.transfer import Conditions
     from models.hub.listing import list_repo
 
     disk, repo = Path(sys.argv[1]), sys.argv[2]
