@@ -108,7 +108,10 @@ def group(files: Iterable[WeightFile]) -> Grouping:
     weights = by_kind[FileKind.WEIGHTS]
     whole = {_stem(file.name): file for file in weights if not _SHARD.fullmatch(file.name)}
     sets = [WeightSet(label_of(file.name), (file,)) for file in whole.values()]
-    notes = [_cut_note(name) for name in sorted({_uncut(file.name) for file in by_kind[FileKind.PIECE]})]
+    cut = sorted({_uncut(file.name) for file in by_kind[FileKind.PIECE]})
+    notes = [
+        f"{name} is cut into raw pieces, which llama.cpp cannot load; join them into one file first." for name in cut
+    ]
     for (stem, count), numbered in _shards(weights).items():
         if note := _shard_note(stem, count, numbered):
             notes.append(note)
@@ -143,10 +146,6 @@ def _last(text: str) -> re.Match[str] | None:
 def _uncut(name: str) -> str:
     """The file that a raw piece belongs to."""
     return name[: name.lower().rindex(".gguf") + len(".gguf")]
-
-
-def _cut_note(name: str) -> str:
-    return f"{name} is cut into raw pieces, which llama.cpp cannot load; join them into one file first."
 
 
 def _shard_note(stem: str, count: int, numbered: dict[int, WeightFile]) -> str | None:

@@ -23,11 +23,6 @@ class Division:
     carve_out: int
     gtt: int
 
-    @property
-    def is_carved_out(self) -> bool:
-        """Whether most of it is no part of the RAM."""
-        return self.carve_out >= self.gtt
-
 
 def division(facts: DeviceFacts) -> Division | None:
     """Of the device's memory; None where it is no integrated GPU of AMD's, or not on Linux."""

@@ -38,7 +38,7 @@ def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
 
 def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:
     parts = apu.division(facts)
-    is_apart = parts is not None and parts.is_carved_out
+    is_apart = parts is not None and parts.carve_out >= parts.gtt  # most of it is no part of the RAM
     device = Device(
         id=facts.id,
         kind=facts.kind,

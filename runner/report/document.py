@@ -7,7 +7,8 @@ def to_markdown(conversation: Conversation) -> str:
     """The conversation as a Markdown document; thinking becomes a folded section."""
     parts = [f"# {conversation.title}", f"*{conversation.model}*"]
     if conversation.system:
-        parts.append("**System prompt**\n\n" + _quoted(conversation.system))
+        quoted = (f"> {line}".rstrip() for line in conversation.system.strip().splitlines())
+        parts.append("**System prompt**\n\n" + "\n".join(quoted))
     for turn in conversation.turns:
         parts.append("## You" if turn.role == "user" else "## Model")
         if turn.reasoning:
@@ -16,7 +17,3 @@ def to_markdown(conversation: Conversation) -> str:
         if turn.note:
             parts.append(f"*{turn.note}*")
     return "\n\n".join(parts) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())

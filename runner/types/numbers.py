@@ -14,9 +14,6 @@ def parse_number(text: str, kind: type[int] | type[float], low: float, high: flo
     except ValueError:
         raise UsageError(f"{text!r} is not a {'whole ' if kind is int else ''}number.") from None
     if not low <= value <= high or value == math.inf:
-        raise UsageError(f"{text} is out of range: {_range(low, high)}.")
+        bounds = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.10g}"
+        raise UsageError(f"{text} is out of range: {bounds}.")
     return value
-
-
-def _range(low: float, high: float) -> str:
-    return f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.10g}"

@@ -46,15 +46,14 @@ class SpeedHistory:
     def speed(self, last: Chunk | None, context: int, predicted: Predicted | None) -> Speed:
         """Everything about speed and context: the rate of the last half second, after a turn that of all of it."""
         decode, prefill = (predicted.decode_tps, predicted.prefill_tps) if predicted else (None, None)
-        if last is None:
-            return Speed(tuple(self._history), context=context, predicted_decode=decode, predicted_prefill=prefill)
+        chunk = last or Chunk(Phase.PREFILL)
         return Speed(
             history=tuple(self._history),
-            decode_tps=self._history[-1] if self._before and self._history else last.decode_tps,
-            prefill_tps=last.prefill_tps,
-            ttft_s=last.ttft_s,
-            context_used=last.context_used,
+            decode_tps=self._history[-1] if last and self._before and self._history else chunk.decode_tps,
+            prefill_tps=chunk.prefill_tps,
+            ttft_s=chunk.ttft_s,
+            context_used=chunk.context_used,
             context=context,
             predicted_decode=decode,
-            predicted_prefill=None if last.prefill_tps and last.comparable_prefill_tps is None else prefill,
+            predicted_prefill=None if chunk.prefill_tps and chunk.comparable_prefill_tps is None else prefill,
         )

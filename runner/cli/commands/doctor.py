@@ -144,7 +144,8 @@ def lines(check: Check, log: Path) -> list[str]:
         f"driver     {check.driver or 'no NVIDIA driver'}",
     ]
     for gpu in check.gpus:
-        told.append(f"GPU        {gpu.name}, {gib(gpu.total)}, {gib(gpu.free)} free: {_use(gpu)}")
+        use = f"llama.cpp uses it as {gpu.used_as}" if gpu.used_as else "llama.cpp cannot use it"
+        told.append(f"GPU        {gpu.name}, {gib(gpu.total)}, {gib(gpu.free)} free: {use}")
         told += [f"           {holder.claim}" for holder in gpu.holders]
     told += [
         f"llama.cpp  {check.llama_cpp}, built for {', '.join(check.backends)}",
@@ -161,7 +162,3 @@ def lines(check: Check, log: Path) -> list[str]:
 
 def _device(facts: DeviceFacts) -> str:
     return f"{facts.description}, {gib(facts.free)} free of {gib(facts.total)}"
-
-
-def _use(gpu: SeenGpu) -> str:
-    return f"llama.cpp uses it as {gpu.used_as}" if gpu.used_as else "llama.cpp cannot use it"
