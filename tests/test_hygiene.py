@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.commands import COMMANDS
+from runner.cli.subcommands import COMMANDS
 from tests.support import house
 from tests.support.house import OURS, ROOT, SHIPPED, Module, is_foreign, modules, room, top
 
@@ -214,7 +214,7 @@ def test_no_test_knows_a_private_name_of_another() -> None:
     [
         "localrun",
         "runner.cli.main",
-        *(f"runner.cli.commands.{command}" for command in COMMANDS),
+        *(f"runner.cli.subcommands.{command}" for command in COMMANDS),
         "runner.cli.run",
         "runner.cli.batch",
         "runner.cli.json_session",

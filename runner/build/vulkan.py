@@ -8,7 +8,7 @@ import ctypes
 import ctypes.util
 import sys
 
-TYPES = ("OTHER", "INTEGRATED_GPU", "DISCRETE_GPU", "VIRTUAL_GPU", "CPU")
+DEVICE_TYPES = ("OTHER", "INTEGRATED_GPU", "DISCRETE_GPU", "VIRTUAL_GPU", "CPU")
 INSTANCE_CREATE_INFO = 1
 INSTANCE_WORDS = 16  # of VkInstanceCreateInfo on 64-bit systems: its type, then fields that stay zero
 PROPERTIES_BYTES = 2048  # VkPhysicalDeviceProperties has 824 on 64-bit systems.
@@ -39,7 +39,7 @@ def _described(vulkan: ctypes.CDLL, handle: int | None) -> tuple[str, str]:
     vulkan.vkGetPhysicalDeviceProperties(handle, properties)
     kind = int.from_bytes(properties.raw[TYPE_OFFSET : TYPE_OFFSET + 4], sys.byteorder)
     name = properties.raw[NAME_OFFSET : NAME_OFFSET + NAME_BYTES].split(b"\0")[0]
-    return TYPES[kind if kind < len(TYPES) else 0], name.decode(errors="replace")
+    return DEVICE_TYPES[kind if kind < len(DEVICE_TYPES) else 0], name.decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from models.errors import UsageError
 from models.headers.quants import CACHE_TYPES
-from runner.cli.commands import COMMANDS
+from runner.cli.subcommands import COMMANDS
 from runner.types import sampling
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
@@ -134,7 +134,7 @@ INPUT_AND_OUTPUT = (
     Flag("json-session", argparse.SUPPRESS),
     Flag("parallel", "prompts at once", "N", _whole(1, 256)),
 )
-SETTINGS = PLACEMENT + SAMPLING
+CONFIGURABLE = PLACEMENT + SAMPLING
 """The flags that the configuration file and the environment may set too."""
 
 _PLANNING = (RUN, "plan", "bench", "pull")

@@ -16,10 +16,10 @@ from runner.cli.prompt import prompt_of
 from runner.client.process import EngineProcess
 from runner.storage.paths import paths
 
-Screen = Callable[[Options], ExitCode]
+OpenScreen = Callable[[Options], ExitCode]
 
 
-def main(argv: Sequence[str], open_screen: Screen) -> int:
+def main(argv: Sequence[str], open_screen: OpenScreen) -> int:
     """Run one command. `open_screen` opens the TUI; only the caller knows it."""
     _open_closed_streams()
     try:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str], open_screen: Screen) -> int:
     return code
 
 
-def _ended(argv: Sequence[str], output: Output, open_screen: Screen) -> ExitCode:
+def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> ExitCode:
     """Run it to its end, which is told where it is an error."""
     options: Options | None = None
     try:
@@ -75,15 +75,15 @@ def _die_of_a_closed_pipe() -> int:
     return ExitCode.ENGINE
 
 
-def _run(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+def _run(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
     if options.command == RUN:
         return _run_model(options, output, open_screen)
-    command = import_module(f"runner.cli.commands.{options.command}")
+    command = import_module(f"runner.cli.subcommands.{options.command}")
     code: ExitCode = command.run(options, output)
     return code
 
 
-def _run_model(options: Options, output: Output, open_screen: Screen) -> ExitCode:
+def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
     """A model is run: by lines of JSON, in a batch, for one answer, as a chat with or without a screen."""
     _check(options)
     is_terminal = output.out_is_terminal and sys.stdin.isatty()

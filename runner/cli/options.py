@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import UsageError
-from runner.cli.commands import COMMANDS, RESERVED
-from runner.cli.flags import PLACEMENT, RUN, SETTINGS, read_flags
+from runner.cli.flags import CONFIGURABLE, PLACEMENT, RUN, read_flags
+from runner.cli.subcommands import COMMANDS, RESERVED
 from runner.types import sampling
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
@@ -78,7 +78,7 @@ def _settings(typed: Mapping[str, Any], environ: Mapping[str, str], config: Mapp
     """Each setting from the first source that has it."""
     _reject_unknown(config)
     found: dict[str, Any] = {}
-    for flag in SETTINGS:
+    for flag in CONFIGURABLE:
         variable = f"LOCALRUN_{flag.key.upper()}"
         if flag.key in typed:
             found[flag.key] = typed[flag.key]
@@ -90,7 +90,7 @@ def _settings(typed: Mapping[str, Any], environ: Mapping[str, str], config: Mapp
 
 
 def _reject_unknown(config: Mapping[str, object]) -> None:
-    known = [flag.key for flag in SETTINGS]
+    known = [flag.key for flag in CONFIGURABLE]
     for key in config:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)

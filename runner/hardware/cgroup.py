@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.hardware.pci import read
 
-ROOT = Path("/sys/fs/cgroup")
+MOUNT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60  # version 1 writes "no limit" as a huge number
 
@@ -29,16 +29,16 @@ def cpus() -> float | None:
 
 def _around_us(controller: str) -> list[Path]:
     """Our group and all above it: in the controller's own tree (version 1), else in the one tree of version 2."""
-    tree = folder = ROOT
+    tree = folder = MOUNT
     with suppress(OSError, ValueError):
         for line in MEMBERSHIP.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controller in controllers.split(","):
-                tree = ROOT / controller
+                tree = MOUNT / controller
                 folder = tree / path.lstrip("/")
                 break
             if not controllers:
-                folder = ROOT / path.lstrip("/")
+                folder = MOUNT / path.lstrip("/")
     return [level for level in (folder, *folder.parents) if level.is_relative_to(tree)]
 
 

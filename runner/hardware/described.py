@@ -15,7 +15,7 @@ from models.errors import UsageError
 from runner.hardware.gpu_names import find_gpu
 from runner.hardware.gpu_table import GpuModel
 from runner.hardware.overhead import overhead
-from runner.hardware.visible_memory import context, shared, visible
+from runner.hardware.visible_memory import context_bytes, shared_bytes, visible_bytes
 from runner.types.machine import Device, Kind, Machine
 from runner.types.units import GIB, gib, parse_size
 
@@ -91,13 +91,13 @@ def _numbered(gpus: list[GpuModel], ram: int, ram_bandwidth: float) -> tuple[Dev
 
 def _device(gpu: GpuModel, backend: str, number: int, ram: int) -> Device:
     shares, metal = gpu.memory == 0, gpu.vendor == "Apple"
-    total = visible(gpu) if gpu.memory else shared(gpu, ram)
+    total = visible_bytes(gpu) if gpu.memory else shared_bytes(gpu, ram)
     return Device(
         id=f"{backend}{number}",
         kind=Kind.IGPU if shares and not metal else Kind.GPU,
         name=gpu.name,
         total=total,
-        free=total - (0 if shares else context(gpu)),
+        free=total - (0 if shares else context_bytes(gpu)),
         bandwidth=gpu.bandwidth,
         overhead=overhead(backend),
         memory_type=gpu.memory_type,

@@ -1,8 +1,8 @@
 """What a process takes on a device beside its buffers, once it computes. Pure.
 
 The context comes first, as soon as the devices are asked for: on a real machine `free` lacks it already, and for named
-hardware it is taken off (visible_memory.context). With the first batch come cuBLAS and its pools: 80 to 200 MiB on an
-H100. Only that is still to be paid out of what is free, and it is charged against the margin.
+hardware it is taken off (visible_memory.context_bytes). With the first batch come cuBLAS and its pools: 80 to 200 MiB
+on an H100. Only that is still to be paid out of what is free, and it is charged against the margin.
 """
 
 from runner.types.units import MIB

@@ -39,7 +39,7 @@ _CHECKED = {"GDDR5", "GDDR6"}
 _BEFORE_TURING = {"Kepler", "Kepler 2.0", "Maxwell", "Maxwell 2.0", "Pascal", "Volta"}
 
 
-def visible(gpu: GpuModel) -> int:
+def visible_bytes(gpu: GpuModel) -> int:
     """Bytes that the driver gives llama.cpp as the total of a GPU with memory of its own.
 
     A row above, else a rule fitted to these and more rows (tests/runner/hardware/test_visible_memory.py), within 1 % of
@@ -56,7 +56,7 @@ def visible(gpu: GpuModel) -> int:
     return left - (80 * MIB + left // 200 if gpu.architecture in _BEFORE_TURING else 325 * MIB + left * 3 // 400)
 
 
-def shared(gpu: GpuModel, ram: int) -> int:
+def shared_bytes(gpu: GpuModel, ram: int) -> int:
     """Bytes of the computer's memory that a GPU without its own may use, as systems are set up when nobody changed it.
 
     Metal's recommendedMaxWorkingSetSize is two thirds of up to 36 GiB, three quarters of more (newer systems give a
@@ -71,7 +71,7 @@ def shared(gpu: GpuModel, ram: int) -> int:
     return ram // 2 if gpu.vendor in ("AMD", "ATI") else ram * 3 // 4
 
 
-def context(gpu: GpuModel) -> int:
+def context_bytes(gpu: GpuModel) -> int:
     """Bytes that a process takes on a GPU as soon as it asks for it; what is free on a real one lacks them already.
 
     The cost of CUDA grows with the multiprocessors (https://github.com/ggml-org/llama.cpp/pull/23604). Measured here:

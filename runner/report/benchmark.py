@@ -9,7 +9,7 @@ from runner.types.measurement import Benchmark
 from runner.types.plan import Predicted
 
 
-def speed_table(measured: Benchmark, predicted: Predicted | None) -> Table:
+def benchmark_table(measured: Benchmark, predicted: Predicted | None) -> Table:
     """Tokens per second: median, range, prediction."""
     rows = (
         ("decode", measured.decode_tps, measured.decode_range, predicted.decode_tps if predicted else None),

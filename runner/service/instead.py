@@ -37,7 +37,7 @@ def _other_model(plan: Plan) -> str:
     study = study_of(plan)
     names = (study.name, plan.model.name, *(one.shape.name for one in study.sets))
     entry = next((entry for name in names if (entry := catalog.meant_by(name))), None)
-    family = catalog.family(entry.name) if entry else ()
+    family = catalog.models_of_family(entry.name) if entry else ()
     smaller = [
         [one for one in entries if one.parameters < plan.model.parameters and one != entry]
         for entries in (family, catalog.entries())

@@ -70,7 +70,7 @@ def read(lines: Iterable[str]) -> Conversation:
 
 
 @dataclass(slots=True)
-class Log:
+class ConversationLog:
     """A conversation and its file, which is made with the first turn. Not thread-safe: one owner."""
 
     path: Path
@@ -129,21 +129,21 @@ class ConversationStore:
     folder: Path
     clock: Callable[[], float] = time.time
 
-    def new(self, model: str, system: str = "") -> Log:
+    def new(self, model: str, system: str = "") -> ConversationLog:
         """A conversation that nobody has said anything in; it is not on the disk yet."""
         now = self.clock()
         stem = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-        log = Log(free_path(self.folder, stem, ".jsonl"))
+        log = ConversationLog(free_path(self.folder, stem, ".jsonl"))
         log.begin(model, system, now)
         return log
 
-    def open(self, path: Path) -> Log:
+    def open(self, path: Path) -> ConversationLog:
         """An earlier conversation, ready to go on."""
-        return Log(path, read(path.read_bytes().decode("utf-8", "replace").split("\n")))
+        return ConversationLog(path, read(path.read_bytes().decode("utf-8", "replace").split("\n")))
 
-    def all(self) -> list[Log]:
+    def all(self) -> list[ConversationLog]:
         """Every conversation, the latest used first; unreadable files are left out."""
-        found: list[tuple[float, Log]] = []
+        found: list[tuple[float, ConversationLog]] = []
         for path in self.folder.glob("*.jsonl"):
             try:
                 found.append((path.stat().st_mtime, self.open(path)))

@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-Reader = Callable[[Any], Any]
+_Reader = Callable[[Any], Any]
 
 
 def pack(value: object) -> Any:
@@ -45,7 +45,7 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 
 @cache
-def _reader(hint: Any) -> Reader | None:
+def _reader(hint: Any) -> _Reader | None:
     """How to read a value of this type; None where it is what JSON made of it."""
     arms = get_args(hint)
     origin = get_origin(hint)
@@ -60,18 +60,18 @@ def _reader(hint: Any) -> Reader | None:
     return hint if isinstance(hint, type) and issubclass(hint, Enum) else None
 
 
-def _tuple_reader(arms: tuple[Any, ...]) -> Reader:
+def _tuple_reader(arms: tuple[Any, ...]) -> _Reader:
     """For `tuple[X, ...]`, any number of one type, and `tuple[X, Y]`, one of each."""
     if arms[1:] == (Ellipsis,):
         return partial(_many, _reader(arms[0]))
     return partial(_one_of_each, tuple(_reader(arm) for arm in arms))
 
 
-def _many(read: Reader | None, data: Any) -> tuple[Any, ...]:
+def _many(read: _Reader | None, data: Any) -> tuple[Any, ...]:
     return tuple(map(read, _listed(data)) if read else _listed(data))
 
 
-def _one_of_each(readers: tuple[Reader | None, ...], data: Any) -> tuple[Any, ...]:
+def _one_of_each(readers: tuple[_Reader | None, ...], data: Any) -> tuple[Any, ...]:
     return tuple(read(item) if read else item for read, item in zip(readers, _listed(data), strict=True))
 
 
@@ -81,11 +81,11 @@ def _listed(data: Any) -> list[Any]:
     return data
 
 
-def _optional(read: Reader, data: Any) -> Any:
+def _optional(read: _Reader, data: Any) -> Any:
     return None if data is None else read(data)
 
 
-def _object(kind: Callable[..., Any], readers: Mapping[str, Reader | None], data: Any) -> Any:
+def _object(kind: Callable[..., Any], readers: Mapping[str, _Reader | None], data: Any) -> Any:
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} must be an object")
     return kind(

@@ -15,11 +15,11 @@ from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
-from tui.screens.dialogs import Ask, LineDialog, Reading
+from tui.screens.dialogs import Ask, LineDialog, TextDialog
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
 from tui.widgets.conversation import ConversationView
-from tui.widgets.turn import Answer
+from tui.widgets.turn import AnswerView
 
 
 def kept(service: ScriptedService) -> list[tuple[str, str]]:
@@ -176,10 +176,10 @@ async def test_letters_work_when_nobody_writes(tmp_path: Path) -> None:
         await app.pilot.press("escape")
         assert app.screen.query_one(ConversationView).has_focus
         await app.pilot.press("question_mark")
-        await app.until_screen(Reading)
+        await app.until_screen(TextDialog)
         assert "Ctrl+R" in app.words()
         await app.pilot.press("escape", "s")
-        await app.until_screen(Reading)
+        await app.until_screen(TextDialog)
         assert "Planned and measured" in app.words()
         await app.pilot.press("escape", "i", "p")
         assert app.composer.text == "p"
@@ -490,7 +490,7 @@ async def test_a_reply_of_100_kb_is_cut_into_pieces(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         await answered(app, "Talk", ["lorem ipsum "] * 8500)
-        answer = app.screen.query_one(Answer)
+        answer = app.screen.query_one(AnswerView)
         pieces = [piece.source for piece in answer.query(".piece").results() if hasattr(piece, "source")]
         assert "".join(pieces) == "lorem ipsum " * 8500
         assert max(map(len, pieces)) <= 1200

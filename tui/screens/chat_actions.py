@@ -9,11 +9,11 @@ from textual.widgets import Static
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
 from runner.report.words import one_line
-from runner.storage.conversations import Log
+from runner.storage.conversations import ConversationLog
 from tui import actions
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversation_list import ConversationList
-from tui.screens.dialogs import LineDialog, Reading
+from tui.screens.dialogs import LineDialog, TextDialog
 from tui.screens.export import export
 from tui.screens.help import help_text
 from tui.widgets.composer import Composer
@@ -36,7 +36,7 @@ class ChatActions(ConversationScreen):
 
     def action_help(self, argument: str = "") -> None:
         """Keys and commands."""
-        self.app.push_screen(Reading("Help", help_text()))
+        self.app.push_screen(TextDialog("Help", help_text()))
 
     def action_plan(self, argument: str = "") -> None:
         """The plan; a number is the context to try."""
@@ -91,7 +91,7 @@ class ChatActions(ConversationScreen):
     def action_load(self, argument: str = "") -> None:
         """Choose an earlier conversation."""
 
-        def go_on(log: Log | None) -> None:
+        def go_on(log: ConversationLog | None) -> None:
             if log is not None:
                 self._open(log)
 
@@ -145,7 +145,7 @@ class ChatActions(ConversationScreen):
         lines = ["The engine is not running."]
         if session := self._session:
             lines = [*stats_lines(session, self._last), f"template: {one_line(session.loaded.template, 60)}"]
-        self.app.push_screen(Reading("Planned and measured", Content("\n".join(lines))))
+        self.app.push_screen(TextDialog("Planned and measured", Content("\n".join(lines))))
 
     def action_model(self, argument: str = "") -> None:
         """Run another model."""

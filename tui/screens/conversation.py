@@ -9,7 +9,7 @@ from textual import work
 from models.errors import DoesNotFit, EngineError, LocalrunError
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
-from runner.storage.conversations import ConversationStore, Log
+from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Phase
 from runner.types.service import Service, Session
@@ -18,7 +18,7 @@ from tui.screens.fitting import Shortage, question, shortage
 from tui.settings import ChatSettings
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
-from tui.widgets.turn import Answer
+from tui.widgets.turn import AnswerView
 from tui.workers import batches
 
 
@@ -28,9 +28,9 @@ class ConversationScreen(EngineScreen):
     def __init__(self, service: Service, store: ConversationStore, session: Session, settings: ChatSettings) -> None:
         super().__init__(service, session, settings)
         self._store = store
-        self._log: Log = store.new(self._label, settings.system)
+        self._log: ConversationLog = store.new(self._label, settings.system)
         self._last: Chunk | None = None
-        self._answering: Answer | None = None
+        self._answering: AnswerView | None = None
         self._stopping = False
         self._editing: int | None = None
 
@@ -78,7 +78,7 @@ class ConversationScreen(EngineScreen):
         widget = await self.query_one(ConversationView).answer()
         await self._generate(widget, lambda session: session.generate(messages, self._settings.sampling))
 
-    async def _generate(self, widget: Answer, begin: Callable[[Session], Iterator[Chunk]]) -> None:
+    async def _generate(self, widget: AnswerView, begin: Callable[[Session], Iterator[Chunk]]) -> None:
         """Let an answer grow until it ends, and keep every piece of it."""
         session = self._session
         if session is None:
@@ -106,7 +106,7 @@ class ConversationScreen(EngineScreen):
         """Those that no earlier turn has in its note."""
         return (note for note in notes if not any(note in turn.note for turn in self._log.conversation.turns))
 
-    def _grow(self, widget: Answer, chunks: list[Chunk]) -> None:
+    def _grow(self, widget: AnswerView, chunks: list[Chunk]) -> None:
         said = "".join(chunk.text for chunk in chunks)
         thought = "".join(chunk.reasoning for chunk in chunks)
         if said or thought:
@@ -142,7 +142,7 @@ class ConversationScreen(EngineScreen):
             return
         messages, sampling = self._log.conversation.messages, self._settings.sampling
         widget = self.query_one(ConversationView).turns[-1]
-        if isinstance(widget, Answer) and messages and messages[-1].role == "assistant":
+        if isinstance(widget, AnswerView) and messages and messages[-1].role == "assistant":
             await self._generate(widget, lambda session: session.generate(messages, sampling, continue_last=True))
 
     def _last_question(self) -> int | None:
@@ -150,10 +150,10 @@ class ConversationScreen(EngineScreen):
         return next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), None)
 
     @work(exclusive=True, group="turn")
-    async def _open(self, log: Log) -> None:
+    async def _open(self, log: ConversationLog) -> None:
         await self._begin(log)
 
-    async def _begin(self, log: Log) -> None:
+    async def _begin(self, log: ConversationLog) -> None:
         """Go on with another conversation; the engine keeps running."""
         self._log, self._last, self._editing = log, None, None
         await self.query_one(ConversationView).show(log.conversation)

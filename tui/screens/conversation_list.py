@@ -10,14 +10,14 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from runner.report.words import one_line, plural
-from runner.storage.conversations import ConversationStore, Log
+from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Conversation
 from tui.screens.dialogs import Dialog, LineDialog
 from tui.screens.export import export
 from tui.workers import aside
 
 
-class ConversationList(Dialog[Log]):
+class ConversationList(Dialog[ConversationLog]):
     """Returns the conversation to go on with."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "rename", "Rename"), Binding("x", "export", "Export")]
@@ -27,7 +27,7 @@ class ConversationList(Dialog[Log]):
     def __init__(self, store: ConversationStore) -> None:
         super().__init__("Conversations")
         self._store = store
-        self._logs: list[Log] = []
+        self._logs: list[ConversationLog] = []
 
     def inside(self) -> ComposeResult:
         """The list."""
@@ -38,7 +38,7 @@ class ConversationList(Dialog[Log]):
         self._read()
 
     @work(exclusive=True)
-    async def _read(self, chosen: Log | None = None) -> None:
+    async def _read(self, chosen: ConversationLog | None = None) -> None:
         """List them, with the cursor on `chosen`."""
         self._logs = await aside(self._store.all)
         paths = [log.path for log in self._logs]
@@ -51,7 +51,7 @@ class ConversationList(Dialog[Log]):
         options.highlighted = cursor if self._logs else None
 
     @property
-    def _chosen(self) -> Log | None:
+    def _chosen(self) -> ConversationLog | None:
         place = self.query_one(OptionList).highlighted
         return self._logs[place] if place is not None and self._logs else None
 

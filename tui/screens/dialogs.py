@@ -90,7 +90,7 @@ class LineDialog(Dialog[str]):
         self.dismiss(event.value)
 
 
-class Reading(Dialog[None]):
+class TextDialog(Dialog[None]):
     """A text to read: the help, the statistics."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "back", "Back", show=False)]

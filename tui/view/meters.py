@@ -11,7 +11,7 @@ from runner.types.sample import DeviceSample, Sample
 from tui.view.layers import CPU
 
 
-class Part(StrEnum):
+class Use(StrEnum):
     """What bytes are for, in the order of a bar."""
 
     WEIGHTS = "weights"
@@ -32,22 +32,22 @@ class Meter:
     device: str
     name: str
     total: int
-    parts: dict[Part, int]
+    parts: dict[Use, int]
     other_known: bool = True
     sample: DeviceSample | None = None
 
     @property
     def used(self) -> int:
         """Bytes that are not free."""
-        return sum(self.parts.values()) - self.parts[Part.FREE]
+        return sum(self.parts.values()) - self.parts[Use.FREE]
 
     @property
     def kv(self) -> int:
         """The whole KV cache, used or not."""
-        return self.parts[Part.KV_USED] + self.parts[Part.KV_FREE]
+        return self.parts[Use.KV_USED] + self.parts[Use.KV_FREE]
 
 
-def planned(candidate: Candidate, machine: Machine) -> tuple[Meter, ...]:
+def as_planned(candidate: Candidate, machine: Machine) -> tuple[Meter, ...]:
     """The bars a plan promises, in the plan's order; the KV cache is drawn empty."""
     return tuple(_planned(row, machine) for row in candidate.memory)
 
@@ -56,7 +56,7 @@ def _planned(row: MemoryRow, machine: Machine) -> Meter:
     device = _device(row.device, machine)
     total = device.total if device else machine.ram_total
     other = max(0, total - row.free) + row.overhead
-    parts = {Part.WEIGHTS: row.weights, Part.KV_FREE: row.kv, Part.COMPUTE: row.compute, Part.OTHER: other}
+    parts = {Use.WEIGHTS: row.weights, Use.KV_FREE: row.kv, Use.COMPUTE: row.compute, Use.OTHER: other}
     return Meter(row.device, device.name if device else machine.cpu_name, total, _whole(parts, total))
 
 
@@ -88,32 +88,32 @@ def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceS
     ours = _ours([held], filled)
     used = sample.used if sample else None
     other = overhead if used is None else max(0, used - sum(ours.values()))
-    parts = _whole(ours | {Part.OTHER: other}, total)
+    parts = _whole(ours | {Use.OTHER: other}, total)
     return Meter(held.device, device.name if device else machine.cpu_name, total, parts, used is not None, sample)
 
 
 def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
     ours = _ours(held, filled)
     in_use = sample.ram_total - sample.ram_available
-    resident = sum(ours.values()) - (ours[Part.WEIGHTS] if mapped else 0)
+    resident = sum(ours.values()) - (ours[Use.WEIGHTS] if mapped else 0)
     processor = DeviceSample(CPU, sample.ram_total, in_use, sample.cpu)
-    parts = _whole(ours | {Part.OTHER: max(0, in_use - resident)}, sample.ram_total)
+    parts = _whole(ours | {Use.OTHER: max(0, in_use - resident)}, sample.ram_total)
     return Meter(CPU, machine.cpu_name, sample.ram_total, parts, sample=processor)
 
 
-def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Part, int]:
+def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Use, int]:
     kv = sum(component.kv for component in held)
     return {
-        Part.WEIGHTS: sum(component.weights for component in held),
-        Part.KV_USED: round(kv * filled),
-        Part.KV_FREE: kv - round(kv * filled),
-        Part.COMPUTE: sum(component.compute for component in held),
+        Use.WEIGHTS: sum(component.weights for component in held),
+        Use.KV_USED: round(kv * filled),
+        Use.KV_FREE: kv - round(kv * filled),
+        Use.COMPUTE: sum(component.compute for component in held),
     }
 
 
-def _whole(known: dict[Part, int], total: int) -> dict[Part, int]:
+def _whole(known: dict[Use, int], total: int) -> dict[Use, int]:
     """Every part of a bar: what nobody is known to hold is free."""
-    return dict.fromkeys(Part, 0) | known | {Part.FREE: max(0, total - sum(known.values()))}
+    return dict.fromkeys(Use, 0) | known | {Use.FREE: max(0, total - sum(known.values()))}
 
 
 def _device(id: str, machine: Machine) -> Device | None:

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from runner.types.conversation import Conversation
-from tui.widgets.turn import Answer, Question
+from tui.widgets.turn import AnswerView, QuestionView
 
 _SHOWN = 60
 
@@ -27,7 +27,7 @@ class ConversationView(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.folded = True
-        self.turns: list[Question | Answer] = []
+        self.turns: list[QuestionView | AnswerView] = []
 
     def welcome(self, words: Content) -> None:
         """What stands there before anybody said something."""
@@ -46,28 +46,28 @@ class ConversationView(VerticalScroll):
         if hidden:
             await self.mount(_line(f"{hidden} earlier turns are kept in the file; /export writes them all"))
         for index, turn in enumerate(conversation.turns):
-            widget = Question(turn.text) if turn.role == "user" else Answer(turn.note, folded=self.folded)
+            widget = QuestionView(turn.text) if turn.role == "user" else AnswerView(turn.note, folded=self.folded)
             self.turns.append(widget)
             if index < hidden:
                 continue
             if index == conversation.skipped > 0:
                 await self.say_skipped(conversation.skipped)
             await self.mount(widget)
-            if isinstance(widget, Answer):
+            if isinstance(widget, AnswerView):
                 widget.grow(turn.text, turn.reasoning)
         self.anchor()
 
     async def ask(self, text: str) -> None:
         """A question at the end."""
-        await self._add(Question(text))
+        await self._add(QuestionView(text))
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> AnswerView:
         """An empty answer at the end, to be grown."""
-        widget = Answer(folded=self.folded)
+        widget = AnswerView(folded=self.folded)
         await self._add(widget)
         return widget
 
-    async def _add(self, widget: Question | Answer) -> None:
+    async def _add(self, widget: QuestionView | AnswerView) -> None:
         self.turns.append(widget)
         await self.query(".welcome").remove()
         await self.mount(widget)
@@ -75,7 +75,7 @@ class ConversationView(VerticalScroll):
 
     async def keep(self, count: int) -> None:
         """Remove all turns but the first `count`."""
-        gone: Sequence[Question | Answer] = self.turns[count:]
+        gone: Sequence[QuestionView | AnswerView] = self.turns[count:]
         self.turns = self.turns[:count]
         await self.remove_children([widget for widget in gone if widget.is_attached])
 
@@ -90,7 +90,7 @@ class ConversationView(VerticalScroll):
         """Fold all thinking, or unfold it."""
         self.folded = not self.folded
         for turn in self.turns:
-            if isinstance(turn, Answer) and turn.is_attached:
+            if isinstance(turn, AnswerView) and turn.is_attached:
                 turn.fold(self.folded)
 
 

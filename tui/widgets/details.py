@@ -8,7 +8,7 @@ from textual.widgets import Label, Static
 from runner.report import sentences
 from runner.report.words import one_line, visible
 from runner.types.plan import Candidate, Plan, Source
-from tui.view.meters import planned
+from tui.view.meters import as_planned
 from tui.widgets.memory import MemoryBars
 from tui.widgets.placement import PlacementMap, layers_per_device
 
@@ -36,7 +36,7 @@ class Details(VerticalScroll):
         candidate = plan.candidates[index]
         self.query_one("#reasons", Static).update(_reasons(plan, index))
         counts = layers_per_device(candidate.placement) if candidate.placement else {}
-        self.query_one(MemoryBars).show(planned(candidate, plan.machine), counts)
+        self.query_one(MemoryBars).show(as_planned(candidate, plan.machine), counts)
         self.query_one(PlacementMap).show(candidate.placement, experts=plan.model.experts > 0)
 
 

@@ -7,7 +7,7 @@ from textual.content import Content
 
 from runner.report.words import NOT_KNOWN, degrees, gib_cell, hardware, percent, watts
 from tui.theme import PART_MARKS
-from tui.view.meters import Meter, Part
+from tui.view.meters import Meter, Use
 from tui.widgets.drawing import Drawing, flow, shares, spread, styled
 
 _ROOMY = 2
@@ -43,7 +43,7 @@ class MemoryBars(Drawing):
 
 def bar(meter: Meter, width: int) -> Content:
     """The stacked bar alone."""
-    parts = list(Part)
+    parts = list(Use)
     cells = shares([meter.parts[part] for part in parts], width)
     marks = [PART_MARKS[part] for part in parts]
     return styled(*((mark * count, style) for (mark, style), count in zip(marks, cells, strict=True) if count))
@@ -51,14 +51,14 @@ def bar(meter: Meter, width: int) -> Content:
 
 def _words(meter: Meter) -> list[Content]:
     """The numbers, each beside the mark it has in the bar; then what the driver says."""
-    used, kv = meter.parts[Part.KV_USED], gib_cell(meter.kv)
-    other = gib_cell(meter.parts[Part.OTHER]) if meter.other_known else NOT_KNOWN
+    used, kv = meter.parts[Use.KV_USED], gib_cell(meter.kv)
+    other = gib_cell(meter.parts[Use.OTHER]) if meter.other_known else NOT_KNOWN
     words = [
-        _word(Part.WEIGHTS, f"weights {gib_cell(meter.parts[Part.WEIGHTS])}"),
-        _word(Part.KV_USED, f"KV {gib_cell(used)} of {kv}") if used else _word(Part.KV_FREE, f"KV {kv}"),
-        _word(Part.COMPUTE, f"compute {gib_cell(meter.parts[Part.COMPUTE])}"),
-        _word(Part.OTHER, f"other {other}"),
-        _word(Part.FREE, f"free {gib_cell(meter.parts[Part.FREE])}"),
+        _word(Use.WEIGHTS, f"weights {gib_cell(meter.parts[Use.WEIGHTS])}"),
+        _word(Use.KV_USED, f"KV {gib_cell(used)} of {kv}") if used else _word(Use.KV_FREE, f"KV {kv}"),
+        _word(Use.COMPUTE, f"compute {gib_cell(meter.parts[Use.COMPUTE])}"),
+        _word(Use.OTHER, f"other {other}"),
+        _word(Use.FREE, f"free {gib_cell(meter.parts[Use.FREE])}"),
     ]
     if sample := meter.sample:
         busy = [percent(sample.utilisation)]
@@ -69,6 +69,6 @@ def _words(meter: Meter) -> list[Content]:
     return words
 
 
-def _word(part: Part, word: str) -> Content:
+def _word(part: Use, word: str) -> Content:
     mark, style = PART_MARKS[part]
     return styled((mark, style), " ", word)

@@ -14,14 +14,14 @@ from tui.widgets.drawing import Drawing
 PIECE = 1200
 
 
-class Question(Static):
+class QuestionView(Static):
     """What a person said, as it was written."""
 
     def __init__(self, text: str) -> None:
         super().__init__(Content(visible(text)), classes="question")
 
 
-class Piece(Drawing):
+class MarkdownPiece(Drawing):
     """A part of an answer that is drawn alone."""
 
     def __init__(self) -> None:
@@ -43,19 +43,19 @@ class Piece(Drawing):
         return self._lines[width]
 
 
-class Pieces(Vertical):
+class MarkdownPieces(Vertical):
     """Markdown that grows without getting slower: only its last piece is ever drawn again."""
 
     def __init__(self) -> None:
         super().__init__(classes="pieces")
-        self._last: Piece | None = None
+        self._last: MarkdownPiece | None = None
 
     def grow(self, text: str) -> None:
         """Append text from a model; nothing in it is obeyed by the terminal."""
         text = visible(text)
         while text:
             if self._last is None:
-                self._last = Piece()
+                self._last = MarkdownPiece()
                 self.mount(self._last)
             whole = self._last.source + text
             before, text = cut(whole, PIECE) or (whole, "")
@@ -64,12 +64,12 @@ class Pieces(Vertical):
                 self._last = None
 
 
-class Answer(Vertical):
+class AnswerView(Vertical):
     """What the model said. `folded` decides how its thinking appears."""
 
     def __init__(self, note: str = "", *, folded: bool = True) -> None:
         super().__init__(classes="answer")
-        self._thought, self._said = Pieces(), Pieces()
+        self._thought, self._said = MarkdownPieces(), MarkdownPieces()
         self._thinking = Collapsible(self._thought, title="Thinking", collapsed=folded, classes="thinking")
         self._thinking.display = False
         self._note = Static(Content(note), classes="note")

@@ -15,7 +15,7 @@ from models.headers.architectures import KNOWN, SLIDING_WINDOWS
 from models.headers.gguf import Header, padded
 from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
-from models.headers.roles import place
+from models.headers.roles import role_and_layer
 from models.headers.shape import LayerMemory, ModelShape, Role, shape_of
 from models.stores.header_files import read_header
 from runner.client.process import EngineProcess
@@ -165,7 +165,7 @@ def test_every_tensor_name_of_llama_cpp_has_its_place() -> None:
     for line in (Path(__file__).parents[2] / "data" / "tensor_names.txt").read_text().splitlines()[1:]:
         name, where, role, *_ = line.split()
         layer = {"input": None, "first": 0, "block": 3, "output": 99}[where]
-        assert place(f"{name}.weight", "llama", 99) == (Role(role.replace("-", " ")), layer), name
+        assert role_and_layer(f"{name}.weight", "llama", 99) == (Role(role.replace("-", " ")), layer), name
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_every_tensor_name_of_llama_cpp_has_its_place() -> None:
     ],
 )
 def test_places(name: str, arch: str, role: Role, layer: int | None) -> None:
-    assert place(name, arch, 99) == (role, layer)
+    assert role_and_layer(name, arch, 99) == (role, layer)
 
 
 def test_roles_of_real_models(shapes: Mapping[str, ModelShape]) -> None:

@@ -45,7 +45,7 @@ def test_the_shipped_catalog_is_sound() -> None:
         assert all(catalog.lookup(alias) == entry for alias in entry.aliases)
         assert all(repository.source.startswith("https://") for repository in entry.repositories)
         assert 0 < entry.active <= entry.parameters
-        assert entry in catalog.family(entry.name)
+        assert entry in catalog.models_of_family(entry.name)
     repositories = [r.name for e in entries for r in e.repositories]
     assert len(repositories) == len(set(repositories))
 
@@ -125,14 +125,14 @@ def test_any_text_is_a_question(text: str) -> None:
     entry = catalog.lookup(text)
     assert entry is None or entry.name in known
     assert set(catalog.nearest(text)) <= known
-    assert all(model.name in known for model in catalog.family(text))
+    assert all(model.name in known for model in catalog.models_of_family(text))
 
 
 def test_a_family_goes_from_small_to_large() -> None:
-    names = [entry.name for entry in catalog.family("Llama")]
+    names = [entry.name for entry in catalog.models_of_family("Llama")]
     assert names == ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "llama-3.3-70b"]
-    assert [entry.name for entry in catalog.family("llama-3.1-8b")] == names
-    assert catalog.family("no such family") == ()
+    assert [entry.name for entry in catalog.models_of_family("llama-3.1-8b")] == names
+    assert catalog.models_of_family("no such family") == ()
 
 
 def test_a_dense_model_uses_all_its_parameters() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import UsageError
-from runner.cli.commands import COMMANDS, RESERVED
 from runner.cli.flags import PLACEMENT, SAMPLING
 from runner.cli.options import Options, load_config, parse
+from runner.cli.subcommands import COMMANDS, RESERVED
 from runner.types.sampling import Sampling
 from runner.types.wish import Prefer, Wish
 
@@ -156,7 +156,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_the_module_of_its_name(command: str) -> None:
-    assert callable(import_module(f"runner.cli.commands.{command}").run)
+    assert callable(import_module(f"runner.cli.subcommands.{command}").run)
 
 
 @given(st.lists(st.sampled_from([*COMMANDS, *RESERVED, "m", "--ctx", "--json", "-p", "", "1", "--", "-x"]), max_size=5))

@@ -66,7 +66,7 @@ def test_a_limit_above_the_memory_is_none(tmp_path: Path) -> None:
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root of control groups; `/proc/self/cgroup` lies beside it."""
-    monkeypatch.setattr(cgroup, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroup, "MOUNT", tmp_path / "cgroup")
     monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "proc")
     return group(tmp_path / "cgroup")
 

@@ -5,7 +5,7 @@ import pytest
 from runner.hardware import visible_memory
 from runner.hardware.described import parse_hardware
 from runner.hardware.gpu_table import GpuModel, gpu_models
-from runner.hardware.visible_memory import context, shared, visible
+from runner.hardware.visible_memory import context_bytes, shared_bytes, visible_bytes
 from runner.types.units import GIB, MIB
 
 MODELS = {gpu.name: gpu for gpu in gpu_models()}
@@ -57,14 +57,14 @@ REAL = [
 
 @pytest.mark.parametrize(("name", "mib"), SEEN)
 def test_within_a_hundredth_of_what_was_seen(name: str, mib: int) -> None:
-    assert visible(MODELS[name]) == pytest.approx(mib * MIB, rel=0.01)
+    assert visible_bytes(MODELS[name]) == pytest.approx(mib * MIB, rel=0.01)
 
 
 @pytest.mark.parametrize("name", [name for name in visible_memory.SEEN if name != "Tesla P40"])  # its ECC is off
 def test_the_rule_alone_is_within_a_hundredth_of_the_table(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = visible(MODELS[name])
+    seen = visible_bytes(MODELS[name])
     monkeypatch.setattr(visible_memory, "SEEN", {})
-    assert visible(MODELS[name]) == pytest.approx(seen, rel=0.01)
+    assert visible_bytes(MODELS[name]) == pytest.approx(seen, rel=0.01)
 
 
 @pytest.mark.parametrize(("text", "total", "free"), REAL)
@@ -91,7 +91,7 @@ def test_named_hardware_is_what_the_real_card_has(text: str, total: float, free:
     ],
 )
 def test_the_context_costs_what_was_seen(name: str, low: int, high: int) -> None:
-    assert low * MIB <= context(MODELS[name]) <= high * MIB
+    assert low * MIB <= context_bytes(MODELS[name]) <= high * MIB
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_the_context_costs_what_was_seen(name: str, low: int, high: int) -> None
     ],
 )
 def test_what_a_gpu_may_use_of_shared_memory(name: str, ram: int, share: float) -> None:
-    assert shared(MODELS[name], ram * GIB) == pytest.approx(share * GIB, rel=0.01)
+    assert shared_bytes(MODELS[name], ram * GIB) == pytest.approx(share * GIB, rel=0.01)
 
 
 def test_a_size_that_is_written_is_taken_at_its_word() -> None:
     (device,) = parse_hardware("gpu=24g@1008gbps").devices
     assert (device.total, device.free) == (24 * GIB, 24 * GIB)
-    assert visible(GpuModel("NVIDIA", "GPU", 5 * GIB, 1e11, None, None)) == 5 * GIB
+    assert visible_bytes(GpuModel("NVIDIA", "GPU", 5 * GIB, 1e11, None, None)) == 5 * GIB
 
 
 def test_what_is_left_is_said_once_for_each_model() -> None:

@@ -12,7 +12,7 @@ from runner.types.plan import Verdict
 from runner.types.units import GIB
 from tests.support.planner import a100, gpu, machine
 
-LLAMA = catalog.family("llama")
+LLAMA = catalog.models_of_family("llama")
 
 
 def entry(name: str) -> Entry:

@@ -14,9 +14,9 @@ from textual.widgets import DataTable, Static
 from models.errors import ModelNotFound
 from models.weights import Progress
 from runner.cli import load, run
-from runner.cli.commands import plan as plan_command
 from runner.cli.options import Options, parse
 from runner.cli.output import Output
+from runner.cli.subcommands import plan as plan_command
 from runner.report.comparison import stats_lines
 from runner.service.service import LocalService
 from runner.types.machine import Machine
@@ -25,7 +25,7 @@ from runner.types.wish import Wish
 from scripts.draw.scripted import ScriptedService, ScriptedSession, turn
 from tests.support.screens import RunningApp, running
 from tui.screens.chat import Chat
-from tui.screens.dialogs import Reading
+from tui.screens.dialogs import TextDialog
 from tui.widgets.drawing import Drawing
 
 MODEL = "llama-3.3-70b"
@@ -140,7 +140,7 @@ async def test_a_chat_on_the_screen(service: CommandLineService) -> None:
         await app.until_words("complete")
         holds(screen(app), *TURN)
         await app.say("/stats")
-        await app.until_screen(Reading)
+        await app.until_screen(TextDialog)
         holds(screen(app), *stats_lines(app.session, ANSWER[-1]))
 
 

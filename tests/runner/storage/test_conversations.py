@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.report.document import to_markdown
-from runner.storage.conversations import ConversationStore, Log, read
+from runner.storage.conversations import ConversationLog, ConversationStore, read
 from runner.types.conversation import Conversation, Turn
 from runner.types.generation import Message
 
@@ -22,7 +22,7 @@ def shelf(tmp_path: Path) -> ConversationStore:
     return ConversationStore(tmp_path / "conversations", lambda: NOON)
 
 
-def talked(shelf: ConversationStore) -> Log:
+def talked(shelf: ConversationStore) -> ConversationLog:
     log = shelf.new("smollm2-135m Q4_1", "Be brief.")
     log.say("user", "What is a\nGGUF file?")
     log.say("assistant", "")
@@ -142,7 +142,7 @@ def test_a_line_of_no_meaning_is_skipped(line: str) -> None:
     ],
 )
 def test_changes_survive(
-    shelf: ConversationStore, change: Callable[[Log], None], texts: list[str], messages: int
+    shelf: ConversationStore, change: Callable[[ConversationLog], None], texts: list[str], messages: int
 ) -> None:
     log = talked(shelf)
     change(log)

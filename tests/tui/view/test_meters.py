@@ -10,17 +10,17 @@ from runner.types.sample import DeviceSample, Sample
 from runner.types.units import GIB
 from scripts.draw.plans import gibibytes, large_plan, small_plan
 from scripts.draw.scripted import ScriptedSession
-from tui.view.meters import Part, live, planned
+from tui.view.meters import Use, as_planned, live
 
 SESSION = ScriptedSession(large_plan(), 3)
 MACHINE = SESSION.plan.machine
 
 
 def test_a_plan_promises_what_its_rows_say() -> None:
-    for meter, row in zip(planned(SESSION.candidate, MACHINE), SESSION.candidate.memory, strict=True):
-        assert meter.parts[Part.WEIGHTS] == row.weights
+    for meter, row in zip(as_planned(SESSION.candidate, MACHINE), SESSION.candidate.memory, strict=True):
+        assert meter.parts[Use.WEIGHTS] == row.weights
         assert meter.kv == row.kv
-        assert meter.parts[Part.FREE] == row.free_after
+        assert meter.parts[Use.FREE] == row.free_after
         assert sum(meter.parts.values()) == meter.total
 
 
@@ -31,12 +31,12 @@ def test_live_bars_add_up_and_fill(used: int) -> None:
     for meter, held in zip(meters, SESSION.loaded.memory, strict=True):
         assert sum(meter.parts.values()) == meter.total
         assert meter.kv == held.kv
-        assert meter.parts[Part.KV_USED] == round(held.kv * min(1.0, used / 8192))
+        assert meter.parts[Use.KV_USED] == round(held.kv * min(1.0, used / 8192))
 
 
 def test_other_processes_are_what_is_left_of_used() -> None:
     meter = live(SESSION.candidate, MACHINE, SESSION.loaded, SESSION.sample(), 0)[0]
-    assert meter.parts[Part.OTHER] == gibibytes(0.7) + SESSION.candidate.memory[0].overhead
+    assert meter.parts[Use.OTHER] == gibibytes(0.7) + SESSION.candidate.memory[0].overhead
 
 
 def test_a_driver_that_says_nothing_is_not_zero() -> None:
@@ -53,13 +53,13 @@ def test_mapped_weights_are_taken_from_what_is_free() -> None:
     sample = Sample((), 10 * GIB, 8 * GIB)
     loaded = Loaded(8192, 1.0, (ComponentBytes("CPU", GIB, GIB, 0),), "")
     [mapped] = live(session.candidate, session.plan.machine, loaded, sample, 0)
-    assert mapped.parts[Part.OTHER] == GIB
-    assert mapped.parts[Part.FREE] == 7 * GIB
+    assert mapped.parts[Use.OTHER] == GIB
+    assert mapped.parts[Use.FREE] == 7 * GIB
     placement = replace(session.placement, load_mode="none")
     candidate = replace(session.candidate, placement=placement)
     [private] = live(candidate, session.plan.machine, loaded, sample, 0)
-    assert private.parts[Part.OTHER] == 0
-    assert private.parts[Part.FREE] == 8 * GIB
+    assert private.parts[Use.OTHER] == 0
+    assert private.parts[Use.FREE] == 8 * GIB
 
 
 def test_shared_memory_is_one_bar() -> None:
@@ -76,5 +76,5 @@ def test_shared_memory_is_one_bar() -> None:
     )
     [only] = live(SESSION.candidate, machine, loaded, Sample((), gibibytes(24), gibibytes(12)), 0)
     assert only.device == "CPU"
-    assert only.parts[Part.WEIGHTS] == gibibytes(4) + gibibytes(0.5)
+    assert only.parts[Use.WEIGHTS] == gibibytes(4) + gibibytes(0.5)
     assert sum(only.parts.values()) == only.total

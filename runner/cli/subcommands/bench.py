@@ -6,7 +6,7 @@ from models.errors import ExitCode
 from runner.cli.load import open_model, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.report.benchmark import latency_line, speed_table
+from runner.report.benchmark import benchmark_table, latency_line
 from runner.report.comparison import memory_table
 from runner.report.contract import bench_json
 from runner.service.benchmark import RUNS, measure
@@ -22,7 +22,7 @@ def run(options: Options, output: Output) -> ExitCode:
     if options.json:
         output.json(bench_json(measured, candidate, loaded, RUNS))
         return ExitCode.OK
-    output.table(speed_table(measured, candidate.predicted))
+    output.table(benchmark_table(measured, candidate.predicted))
     output.line(latency_line(measured, loaded))
     output.line()
     output.table(memory_table(candidate, loaded))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.build.routes import Lack
-from runner.cli.commands.doctor import Check, SeenGpu, examine, lines
+from runner.cli.subcommands.doctor import Check, SeenGpu, examine, lines
 from runner.client.process import EngineProcess
 from runner.hardware import nvml
 from runner.types.codec import pack, unpack
