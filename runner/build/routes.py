@@ -1,4 +1,4 @@
-"""The ways to a llama.cpp build that this machine's hardware calls for, and what stands in each one's way. Pure.
+"""The routes to a llama.cpp build that this machine's hardware calls for, and what stands in each one's way. Pure.
 
 A route is a backend and a method: compiled here, or a prebuilt wheel. Compiling comes before the wheel: the prebuilt
 wheels have no RPC, and those for CUDA and ROCm no AVX2, so that layers on the CPU are slow.
@@ -86,15 +86,15 @@ class Route:
 
 def routes(facts: Facts, backend: Backend | None) -> list[Route]:
     """Routes for the hardware that is there, fastest first; for an asked backend, whatever is there."""
-    ways = {
+    by_backend = {
         Backend.METAL: (facts.system == "Darwin" and facts.is_arm, _metal),
         Backend.CUDA: (bool(facts.nvidia.capabilities), _cuda),
         Backend.ROCM: (bool(facts.amd.targets), _rocm),
         Backend.VULKAN: (bool(facts.vulkan.gpus), _vulkan),
         Backend.CPU: (True, _cpu),
     }
-    asked = [name for name, (here, _) in ways.items() if name is backend or (here and backend is None)]
-    return [route for name in asked for route in ways[name][1](facts)]
+    asked = [name for name, (here, _) in by_backend.items() if name is backend or (here and backend is None)]
+    return [route for name in asked for route in by_backend[name][1](facts)]
 
 
 def _metal(facts: Facts) -> Iterator[Route]:

@@ -18,12 +18,12 @@ NOON = 1_763_726_400.0
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ConversationStore:
+def store(tmp_path: Path) -> ConversationStore:
     return ConversationStore(tmp_path / "conversations", lambda: NOON)
 
 
-def talked(shelf: ConversationStore) -> ConversationLog:
-    log = shelf.new("smollm2-135m Q4_1", "Be brief.")
+def talked(store: ConversationStore) -> ConversationLog:
+    log = store.new("smollm2-135m Q4_1", "Be brief.")
     log.say("user", "What is a\nGGUF file?")
     log.say("assistant", "")
     log.grow("", "They ask about a format.")
@@ -33,15 +33,15 @@ def talked(shelf: ConversationStore) -> ConversationLog:
     return log
 
 
-def test_an_empty_chat_leaves_no_file(shelf: ConversationStore) -> None:
-    shelf.new("model", "system")
-    assert not shelf.folder.exists()
-    assert shelf.all() == []
+def test_an_empty_chat_leaves_no_file(store: ConversationStore) -> None:
+    store.new("model", "system")
+    assert not store.folder.exists()
+    assert store.all() == []
 
 
-def test_what_was_said_comes_back(shelf: ConversationStore) -> None:
-    log = talked(shelf)
-    [again] = shelf.all()
+def test_what_was_said_comes_back(store: ConversationStore) -> None:
+    log = talked(store)
+    [again] = store.all()
     assert again.conversation == log.conversation
     assert again.conversation == Conversation(
         model="smollm2-135m Q4_1",
@@ -54,46 +54,46 @@ def test_what_was_said_comes_back(shelf: ConversationStore) -> None:
     assert again.conversation.title == "What is a GGUF file?"
 
 
-def test_every_word_is_on_disk_before_the_next(shelf: ConversationStore) -> None:
-    log = shelf.new("model")
+def test_every_word_is_on_disk_before_the_next(store: ConversationStore) -> None:
+    log = store.new("model")
     log.say("user", "Hi")
     log.say("assistant", "")
     for count, word in enumerate(["Good ", "morning ", "to you"], 1):
         log.grow(word)
-        assert shelf.open(log.path).conversation.turns[-1].text == "".join(["Good ", "morning ", "to you"][:count])
+        assert store.open(log.path).conversation.turns[-1].text == "".join(["Good ", "morning ", "to you"][:count])
 
 
-def test_files_are_for_their_owner_only(shelf: ConversationStore) -> None:
-    log = talked(shelf)
+def test_files_are_for_their_owner_only(store: ConversationStore) -> None:
+    log = talked(store)
     assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.path.parent.stat().st_mode) == 0o700
 
 
-def test_two_chats_in_one_second_are_two_files(shelf: ConversationStore) -> None:
-    assert talked(shelf).path != talked(shelf).path
-    assert len(shelf.all()) == 2
+def test_two_chats_in_one_second_are_two_files(store: ConversationStore) -> None:
+    assert talked(store).path != talked(store).path
+    assert len(store.all()) == 2
 
 
-def test_writing_goes_on_after_a_cut_line(shelf: ConversationStore) -> None:
-    log = talked(shelf)
+def test_writing_goes_on_after_a_cut_line(store: ConversationStore) -> None:
+    log = talked(store)
     whole = log.path.read_bytes()
     log.path.write_bytes(whole + b'{"event": "message", "role": "us')
-    again = shelf.open(log.path)
+    again = store.open(log.path)
     again.say("user", "Still there?")
-    assert [turn.text for turn in shelf.open(log.path).conversation.turns[1:]] == [
+    assert [turn.text for turn in store.open(log.path).conversation.turns[1:]] == [
         "A container for weights.",
         "Still there?",
     ]
 
 
-def test_cut_at_every_byte_keeps_all_but_the_last_line(shelf: ConversationStore) -> None:
-    log = talked(shelf)
+def test_cut_at_every_byte_keeps_all_but_the_last_line(store: ConversationStore) -> None:
+    log = talked(store)
     whole = log.path.read_bytes()
     for size in range(len(whole) + 1):
         log.path.write_bytes(whole[:size])
         lines = whole[:size].decode("utf-8", "replace").split("\n")
         complete = [line for line in lines if _is_json(line)]
-        assert shelf.open(log.path).conversation == read(complete)
+        assert store.open(log.path).conversation == read(complete)
         assert len(complete) >= len(lines) - 1
 
 
@@ -142,35 +142,35 @@ def test_a_line_of_no_meaning_is_skipped(line: str) -> None:
     ],
 )
 def test_changes_survive(
-    shelf: ConversationStore, change: Callable[[ConversationLog], None], texts: list[str], messages: int
+    store: ConversationStore, change: Callable[[ConversationLog], None], texts: list[str], messages: int
 ) -> None:
-    log = talked(shelf)
+    log = talked(store)
     change(log)
-    again = shelf.open(log.path).conversation
+    again = store.open(log.path).conversation
     assert [turn.text for turn in again.turns] == texts
     assert len(again.messages) == messages
     assert again == log.conversation
 
 
-def test_messages_carry_the_system_prompt_first_and_reasoning_apart(shelf: ConversationStore) -> None:
-    assert talked(shelf).conversation.messages == (
+def test_messages_carry_the_system_prompt_first_and_reasoning_apart(store: ConversationStore) -> None:
+    assert talked(store).conversation.messages == (
         Message("system", "Be brief."),
         Message("user", "What is a\nGGUF file?"),
         Message("assistant", "A container for weights.", "They ask about a format."),
     )
 
 
-def test_a_name_of_its_own_and_back(shelf: ConversationStore) -> None:
-    log = talked(shelf)
+def test_a_name_of_its_own_and_back(store: ConversationStore) -> None:
+    log = talked(store)
     log.rename("About files")
-    assert shelf.open(log.path).conversation.title == "About files"
+    assert store.open(log.path).conversation.title == "About files"
     log.rename("")
     assert log.conversation.title == "What is a GGUF file?"
     assert len(Conversation(name="x" * 200).title) == 48
 
 
-def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: ConversationStore) -> None:
-    log = talked(shelf)
+def test_a_full_disk_loses_nothing_that_can_still_be_written(store: ConversationStore) -> None:
+    log = talked(store)
     text = log.path.read_bytes()
     log.path.unlink()
     log.path.mkdir()
@@ -179,11 +179,11 @@ def test_a_full_disk_loses_nothing_that_can_still_be_written(shelf: Conversation
     log.path.rmdir()
     log.path.write_bytes(text)
     log.say("assistant", "Here.")
-    assert [turn.text for turn in shelf.open(log.path).conversation.turns[2:]] == ["Where does this go?", "Here."]
+    assert [turn.text for turn in store.open(log.path).conversation.turns[2:]] == ["Where does this go?", "Here."]
 
 
-def test_markdown(shelf: ConversationStore) -> None:
-    assert to_markdown(talked(shelf).conversation) == (
+def test_markdown(store: ConversationStore) -> None:
+    assert to_markdown(talked(store).conversation) == (
         "# What is a GGUF file?\n\n*smollm2-135m Q4_1*\n\n**System prompt**\n\n> Be brief.\n\n"
         "## You\n\nWhat is a\nGGUF file?\n\n"
         "## Model\n\n<details><summary>Thinking</summary>\n\nThey ask about a format.\n\n</details>\n\n"
@@ -194,7 +194,7 @@ def test_markdown(shelf: ConversationStore) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(st.characters(codec="utf-8")))))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]) -> None:
-    log = ConversationStore(tmp_path_factory.mktemp("shelf")).new("model")
+    log = ConversationStore(tmp_path_factory.mktemp("store")).new("model")
     for role, text in said:
         log.say(role, "")
         log.grow(text)
