@@ -4,11 +4,11 @@ A placement that decodes fastest may read prompts ten times slower, and one that
 context. So what is compared is the mean time of whole requests: of these, in a context of `ctx` tokens, so often.
 
     request                     depth     prompt  answer   balanced  speed  quality
-    a short prompt              0         512     256      4         8      2
-    a long prompt               0         4096    256      2         2      3
-    a very long prompt          0         16384   256      1         1      2
-    a follow-up                 2048      64      256      4         8      2
-    a follow-up at half depth   ctx / 2   64      256      2         2      2
+    a short prompt              0         512     256      2         6      1
+    a long prompt               0         4096    256      3         2      3
+    a very long prompt          0         16384   256      2         1      3
+    a follow-up                 2048      64      256      2         6      1
+    a follow-up at half depth   ctx / 2   64      256      1         1      2
     a follow-up at full depth   the rest  64      256      1         1      2
 
 Whoever prefers speed waits in a chat, whoever prefers quality hands over documents. In a small context everything
@@ -29,9 +29,9 @@ _ANSWER = 256
 _SHORT, _LONG, _VERY_LONG, _FOLLOW_UP = 512, 4096, 16384, 64  # tokens of prompts
 _SHALLOW = 2048
 _WEIGHTS = {
-    Prefer.BALANCED: (4, 2, 1, 4, 2, 1),
-    Prefer.SPEED: (8, 2, 1, 8, 2, 1),
-    Prefer.QUALITY: (2, 3, 2, 2, 2, 2),
+    Prefer.BALANCED: (2, 3, 2, 2, 1, 1),
+    Prefer.SPEED: (6, 2, 1, 6, 1, 1),
+    Prefer.QUALITY: (1, 3, 3, 1, 2, 2),
 }
 
 _TURNS_AS_MUCH = 20  # measured turns that count as much as the table

@@ -39,7 +39,7 @@ def test_a_row_for_each_quantization_under_the_name_to_type() -> None:
         Offer("org/broken", "lmstudio", (weights("Q3_K_M"),)),
         Offer("nothing", "llama.cpp", (), notes=("It is not complete.",)),
     ]
-    rows = from_disk(offers, plan_of)
+    rows = from_disk(offers, plan_of, patience=60)
     assert [(row.name, row.quant, row.note) for row in rows] == [
         ("org/m:Q8_0", "Q8_0", "huggingface"),
         ("org/one", "Q6_K", "huggingface"),
@@ -57,7 +57,7 @@ def test_copies_of_a_catalog_entry_are_one() -> None:
     offers = [
         Offer(repo, "huggingface", (weights(quant),)) for repo, quant in zip(repos, ("Q8_0", "Q4_0"), strict=True)
     ]
-    assert [row.name for row in from_disk(offers, plan_of)] == ["qwen3-8b:Q8_0", "qwen3-8b:Q4_0"]
+    assert [row.name for row in from_disk(offers, plan_of, patience=60)] == ["qwen3-8b:Q8_0", "qwen3-8b:Q4_0"]
 
 
 def test_a_namesake_is_not_taken_for_the_catalogs_model() -> None:
