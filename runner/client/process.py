@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # what talks to the process is imported at the first word: th
 
 Reply = TypeVar("Reply")
 Step = TypeVar("Step")
+
+_END_S = 5.0
 
 
 class EngineProcess:
@@ -73,16 +76,15 @@ class EngineProcess:
         if self._pipe is not None:
             self._pipe.stop()
 
-    def close(self, grace_s: float = 1.0) -> None:
-        """End the process: the closed pipe asks for it, a kill makes sure."""
+    def close(self) -> None:
+        """End the process: it keeps nothing that it would have to put away."""
         self._closed = True
-        self._commands.close()
-        try:
-            self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._events.close()
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # what waits for a dead disk ends with that
+            self._process.wait(_END_S)
+        for stream in (self._process.stdin, self._commands, self._events):
+            if stream is not None:
+                stream.close()
 
     def _opened(self) -> Pipe:
         if self._pipe is None:

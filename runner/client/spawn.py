@@ -25,7 +25,8 @@ def spawn(
 ) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
     """(process, where it takes commands, where it tells events); `log` gets its standard output and error.
 
-    `settings` of its environment; what the user has set there stays.
+    `settings` of its environment; what the user has set there stays. It ends when its standard input closes, which
+    nobody writes to: by the process's `stdin`, or with this process.
     """
     command_out, command_in = os.pipe()
     event_out, event_in = os.pipe()
@@ -33,7 +34,7 @@ def spawn(
         # -P: a models.py or runner.py in the user's folder must never be taken for ours.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runner.engine", str(command_out), str(event_in)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=sink,
             stderr=sink,
             pass_fds=(command_out, event_in),

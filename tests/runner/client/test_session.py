@@ -84,7 +84,7 @@ def test_what_backends_read_once_takes_a_fresh_process(tmp_path: Path, monkeypat
 
 def test_a_process_that_was_closed_says_so_and_is_not_taken_for_killed(tmp_path: Path) -> None:
     process = EngineProcess(tmp_path / "log")
-    process.close(grace_s=0)
+    process.close()
     with pytest.raises(EngineError, match="was closed") as caught:
         process.ask(Devices())
     assert type(caught.value) is EngineError

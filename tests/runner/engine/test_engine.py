@@ -217,17 +217,6 @@ def test_the_kernel_would_end_the_engine_before_others(engine: EngineProcess) ->
     assert Path(f"/proc/{engine.pid}/oom_score_adj").read_text() == "500\n"
 
 
-def test_the_child_ends_with_its_parent(tmp_path: Path, smollm2: Path) -> None:
-    process = fresh_child(tmp_path, smollm2)
-    chunks = generate(process, STORY)
-    next(chunks)
-    started = time.monotonic()
-    process.close(grace_s=5)
-    assert time.monotonic() - started < 4
-    with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
-
-
 def test_stop_from_another_thread(engine: EngineProcess) -> None:
     chunks = generate(engine, STORY)
     next(chunks)
