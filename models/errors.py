@@ -5,6 +5,7 @@
     │   ├── OutOfMemory     1   llama.cpp could not allocate, while loading or decoding; less may work
     │   │   └── OutOfRam    1   the kernel ended the engine's process, for the host's memory ran out
     │   ├── EngineKilled    1   the engine's process was killed from outside: the kernel, or a person
+    │   ├── EngineHung      1   the engine did nothing for longer than any step takes, and was ended
     │   └── DeviceLost      1   a device is gone or does not answer: driver, suspend, another machine
     ├── UsageError          2   the command line or the configuration is not understood
     │   └── PromptTooLong   2   the prompt has more tokens than the context
@@ -53,6 +54,10 @@ class OutOfRam(OutOfMemory):
 
 class EngineKilled(EngineError):  # noqa: N818
     """The engine's process was killed from outside: by the kernel for want of memory, or by a person."""
+
+
+class EngineHung(EngineError):  # noqa: N818
+    """The engine did nothing, or said nothing, for longer than any step takes; it was ended."""
 
 
 class DeviceLost(EngineError):  # noqa: N818

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
+from models.errors import DeviceLost, EngineError, EngineHung, EngineKilled, OutOfMemory, OutOfRam
 from runner.types.failures import Diagnosis, diagnose
 from runner.types.pipe import LastWords
 
@@ -32,6 +33,12 @@ def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> E
         kind = OutOfRam if for_ram else EngineKilled
     because = f" ({found.reason})" if found.reason else ""
     return kind(f"The engine {_HOW.get(kind) or _how(code)}{because}. Its log is {log}.")
+
+
+def hung(seconds: float, endpoints: Sequence[str], log: Path) -> EngineHung:
+    """The error for a process that was ended because it did nothing for so many seconds."""
+    lent = f"; the devices at {' and '.join(endpoints)} may be gone or busy" if endpoints else ""
+    return EngineHung(f"The engine did not go on for {seconds:.0f} s and was ended{lent}. Its log is {log}.")
 
 
 def _told_by(log: Path) -> Diagnosis:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from models.errors import EngineError, UsageError
+from models.errors import DeviceLost, EngineError, EngineHung, UsageError
 from runner.client.process import EngineProcess
 from runner.types.commands import AddRpc, Devices
 from runner.types.machine import Runtime
@@ -28,4 +28,7 @@ def add_rpc(process: EngineProcess, endpoints: Sequence[str]) -> None:
             socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
         except (OSError, OverflowError):
             raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
-        process.prepare(AddRpc(endpoint))
+        try:
+            process.prepare(AddRpc(endpoint))
+        except EngineHung:
+            raise DeviceLost(f"Something listens at {endpoint} and does not answer as a worker does.") from None

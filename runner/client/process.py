@@ -13,6 +13,7 @@ from runner.client.spawn import spawn
 
 if TYPE_CHECKING:  # what talks to the process is imported at the first word: the process gets ready meanwhile
     from runner.client.pipe import Pipe
+    from runner.client.watch import Patience
     from runner.types.pipe import Command, LastWords, LongCommand
 
 Reply = TypeVar("Reply")
@@ -67,12 +68,15 @@ class EngineProcess:
         """Send a command and return its reply; steps on the way are dropped. Errors come as what they were there."""
         return self._opened().ask(command)
 
-    def stream(self, command: LongCommand[Step, Reply]) -> Generator[Step, None, Reply]:
-        """Send a command, yield its steps, return its reply. Errors come as what they were there."""
-        return self._opened().stream(command)
+    def stream(self, command: LongCommand[Step, Reply], limits: Patience | None = None) -> Generator[Step, None, Reply]:
+        """Send a command, yield its steps, return its reply. Errors come as what they were there.
+
+        `limits` bound the wait for each word of it; without them the command's own do.
+        """
+        return self._opened().stream(command, limits)
 
     def stop(self) -> None:
-        """Interrupt the command under way; it still ends with its own last event."""
+        """Interrupt the command under way; it still ends with its own last event, or with StillBusy."""
         if self._pipe is not None:
             self._pipe.stop()
 
@@ -88,11 +92,11 @@ class EngineProcess:
 
     def _opened(self) -> Pipe:
         if self._pipe is None:
-            from runner.client.pipe import Pipe
+            from runner.client.pipe import Fate, Pipe
             from runner.hardware import host
 
             self._oom_kills = host.oom_kills()
-            self._pipe = Pipe(self._commands, self._events, self._death)
+            self._pipe = Pipe(self._commands, self._events, Fate(self.pid, self._death, self._hung))
         return self._pipe
 
     def _death(self, words: LastWords) -> EngineError:
@@ -107,3 +111,11 @@ class EngineProcess:
             self._process.kill()
             code = self._process.wait()
         return death(code, words, self._log, for_ram=host.oom_kills() > self._oom_kills)
+
+    def _hung(self, seconds: float) -> EngineError:
+        from runner.client.death import hung
+        from runner.types.commands import AddRpc
+
+        self._process.kill()
+        endpoints = [command.endpoint for command in self._prepared if isinstance(command, AddRpc)]
+        return hung(seconds, endpoints, self._log)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import LocalrunError, OutOfMemory
+from runner.client.pipe import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
+from runner.client.watch import Patience, answering
 from runner.hardware.meter import sample
 from runner.types.commands import Count, Generate
 from runner.types.engine import Loaded
@@ -95,10 +97,13 @@ class EngineSession:
         answer, asked = Resumed(request), request
         while True:
             try:
-                for chunk in self._process.stream(Generate(asked)):
+                for chunk in self._process.stream(Generate(asked), self._patience()):
                     if chunk.finish is not None:
                         self.ended(asked, chunk)
                     yield answer.joined(chunk)
+                return
+            except StillBusy:
+                yield _cut(answer.last, Finish.INTERRUPTED)
                 return
             except OutOfMemory as error:
                 note = self._recovered(error, answer.last)
@@ -107,6 +112,10 @@ class EngineSession:
                 return
             yield _cut(answer.last, None, note)
             asked = answer.rest()
+
+    def _patience(self) -> Patience:
+        predicted = self.candidate.predicted
+        return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
 
     def _recovered(self, error: OutOfMemory, last: Chunk) -> str:
         """Load something smaller; what to say about it."""
@@ -139,7 +148,7 @@ class EngineSession:
         self._process.close()
 
 
-def _cut(last: Chunk, finish: Finish | None, note: str) -> Chunk:
-    """No more words, but a note."""
+def _cut(last: Chunk, finish: Finish | None, note: str | None = None) -> Chunk:
+    """No more words, perhaps a note."""
     phase = Phase.DONE if finish else last.phase
     return replace(last, text="", reasoning="", phase=phase, finish=finish, happened=note)

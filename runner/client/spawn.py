@@ -43,7 +43,8 @@ def spawn(
         )
     os.close(command_out)
     os.close(event_in)
-    return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb")
+    os.set_blocking(command_in, False)  # one that does not listen shall not hold us
+    return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb", buffering=0)
 
 
 def _open_log(path: Path) -> BinaryIO:

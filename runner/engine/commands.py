@@ -38,6 +38,7 @@ from runner.types.machine import Runtime
 from runner.types.pipe import Command, Event, EventKind, Failure, LastWords
 
 _PROGRESS_S = 0.05
+_PULSE_S = 1.0
 Line = dict[str, Any]
 
 
@@ -49,6 +50,7 @@ class Commands:
         self._events = os.fdopen(events, "wb", buffering=0)
         self._waiting: queue.SimpleQueue[Line] = queue.SimpleQueue()
         self._current = -1
+        self._told = 0.0
         self._stopped: set[int] = set()
         self._loaded: Generator | None = None
         self._operations: dict[type[Command[Any]], Callable[[Any], object]] = {
@@ -97,9 +99,13 @@ class Commands:
         os._exit(0)
 
     def _is_cancelled(self) -> bool:
+        """Asked by all that takes long, between its steps: the time to say that it goes on."""
+        if time.monotonic() - self._told > _PULSE_S:
+            self._tell(EventKind.PULSE)
         return self._current in self._stopped
 
     def _tell(self, kind: EventKind, value: object = None) -> None:
+        self._told = time.monotonic()
         try:
             self._events.write(json.dumps(pack(Event(self._current, kind, value))).encode() + b"\n")
         except BrokenPipeError:
@@ -113,13 +119,8 @@ class Commands:
         return Runtime(real, devices.backends(), llama.version(), llama.system_info())
 
     def _load(self, command: Load) -> Loaded:
-        told = 0.0
-
         def progress(fraction: float) -> bool:
-            nonlocal told
-            now = time.monotonic()
-            if now - told > _PROGRESS_S or fraction >= 1:
-                told = now
+            if time.monotonic() - self._told > _PROGRESS_S or fraction >= 1:
                 self._tell(EventKind.STEP, LoadProgress(fraction))
             return not self._is_cancelled()
 

@@ -65,6 +65,15 @@ def cpu_name() -> str:
     return platform.processor()
 
 
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used, in the kernel too; None when it is gone."""
+    try:
+        used = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(used.user + used.system)
+
+
 def process_name(pid: int) -> str | None:
     """What a process is called; None when it is gone, or nobody of ours."""
     try:

@@ -2,7 +2,7 @@
 
 A command is {"id": 7, "op": "load", ...its fields}. What the engine says to it is
 {"id": 7, "event": "step", "value": ...} any number of times, then one `done` with the reply or one `error` with a
-Failure. `abort` answers no command. The commands themselves are in runner.types.commands.
+Failure. `pulse` says that a command goes on, `abort` answers none. The commands are in runner.types.commands.
 """
 
 from dataclasses import dataclass
@@ -49,6 +49,7 @@ class EventKind(StrEnum):
     """What a line from the engine is."""
 
     STEP = "step"
+    PULSE = "pulse"
     DONE = "done"
     ERROR = "error"
     ABORT = "abort"

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +218,19 @@ def test_ctrl_c_keeps_what_was_said(environment: dict[str, str]) -> None:
     assert begun and (begun + out).endswith("\n") and "Traceback" not in err
     psutil.wait_procs([engine], timeout=10)
     assert not engine.is_running()
+
+
+def test_ctrl_c_ends_it_within_a_second_even_if_the_engine_is_stopped(environment: dict[str, str]) -> None:
+    process, begun = started(environment, "--jsonl")
+    engine = engine_of(process)
+    engine.suspend()
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 1.5, "a second, and the end of an interpreter on a busy machine"
+    answer = json.loads(out.splitlines()[-1])
+    assert (process.returncode, answer["finish_reason"], bool(answer["text"])) == (130, "interrupted", True)
+    assert begun and not engine.is_running()
 
 
 def test_a_killed_engine_is_one_sentence_and_keeps_what_was_said(environment: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from models.errors import DoesNotFit, EngineError, EngineKilled, OutOfMemory
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
 from runner.client.spawn import offload_setting
+from runner.client.watch import Patience
 from runner.types.commands import Devices, Generate, Load, Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk, Finish, Message, Phase
@@ -99,12 +100,12 @@ class Failing(EngineProcess):
     at: tuple[int, ...] = ()
     error: type[EngineError] = OutOfMemory
 
-    def stream(self, command: LongCommand[Any, Any]) -> Generator[Any, None, Any]:
+    def stream(self, command: LongCommand[Any, Any], limits: Patience | None = None) -> Generator[Any, None, Any]:
         """The real answer, until it fails."""
         if not isinstance(command, Generate) or not self.at:
-            return super().stream(command)
+            return super().stream(command, limits)
         at, self.at = self.at[0], self.at[1:]
-        return self._cut(super().stream(command), at)
+        return self._cut(super().stream(command, limits), at)
 
     def _cut(self, real: Generator[Chunk, None, None], at: int) -> Generator[Chunk, None, None]:
         with closing(real):

@@ -16,6 +16,7 @@ from models.errors import DoesNotFit, ModelNotFound, OutOfMemory
 from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
+from runner.client.watch import Patience
 from runner.hardware import host
 from runner.service.service import LocalService
 from runner.storage.paths import paths
@@ -129,12 +130,12 @@ class Full(EngineProcess):
         super().__init__(log)
         self.tried: list[Placement] = []
 
-    def stream(self, command: LongCommand[Any, Any]) -> Generator[Any, None, Any]:
+    def stream(self, command: LongCommand[Any, Any], limits: Patience | None = None) -> Generator[Any, None, Any]:
         """Refuse to load; everything else goes on."""
         if isinstance(command, Load):
             self.tried.append(command.placement)
             raise OutOfMemory("There is no room.")
-        return super().stream(command)
+        return super().stream(command, limits)
 
 
 def test_a_look_at_another_context_does_not_decide_what_is_loaded(home: Path, smollm2: Path, tmp_path: Path) -> None:

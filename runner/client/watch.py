@@ -1,0 +1,68 @@
+"""Whether an engine still works on a command: it says something, or it uses the processor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.hardware.host import cpu_seconds
+from runner.types import commands
+from runner.types.pipe import Command
+
+TICK_S = 0.2  # the engine is listened to for so long before it is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: how long an engine may do nothing at all, and how long it may be busy without a word (None: for ever).
+
+    It says that it goes on wherever llama.cpp lets it: between tensors, tokens and the CPU's operations.
+    """
+
+    idle_s: float
+    silent_s: float | None
+
+
+# What no step takes. llama.cpp maps a whole file in one step, and then it reads as slowly as the disk does.
+USUAL = Patience(30.0, 300.0)
+_TIMES = 20  # slower than predicted, and busy with others
+BY_COMMAND: dict[type, Patience | None] = {
+    commands.AddRpc: Patience(8.0, 30.0),
+    commands.Load: Patience(60.0, None),
+    commands.Lend: None,
+}
+
+
+def patience(command: Command[object]) -> Patience | None:
+    """How long to wait for the next word about a command; None for one that has nothing to say."""
+    return BY_COMMAND.get(type(command), USUAL)
+
+
+def answering(step_s: float) -> Patience:
+    """The same for an answer, whose steps should take so long. Another machine may be the one that is busy."""
+    longest = _TIMES * step_s
+    return Patience(max(USUAL.idle_s, longest), max(USUAL.silent_s or 0.0, longest))
+
+
+class Watch:
+    """Counts in ticks of its own, so that a machine that was suspended has not been idle."""
+
+    def __init__(self, pid: int, limits: Patience | None) -> None:
+        self._pid, self._limits = pid, limits
+        self.heard()
+
+    def heard(self) -> None:
+        """It said something."""
+        self._idle = self._silent = 0
+        self._used = cpu_seconds(self._pid)
+
+    def waited_s(self) -> float | None:
+        """After another tick of silence: the seconds that were too many, None while there is hope."""
+        used = cpu_seconds(self._pid)
+        self._idle = self._idle + 1 if used == self._used else 0
+        self._silent, self._used = self._silent + 1, used
+        if self._limits is None:
+            return None
+        for ticks, limit in ((self._idle, self._limits.idle_s), (self._silent, self._limits.silent_s)):
+            if limit is not None and ticks * TICK_S > limit:
+                return ticks * TICK_S
+        return None

@@ -1,0 +1,145 @@
+"""Engines and lent devices that hang: nobody waits for ever, and a person who wants to stop waits no time at all."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.errors import DeviceLost, EngineHung
+from runner.client import watch
+from runner.client.devices import add_rpc
+from runner.client.process import EngineProcess
+from runner.client.session import EngineSession, Running
+from runner.client.watch import TICK_S, Patience, Watch, answering, patience
+from runner.types.commands import AddRpc, Devices, Generate, Load
+from runner.types.generation import Chunk, Finish, Request
+from runner.types.machine import Machine
+from runner.types.placement import Placement
+from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict
+from runner.types.sampling import Sampling
+from scripts.checks.loopback import lent
+
+CPU = Placement((), 0, 31, (), 512, threads=1)
+ON_LENT = Placement(("RPC0",), 31, 31, (31,), 512)
+GREEDY = Sampling(temperature=0)
+STORY = Request(raw="The sea", sampling=GREEDY, ignore_end=True)
+IMPATIENT = Patience(0.6, 60.0)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[EngineProcess]:
+    process = EngineProcess(tmp_path / "log")
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command may be idle only for a moment."""
+    monkeypatch.setattr(watch, "USUAL", IMPATIENT)
+    monkeypatch.setattr(watch, "BY_COMMAND", {})
+
+
+def session_of(engine: EngineProcess, path: Path) -> EngineSession:
+    info = ModelInfo("smollm2", "llama", 135_000_000, 30, 0, 0, 8192)
+    one = Candidate("Q4_1", ("x.gguf",), 1, 5.0, 0, Verdict.CPU, CPU, (), None, Source.FORMULA)
+    plan = Plan(info, Machine("probe", (), 8 << 30, 8 << 30, 40e9, 2), (one,), 0, ())
+    return EngineSession(engine, Running(plan, one, CPU, engine.ask(Load(str(path), CPU))))
+
+
+def test_a_stop_that_is_not_heard_ends_the_answer_all_the_same(engine: EngineProcess, smollm2: Path) -> None:
+    session = session_of(engine, smollm2)
+    said: list[Chunk] = []
+    for chunk in session.generate((), GREEDY, raw="The sea", ignore_end=True):
+        said.append(chunk)
+        if chunk.text:
+            os.kill(engine.pid, signal.SIGSTOP)
+            asked = time.monotonic()
+            session.stop()
+    assert time.monotonic() - asked < 1
+    assert said[-1].finish is Finish.INTERRUPTED and "".join(chunk.text for chunk in said)
+    os.kill(engine.pid, signal.SIGCONT)
+    again = list(session.generate((), Sampling(temperature=0, max_tokens=4), raw="One two", ignore_end=True))
+    assert again[-1].completion_tokens == 4, "it goes on with the next request"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_engine_that_does_nothing_is_ended(engine: EngineProcess, smollm2: Path, tmp_path: Path) -> None:
+    engine.ask(Load(str(smollm2), CPU))
+    text = ""
+    with pytest.raises(EngineHung) as caught:
+        for chunk in engine.stream(Generate(STORY)):
+            text += chunk.text
+            if text:
+                os.kill(engine.pid, signal.SIGSTOP)
+    assert text
+    assert str(caught.value) == f"The engine did not go on for 1 s and was ended. Its log is {tmp_path / 'log'}."
+    engine.restart()
+    assert engine.ask(Devices()).devices
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_engine_that_does_not_even_listen(engine: EngineProcess) -> None:
+    engine.ask(Devices())
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(EngineHung):
+        engine.ask(Generate(Request(raw="more than a pipe holds " * 10_000)))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_file_that_does_not_come(engine: EngineProcess, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    engine.ask(Devices())
+    with pytest.raises(EngineHung):
+        engine.ask(Load(str(pipe), CPU))
+
+
+def test_a_silent_port_is_no_device(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.ask(Devices())
+    monkeypatch.setattr(watch, "BY_COMMAND", {AddRpc: IMPATIENT})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DeviceLost, match=f"listens at {endpoint} and does not answer as a worker does"):
+            add_rpc(engine, [endpoint])
+
+
+def test_a_lent_device_that_stops_is_named(engine: EngineProcess, smollm2: Path, tmp_path: Path) -> None:
+    with lent(tmp_path / "lender.log", 1) as endpoint:
+        add_rpc(engine, [endpoint])
+        engine.ask(Load(str(smollm2), ON_LENT))
+        (lender,) = [one for one in psutil.Process().children() if one.pid != engine.pid]
+        with pytest.raises(EngineHung, match=f"did not go on for .*the devices at {endpoint} may be gone or busy"):
+            for _chunk in engine.stream(Generate(STORY), IMPATIENT):
+                lender.suspend()
+
+
+def use_the_processor() -> None:
+    """For longer than the system's clock of processor time is coarse."""
+    until = time.process_time() + 0.02
+    while time.process_time() < until:
+        pass
+
+
+def test_what_is_busy_is_not_idle_and_may_be_silent_for_long() -> None:
+    watched = Watch(os.getpid(), Patience(TICK_S, 5 * TICK_S))
+    for _tick in range(5):
+        use_the_processor()
+        assert watched.waited_s() is None
+    use_the_processor()
+    assert watched.waited_s() == pytest.approx(6 * TICK_S)
+    watched.heard()
+    use_the_processor()
+    assert watched.waited_s() is None
+
+
+def test_patience_knows_what_is_running() -> None:
+    load = patience(Load("x", CPU))
+    assert load is not None and load.silent_s is None, "a file may be mapped in one long step"
+    slow, usual = answering(60.0), answering(0.01)
+    assert slow.idle_s == 1200.0 and usual == patience(Devices())
