@@ -18,6 +18,11 @@ def runtime(process: EngineProcess) -> Runtime:
     return process.ask(Devices())
 
 
+def joined(process: EngineProcess) -> tuple[str, ...]:
+    """The endpoints whose devices are ours."""
+    return tuple(command.endpoint for command in process.prepared if isinstance(command, AddRpc))
+
+
 def add_rpc(process: EngineProcess, endpoints: Sequence[str]) -> None:
     """Make the devices at `host:port` ours. A port that does not answer would abort the engine: it is tried first."""
     for endpoint in endpoints:

@@ -39,17 +39,31 @@ class EngineProcess:
         """Process id."""
         return self._process.pid
 
+    @property
+    def prepared(self) -> tuple[Command[Any], ...]:
+        """What every process in this place was asked first."""
+        return tuple(self._prepared)
+
     def is_alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
 
+    def has_died(self) -> bool:
+        """Whether the process ended by itself: nobody closed it."""
+        return not self._closed and not self.is_alive()
+
     def restart(self) -> None:
-        """A fresh process in the place of one that ended, prepared like it."""
+        """A fresh process in the place of one that ended, prepared like it, but for devices that are gone."""
         self.close()
         self._closed, self._pipe = False, None
         self._process, self._commands, self._events = spawn(self._log, self._settings)
-        for command in self._prepared:
-            self.ask(command)
+        for command in self.prepared:
+            try:
+                self.ask(command)
+            except EngineError:
+                self._prepared.remove(command)
+                self.restart()
+                break
 
     def need(self, settings: dict[str, str]) -> None:
         """Run with these settings of the environment: backends read them once, so others take a fresh process."""
@@ -83,12 +97,15 @@ class EngineProcess:
     def close(self) -> None:
         """End the process: it keeps nothing that it would have to put away."""
         self._closed = True
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):  # what waits for a dead disk ends with that
-            self._process.wait(_END_S)
+        self._kill()
         for stream in (self._process.stdin, self._commands, self._events):
             if stream is not None:
                 stream.close()
+
+    def _kill(self) -> None:
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # what waits for a dead disk ends with that
+            self._process.wait(_END_S)
 
     def _opened(self) -> Pipe:
         if self._pipe is None:
@@ -116,6 +133,6 @@ class EngineProcess:
         from runner.client.death import hung
         from runner.types.commands import AddRpc
 
-        self._process.kill()
+        self._kill()
         endpoints = [command.endpoint for command in self._prepared if isinstance(command, AddRpc)]
         return hung(seconds, endpoints, self._log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from models.errors import LocalrunError, OutOfMemory
+from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.client.pipe import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
@@ -31,18 +31,19 @@ class Running:
 
 
 _ROOM_TO_GO_ON = 256  # tokens of context behind what is in use, without which it is not worth to go on
-Recover = Callable[[OutOfMemory, int], Running]
+Recover = Callable[[EngineError, int], Running]
 
 
-def _give_up(error: OutOfMemory, _ctx: int) -> Running:
+def _give_up(error: EngineError, _ctx: int) -> Running:
     raise error
 
 
 class EngineSession:
     """One model in one engine process. `ended` hears of every request and its last chunk.
 
-    `recover` is asked to load something smaller where memory runs out in the midst of an answer, with a context of so
-    many tokens at least; the last of the notes of what it loaded says so. It may raise.
+    `recover` is asked to load again after an error, with a context of so many tokens at least: something smaller where
+    memory ran out in the midst of an answer, which goes on; before the next answer, where the engine has died. The last
+    of the notes of what it loaded says so. It may raise.
     """
 
     def __init__(self, process: EngineProcess, running: Running, recover: Recover = _give_up) -> None:
@@ -50,6 +51,7 @@ class EngineSession:
         self._running = running
         self._recover = recover
         self._is_stopped = False
+        self._last_error = EngineError("The engine ended between two answers.")
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
     @property
@@ -90,6 +92,9 @@ class EngineSession:
         if history and history[-1].role == "assistant" and not continue_last:
             history = history[:-1]
         self._is_stopped = False
+        if self._process.has_died():
+            begin = Chunk(Phase.PREFILL)
+            yield _cut(begin, None, self._recovered(self._last_error, begin))
         yield from self._answer(Request(history, raw, sampling, ignore_end, reuse))
 
     def _answer(self, request: Request) -> Iterator[Chunk]:
@@ -107,6 +112,9 @@ class EngineSession:
                 return
             except OutOfMemory as error:
                 note = self._recovered(error, answer.last)
+            except EngineError as error:
+                self._last_error = error
+                raise
             if self._is_stopped:
                 yield _cut(answer.last, Finish.INTERRUPTED, note)
                 return
@@ -117,8 +125,8 @@ class EngineSession:
         predicted = self.candidate.predicted
         return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
 
-    def _recovered(self, error: OutOfMemory, last: Chunk) -> str:
-        """Load something smaller; what to say about it."""
+    def _recovered(self, error: EngineError, last: Chunk) -> str:
+        """Load again; what to say about it."""
         wanted = max(last.context_used, last.prompt_tokens) + _ROOM_TO_GO_ON
         try:
             running = self._recover(error, min(wanted, self.loaded.ctx))

@@ -20,6 +20,20 @@ def fell_back(what: FellBack) -> str:
     return f"Out of memory{when}, {cause}. {on} {_how(what.lower)}: {where(what.lower.candidate)}."
 
 
+def began_again(candidate: Candidate, lost: Sequence[str]) -> str:
+    """What answers after an engine died."""
+    return f"The engine was started again{_without(lost)}: {where(candidate)}."
+
+
+def left_over(candidate: Candidate, lost: Sequence[str]) -> str:
+    """Why nothing answers after an engine died."""
+    return f"The engine was started again{_without(lost)}, and {candidate.quant} does not fit what is left."
+
+
+def _without(lost: Sequence[str]) -> str:
+    return f" without {_list(lost)}" if lost else ""
+
+
 def exhausted(what: Exhausted) -> str:
     """What was needed, and what there is now."""
     least = what.tried[-1]

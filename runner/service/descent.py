@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
 
-from models.errors import DoesNotFit, EngineError, EngineKilled, OutOfMemory, OutOfRam
+from models.errors import DeviceLost, DoesNotFit, EngineError, EngineKilled, OutOfMemory, OutOfRam
 from models.names.resolve import split_quant
 from runner.client.process import EngineProcess
 from runner.client.session import Running
@@ -42,6 +42,7 @@ class Descent:
         self._counted_on = plan.machine
         self._tried: list[Tried] = []
         self._lower: Lower | None = None
+        self._again: str | None = None  # what is said of a fresh engine
         quant = plan.wish.quant or split_quant(study_of(plan).name)[1]
         self._is_asked = quant is not None or index != plan.chosen
 
@@ -54,8 +55,11 @@ class Descent:
         return self._told(running, answering=False)
 
     def resume(self, error: EngineError, least_ctx: int) -> Running:
-        """Load something smaller after memory ran out in the midst of an answer; as `load`."""
-        self._fall(error, least_ctx)
+        """Load again after an error: something smaller where memory ran out in the midst of an answer; as `load`."""
+        if isinstance(error, OutOfMemory):
+            self._fall(error, least_ctx)
+        else:
+            self._begin_again(error)
         loads = self._loads(least_ctx)
         while True:
             try:
@@ -66,7 +70,7 @@ class Descent:
     def settled(self) -> None:
         """What is loaded has answered: where memory runs out later, that is another story."""
         self._tried.clear()
-        self._lower = None
+        self._lower = self._again = None
         self._counted_on = self._plan.machine
 
     def _loads(self, least_ctx: int = 0) -> Generator[LoadProgress, None, Running]:
@@ -93,6 +97,22 @@ class Descent:
         candidates[self._lower.index] = self._lower.candidate
         self._index = self._lower.index
         self._plan = replace(self._plan, candidates=tuple(candidates), chosen=self._index)
+
+    def _begin_again(self, error: EngineError) -> None:
+        """The same in a fresh engine; planned anew where a device is gone, or was lost and may be another by now."""
+        self.settled()
+        self._engine.restart()
+        before, machine = self._plan.machine, self._machines.again()
+        lost = {device.id for device in before.devices} - {device.id for device in machine.devices}
+        candidate = self._plan.candidates[self._index]
+        if lost or isinstance(error, DeviceLost):
+            candidate = self._planned(Question(self._index, machine, self._plan.wish))
+        if candidate.placement is None:
+            raise DoesNotFit(fallback.left_over(candidate, sorted(lost))) from error
+        candidates = list(self._plan.candidates)
+        candidates[self._index] = candidate
+        self._plan = replace(self._plan, machine=machine, candidates=tuple(candidates))
+        self._again = fallback.began_again(candidate, sorted(lost))
 
     def _empty(self) -> None:
         """An engine without a model, so that what is free can be seen."""
@@ -121,10 +141,11 @@ class Descent:
     # ---- what is said
 
     def _told(self, running: Running, *, answering: bool) -> Running:
-        if self._lower is None:
-            return running
-        what = FellBack(self._tried[0].candidate, self._lower, self._plan.machine, self._shrunk(), answering)
-        notes = (*running.loaded.notes, fallback.fell_back(what))
+        sentences = [self._again] if self._again else []
+        if self._lower is not None:
+            what = FellBack(self._tried[0].candidate, self._lower, self._plan.machine, self._shrunk(), answering)
+            sentences.append(fallback.fell_back(what))
+        notes = (*running.loaded.notes, *sentences)
         return replace(running, loaded=replace(running.loaded, notes=notes))
 
     def _shrunk(self) -> tuple[Shrunk, ...]:

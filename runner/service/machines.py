@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.client.devices import add_rpc, runtime
+from runner.client.devices import add_rpc, joined, runtime
 from runner.client.process import EngineProcess
 from runner.hardware import host
 from runner.hardware.bandwidth import bandwidth
@@ -22,14 +22,12 @@ class Machines:
         self._engine = engine
         self._paths = paths
         self._here: Machine | None = None
-        self._endpoints: tuple[str, ...] = ()
 
     def here(self, endpoints: Sequence[str] = ()) -> Machine:
         """This computer; asked anew where devices at `host:port` come to it. EngineError, UsageError."""
-        fresh = tuple(endpoint for endpoint in endpoints if endpoint not in self._endpoints)
+        fresh = [endpoint for endpoint in endpoints if endpoint not in joined(self._engine)]
         if self._here is None or fresh:
             add_rpc(self._engine, fresh)
-            self._endpoints += fresh
             self._here = probe(runtime(self._engine), self._ram_bandwidth())
         return self._here
 

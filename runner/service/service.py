@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.errors import DoesNotFit, EngineError, OutOfMemory
+from models.errors import DoesNotFit, EngineError
 from models.headers.describe import Description, describe
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
@@ -126,10 +126,10 @@ class LocalService:
     def _session(self, running: Running, descent: Descent) -> EngineSession:
         """What the load held is kept for the next plan, and from here on what each turn measures."""
 
-        def resume(error: OutOfMemory, least_ctx: int) -> Running:
-            smaller = descent.resume(error, least_ctx)
-            history.add(self._paths.history, _measured(smaller))
-            return smaller
+        def resume(error: EngineError, least_ctx: int) -> Running:
+            again = descent.resume(error, least_ctx)
+            history.add(self._paths.history, _measured(again))
+            return again
 
         def turn_ended(asked: Request, last: Chunk) -> None:
             descent.settled()

@@ -129,7 +129,7 @@ class Smaller:
         self._engine, self._path = engine, path
         self.asked: list[int] = []
 
-    def __call__(self, _error: OutOfMemory, least_ctx: int) -> Running:
+    def __call__(self, _error: EngineError, least_ctx: int) -> Running:
         self.asked.append(least_ctx)
         running = loaded(self._engine, self._path, replace(SMALL, ctx=512 - 128 * len(self.asked)))
         return replace(running, loaded=replace(running.loaded, notes=(f"Note {len(self.asked)}.",)))
@@ -191,7 +191,7 @@ def heard_until(session: EngineSession, error: type[Exception]) -> str:
 
 
 def test_where_nothing_smaller_works_what_was_said_stays(engine: Failing, smollm2: Path) -> None:
-    def refuse(error: OutOfMemory, _least_ctx: int) -> Running:
+    def refuse(error: EngineError, _least_ctx: int) -> Running:
         raise DoesNotFit("Nothing fits.") from error
 
     session, engine.at = EngineSession(engine, loaded(engine, smollm2), refuse), (5,)
@@ -203,7 +203,7 @@ def test_where_nothing_smaller_works_what_was_said_stays(engine: Failing, smollm
 def test_a_stop_while_something_smaller_is_loaded_ends_the_answer(engine: Failing, smollm2: Path) -> None:
     smaller = Smaller(engine, smollm2)
 
-    def stopped(error: OutOfMemory, least_ctx: int) -> Running:
+    def stopped(error: EngineError, least_ctx: int) -> Running:
         session.stop()
         return smaller(error, least_ctx)
 

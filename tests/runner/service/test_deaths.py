@@ -1,0 +1,104 @@
+"""An engine that died: the next message starts it again, on what the machine has by then."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.errors import DeviceLost, DoesNotFit, EngineError, EngineKilled
+from runner.client.session import EngineSession
+from runner.service.service import LocalService
+from runner.types.generation import Chunk, Message
+from runner.types.plan import Verdict
+from runner.types.sampling import Sampling
+from runner.types.units import MIB
+from runner.types.wish import Wish
+from scripts.checks.loopback import lent
+from tests.support.homes import own_home
+
+GREEDY = Sampling(temperature=0, max_tokens=12)
+ASKED = [Message("user", "Tell me about the sea.")]
+AGAIN = "The engine was started again: all 31 layers on the CPU, 1k context in f16."
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path) -> Iterator[None]:
+    with own_home(tmp_path):
+        yield
+
+
+@pytest.fixture
+def service() -> Iterator[LocalService]:
+    with closing(LocalService()) as local:
+        yield local
+
+
+def opened(service: LocalService, path: Path, wish: Wish) -> EngineSession:
+    plan = service.plan(str(path), wish)
+    *_, session = service.load(plan, service.chosen(plan))
+    assert isinstance(session, EngineSession)
+    return session
+
+
+def told(chunks: list[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)
+
+
+def happened(chunks: list[Chunk]) -> list[str]:
+    return [chunk.happened for chunk in chunks if chunk.happened]
+
+
+def test_the_next_message_starts_a_killed_engine_again(service: LocalService, smollm2: Path) -> None:
+    session = opened(service, smollm2, Wish(ctx=1024))
+    whole, said, engine = told(list(session.generate(ASKED, GREEDY))), "", service.engine.pid
+    with pytest.raises(EngineKilled):
+        for chunk in session.generate(ASKED, GREEDY):
+            said += chunk.text
+            if said:
+                os.kill(engine, signal.SIGKILL)
+    assert said and whole.startswith(said)
+    again = list(session.generate(ASKED, GREEDY))
+    assert (told(again), happened(again), service.engine.pid != engine) == (whole, [AGAIN], True)
+    psutil.Process(service.engine.pid).kill()
+    psutil.Process(service.engine.pid).wait()
+    assert happened(list(session.generate(ASKED, GREEDY))) == [AGAIN], "also if it died between two answers"
+    assert happened(list(session.generate(ASKED, GREEDY))) == []
+    session.close()
+    with pytest.raises(EngineError, match="The engine was closed"):
+        next(session.generate(ASKED, GREEDY))
+
+
+def lost_while_answering(session: EngineSession, lender: psutil.Process) -> None:
+    with pytest.raises(DeviceLost):
+        for _chunk in session.generate(ASKED, GREEDY):
+            lender.kill()
+
+
+def lender_of(service: LocalService) -> psutil.Process:
+    (lender,) = [child for child in psutil.Process().children() if child.pid != service.engine.pid]
+    return lender
+
+
+def test_after_a_device_is_lost_the_plan_is_made_anew(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
+    with lent(tmp_path / "lender.log", 1) as endpoint:
+        session = opened(service, smollm2, Wish(ctx=1024, gpu_layers=31, rpc=(endpoint,)))
+        assert session.placement.devices == ("RPC0",)
+        lost_while_answering(session, lender_of(service))
+        chunks = list(session.generate(ASKED, GREEDY))
+    assert happened(chunks) == [
+        "The engine was started again without RPC0: all 31 layers on the CPU, 1k context in f16."
+    ]
+    assert told(chunks) and not session.plan.machine.devices and session.candidate.verdict is Verdict.CPU
+
+
+def test_what_does_not_fit_without_the_lost_device(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
+    with lent(tmp_path / "lender.log", 1) as endpoint:
+        wish = Wish(ctx=8192, kv_type="f16", rpc=(endpoint,), ram_limit=1264 * MIB)  # of which 240 MiB may be used
+        session = opened(service, smollm2, wish)
+        lost_while_answering(session, lender_of(service))
+        with pytest.raises(DoesNotFit, match="started again without RPC0, and Q4_1 does not fit what is left"):
+            list(session.generate(ASKED, GREEDY))
