@@ -59,10 +59,14 @@ def _tell(session: EngineSession, answer: Outcome, options: Options, output: Out
 
 
 def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
-    """A conversation line by line (--plain); an empty line is ignored, the end of input ends it."""
+    """A conversation line by line (--plain); an empty line is ignored, the end of input ends it.
+
+    A turn that fails takes its question back, unless it has said something; the code is that of the last turn.
+    """
     session = open_model(service, options, output)
     messages = opening(options)
     sampling = sampling_of(options, service)
+    code = ExitCode.OK
     output.note("End with Ctrl-D; Ctrl-C stops an answer.")
     while (line := _next_line(output)) is not None:
         if not line.strip():
@@ -71,12 +75,14 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
         answer = take_turn(session, messages, sampling, as_text(output))
         _end_line(answer, output)
         _tell(session, answer, options, output)
-        if answer.error is not None:
-            return answer.error.exit_code
+        code = ExitCode.OK if answer.error is None else answer.error.exit_code
+        if answer.error is not None and not answer.text:
+            messages.pop()
+            continue
         messages.append(Message("assistant", answer.text, answer.reasoning or None))
-        if not options.stats:
+        if not options.stats and answer.error is None:
             output.note(after_turn(answer.last, session.loaded.ctx))
-    return ExitCode.OK
+    return code
 
 
 def _next_line(output: Output) -> str | None:

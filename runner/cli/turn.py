@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from models.errors import DoesNotFit, EngineError, ExitCode
+from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
 from runner.client.session import EngineSession
 from runner.report import contract
@@ -20,12 +20,12 @@ Show = Callable[[Chunk], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a turn has said so far. An engine that fails leaves what was said, and the `error`."""
+    """What a turn has said so far. One that fails leaves what was said, and the `error`."""
 
     text: str = ""
     reasoning: str = ""
     last: Chunk = Chunk(Phase.DONE)  # noqa: RUF009
-    error: EngineError | DoesNotFit | None = None
+    error: LocalrunError | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -43,14 +43,14 @@ class Outcome:
 
 
 def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
-    """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said. Raises UsageError."""
+    """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error."""
     answer = Outcome()
     with _stopping(session):
         try:
             for chunk in session.generate(messages, sampling):
                 answer = Outcome(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
                 show(chunk)
-        except (EngineError, DoesNotFit) as error:
+        except LocalrunError as error:
             answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer
 

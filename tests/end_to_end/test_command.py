@@ -103,6 +103,40 @@ def test_a_batch_goes_on_where_it_was(localrun: Command, tmp_path: Path) -> None
     assert [json.loads(line)["prompt"] for line in answers.read_text().splitlines()] == ["Say one.", "Say two."]
 
 
+def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path: Path) -> None:
+    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    prompts.write_text(f"Say one.\n{'word ' * 600}\nSay two.\n")
+    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--ctx", "512", *SHORT)
+    done = localrun(*words)
+    assert done.returncode == 2 and "1 of 3 prompts failed; their lines say why." in done.stderr
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert [row["error"] and row["error"]["kind"] for row in rows] == [None, "PromptTooLong", None]
+    assert [(row["id"], row["line"], bool(row["text"])) for row in rows] == [
+        ("1", 1, True),
+        ("2", 2, False),
+        ("3", 3, True),
+    ]
+    again = localrun(*words)
+    assert (again.returncode, "All 3 prompts are answered already." in again.stderr) == (0, True)
+    assert localrun(*words[:3], "--out", str(prompts)).returncode == 2, "the prompts would be written over"
+
+
+def test_a_plain_chat_survives_what_befalls_a_turn(environment: dict[str, str]) -> None:
+    chat = popen(environment, "smollm2-135m", "--plain", "--ctx", "512", *SHORT, stdin=subprocess.PIPE)
+    assert chat.stdin is not None and chat.stdout is not None
+    chat.stdin.write("Say one.\n")
+    chat.stdin.flush()
+    assert chat.stdout.readline().strip()
+    engine = engine_of(chat)
+    engine.kill()
+    while engine.num_threads() > 1 or engine.status() != psutil.STATUS_ZOMBIE:  # nobody has asked after it yet
+        pass
+    out, err = chat.communicate(f"{'word ' * 600}\nSay two.\n", timeout=60)
+    assert chat.returncode == 0 and out.strip(), err
+    assert "The engine was started again: all 31 layers on the CPU, 512 context in f16." in err
+    assert "the context holds 512" in err and "Traceback" not in err
+
+
 def refused(folder: Path) -> list[tuple[tuple[str, ...], int, str]]:
     (folder / "empty.gguf").write_bytes(b"")
     (folder / "text.gguf").write_bytes(b"this is no model at all")

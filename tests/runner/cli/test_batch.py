@@ -1,21 +1,32 @@
-"""The lines of a batch."""
+"""The lines of a batch, and the file of answers that is gone on with."""
+
+import errno
+import json
+import os
+from pathlib import Path
 
 import pytest
 
-from models.errors import UsageError
-from runner.cli.batch import BatchLine, read_lines
+from models.errors import PromptTooLong, UsageError
+from runner.cli.batch_files import Answers, BatchLine, read_lines
 from runner.types.sampling import Sampling
+
+
+def lines_of(text: str) -> list[BatchLine]:
+    return list(read_lines(text, Sampling()))
 
 
 def test_plain_lines_objects_and_empty_lines() -> None:
     base = Sampling(seed=1)
     text = 'Say one.\n\n{"prompt": "Say two.", "id": 7, "temp": 0, "stop": "."}\r\n  \n'
-    two = BatchLine("Say two.", Sampling(temperature=0.0, seed=1, stop=(".",)))
-    assert list(read_lines(text, base)) == [BatchLine("Say one.", base), two]
+    one, two = read_lines(text, base)
+    assert (one.number, one.id, one.prompt, one.sampling) == (1, "1", "Say one.", base)
+    assert (two.number, two.id, two.prompt) == (3, "7", "Say two.")
+    assert two.sampling == Sampling(temperature=0.0, seed=1, stop=(".",))
 
 
 def test_only_a_newline_ends_a_line() -> None:
-    assert [line.prompt for line in read_lines("a\u2028b\x85c\nd", Sampling())] == ["a\u2028b\x85c", "d"]
+    assert [line.prompt for line in lines_of("a\u2028b\x85c\x0cd\nd")] == ["a\u2028b\x85c\x0cd", "d"]
 
 
 @pytest.mark.parametrize(
@@ -28,5 +39,101 @@ def test_only_a_newline_ends_a_line() -> None:
 )
 def test_a_wrong_line_is_told(line: str, said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        list(read_lines(f"fine\n{line}", Sampling()))
+        lines_of(f"fine\n{line}")
     assert said in str(raised.value)
+
+
+# ---- what was answered
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+def answered(out: Path, text: str, error: str | None = None) -> None:
+    """As if all lines of `text` had been answered."""
+    answers = Answers(out)
+    for line in lines_of(text):
+        answers.add({"id": line.id, "asked": line.asked, "error": {"kind": error} if error else None})
+    answers.close()
+
+
+def left(out: Path, text: str) -> list[str]:
+    answers = Answers(out)
+    found = [line.prompt for line in answers.left(lines_of(text))]
+    answers.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "asked"),
+    [
+        ("one\ntwo\n", "one\ntwo\nthree\n", ["three"]),
+        ("one\n", "zero\none\n", ["zero"]),  # moved
+        ("one\n", "other\n", ["other"]),  # changed
+        ("same\n", "same\nsame\n", ["same"]),  # asked twice
+        ("a\u2028b\none\n", "a\u2028b\none\ntwo\n", ["two"]),
+        ('{"prompt": "x", "seed": 1}\n', '{"prompt": "x", "seed": 1}\n{"prompt": "x", "seed": 2}\n', ["x"]),
+        ('{"prompt": "x", "id": "a"}\n', '{"prompt": "x", "id": "b"}\n', ["x"]),
+    ],
+)
+def test_what_is_left_goes_by_what_was_asked(out: Path, before: str, now: str, asked: list[str]) -> None:
+    answered(out, before)
+    assert left(out, now) == asked
+
+
+def test_half_a_line_is_cut_off_and_asked_again(out: Path) -> None:
+    answered(out, "one\ntwo\n")
+    whole = out.read_bytes()
+    out.write_bytes(whole[:-20])
+    answers = Answers(out)
+    assert answers.was_cut and [line.prompt for line in answers.left(lines_of("one\ntwo\n"))] == ["two"]
+    answers.close()
+    assert out.read_bytes() == whole.split(b"\n")[0] + b"\n"
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(PromptTooLong, []), (OSError, ["one"])])
+def test_what_would_fail_again_is_not_asked_again(out: Path, kind: type[Exception], asked: list[str]) -> None:
+    answered(out, "one\n", kind.__name__)
+    assert left(out, "one\n") == asked
+
+
+def test_lines_that_answer_something_else_are_counted_and_stay(out: Path) -> None:
+    out.write_text('not json\n["list"]\n{"text": "of another program"}\n')
+    answers = Answers(out)
+    assert answers.others(lines_of("one\n")) == 3
+    answers.close()
+    assert out.read_text().startswith("not json\n")
+
+
+def test_two_do_not_write_one_file(out: Path) -> None:
+    first = Answers(out)
+    with pytest.raises(UsageError, match="Another localrun is writing"):
+        Answers(out)
+    first.close()
+    Answers(out).close()
+
+
+def test_a_disk_that_is_full_for_a_moment_leaves_no_half_line(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, write = Answers(out), os.write
+    answers.add({"text": "one"})
+    room = [10, 0]
+
+    def nearly_full(file: int, data: bytes) -> int:
+        if not (size := room.pop(0)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data[:size])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", nearly_full)
+        with pytest.raises(OSError, match="No space left"):
+            answers.add({"text": "two"})
+    answers.add({"text": "three"})
+    answers.close()
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["one", "three"]
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written: Is a directory"):
+        Answers(tmp_path)

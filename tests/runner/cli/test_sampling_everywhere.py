@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from models.errors import UsageError
-from runner.cli.batch import read_lines
+from runner.cli.batch_files import read_lines
 from runner.cli.json_session import read_question
 from runner.cli.options import parse
 from runner.types.sampling import Sampling
