@@ -16,8 +16,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -58,7 +61,7 @@ def plan(model: str, on: str | None = None, **flags: object) -> Json:
     done = subprocess.run(_command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     found = _object(done.stdout)
     if "candidates" not in found:
-        raise Error(_said(found, done.stderr), done.returncode)
+        raise _error(found, done.stderr, done.returncode)
     return found
 
 
@@ -68,21 +71,25 @@ def open(model: str, **flags: object) -> Model:
 
 
 class Model:
-    """A loaded model; a context manager. One answer at a time."""
+    """A loaded model; a context manager. One answer at a time. It ends with `close`, or when nobody has it any more."""
 
     def __init__(self, model: str, **flags: object) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe that nobody reads would fill up)
         self._process = subprocess.Popen(
             _command(model, "--json-session", *_words(flags)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # Ctrl-C stops an answer, never the model
         )
+        self._end = weakref.finalize(self, _end, self._process, self._stderr)
+        self._answering = threading.Lock()
         try:
             self.info = self._hear()
             """Name, quantization, placement and memory of what was loaded."""
-        except Error:
+        except BaseException:
             self.close()
             raise
 
@@ -92,23 +99,13 @@ class Model:
         Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop`. Leaving
         the iterator early stops the model. Raises Error; what was said so far has been yielded.
         """
-        self._say({"messages": [dict(message) for message in messages], "sampling": sampling})
-        finished = False
+        if not self._answering.acquire(blocking=False):
+            raise Error("One answer at a time: finish or close the one before.", 2)
         try:
-            while not finished:
-                heard = self._hear()
-                finished = "delta" not in heard
-                if "error" in heard:
-                    raise Error(str(heard["error"]["message"]))
-                if finished:
-                    yield Chunk(finish_reason=heard["finish_reason"], result=heard)
-                else:
-                    yield Chunk(heard["delta"], heard.get("reasoning", ""))
+            self._say({"messages": [dict(message) for message in messages], "sampling": sampling})
+            yield from self._answer()
         finally:
-            if not finished:
-                self._say({"stop": True})
-                while "delta" in self._hear():
-                    pass
+            self._answering.release()
 
     def ask(self, prompt: str, system: str | None = None, **sampling: object) -> str:
         """The whole answer to one prompt."""
@@ -117,20 +114,28 @@ class Model:
 
     def close(self) -> None:
         """End the engine."""
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
 
     def __enter__(self) -> Model:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _answer(self) -> Iterator[Chunk]:
+        try:
+            while "delta" in (heard := self._hear()):
+                yield Chunk(heard["delta"], heard.get("reasoning", ""))
+        except Error:
+            raise
+        except BaseException:  # the caller left early
+            self._say({"stop": True})
+            while "delta" in self._hear():
+                pass
+            raise
+        if "error" in heard:
+            raise _error(heard, "", 1)
+        yield Chunk(finish_reason=heard["finish_reason"], result=heard)
 
     def _say(self, value: Json) -> None:
         try:
@@ -142,10 +147,23 @@ class Model:
     def _hear(self) -> Json:
         line = _stream(self._process.stdout).readline()
         if not line:
-            said = _stream(self._process.stderr).read()
-            self._process.wait()
-            raise Error(_said({}, said), self._process.returncode)
+            code = self._process.wait()
+            self._stderr.seek(0)
+            raise _error({}, self._stderr.read().decode("utf-8", "replace"), code)
         return _object(line)
+
+
+def _end(process: subprocess.Popen[str], stderr: IO[bytes]) -> None:
+    """The end of its standard input asks a model to end; a kill makes sure."""
+    for stream in (process.stdin, process.stdout, stderr):
+        with suppress(OSError):  # the other end is gone, with what was not written yet
+            if stream is not None:
+                stream.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _command(*words: str) -> list[str]:
@@ -170,12 +188,12 @@ def _object(text: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _said(found: Json, stderr: str) -> str:
-    """The error in the JSON, else the last line of stderr."""
+def _error(found: Json, stderr: str, code: int) -> Error:
+    """The error in the JSON, else the last line of stderr with the exit code."""
     if "error" in found:
-        return str(found["error"]["message"])
+        return Error(str(found["error"]["message"]), found["error"].get("code", code))
     lines = stderr.strip().splitlines() or ["The engine ended without a word."]
-    return lines[-1].removeprefix("localrun: ")
+    return Error(lines[-1].removeprefix("localrun: "), code)
 
 
 def _stream(stream: IO[str] | None) -> IO[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from models.errors import ExitCode, LocalrunError, UsageError
+from models.errors import ExitCode, UsageError
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
@@ -24,34 +26,46 @@ _END = object()
 
 
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
-    """Load, say what was loaded, then answer question after question until stdin ends."""
+    """Load, say what was loaded, then answer question after question until stdin ends; that ends a load, too."""
+    questions = _Questions()
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
+    questions.stop = session.stop
     output.json(_loaded(session))
-    questions: queue.SimpleQueue[object] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(session, questions), daemon=True).start()
-    while (asked := questions.get()) is not _END:
+    while (asked := questions.next()) is not _END:
         try:
-            answer = take_turn(session, *read_question(asked, sampling), as_json_lines(output))
-        except LocalrunError as error:
+            question = read_question(asked, sampling)
+        except UsageError as error:
             output.json(contract.error_json(error))
-            continue
-        output.json(answer.json(session))
-        if answer.error is not None:
-            return answer.error.exit_code
+        else:
+            output.json(take_turn(session, *question, as_json_lines(output)).json(session))
     return ExitCode.OK
 
 
-def _listen(session: EngineSession, questions: queue.SimpleQueue[object]) -> None:
-    """Questions go to the queue, _END behind the last; a stop goes to the engine at once."""
-    for line in sys.stdin:
-        asked = _parsed(line)
-        if asked == {"stop": True}:
-            session.stop()
-        else:
-            questions.put(asked)
-    session.stop()
-    questions.put(_END)
+class _Questions:
+    """What comes on stdin, heard from now on; `stop` is what a stop calls, and the end of stdin."""
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        main = threading.main_thread().ident
+        assert main is not None
+        self.stop: Callable[[], None] = lambda: signal.pthread_kill(main, signal.SIGINT)
+        self._waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def next(self) -> object:
+        """The next question; _END behind the last."""
+        return self._waiting.get()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            asked = _parsed(line)
+            if asked == {"stop": True}:
+                self.stop()
+            else:
+                self._waiting.put(asked)
+        self.stop()
+        self._waiting.put(_END)
 
 
 def _parsed(line: str) -> object:

@@ -55,7 +55,7 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
         """Token ids; `special` reads control tokens in the text, `begin` adds the model's own first token."""
-        data = text.encode("utf-8", "surrogateescape")
+        data = text.encode("utf-8", "replace")  # half a character is none
         room = len(data) + 8
         tokens = (C.llama_token * room)()
         count = C.llama_tokenize(self.vocabulary, data, len(data), tokens, room, begin, special)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models.errors import LocalrunError
+from models.errors import ExitCode, LocalrunError
 from runner.report import sentences
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
@@ -191,5 +191,6 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def error_json(error: LocalrunError | KeyboardInterrupt) -> Json:
     """What stands where the result would, when there is none."""
     if isinstance(error, KeyboardInterrupt):
-        return {"finish_reason": Finish.INTERRUPTED.value, "error": {"kind": "Interrupted", "message": "interrupted"}}
-    return {"error": {"kind": type(error).__name__, "message": str(error)}}
+        said = {"kind": "Interrupted", "message": "interrupted", "code": ExitCode.INTERRUPTED}
+        return {"finish_reason": Finish.INTERRUPTED.value, "error": said}
+    return {"error": {"kind": type(error).__name__, "message": str(error), "code": error.exit_code}}

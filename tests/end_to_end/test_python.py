@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 import localrun
@@ -56,6 +59,79 @@ def test_errors_carry_a_sentence_and_the_code(model: localrun.Model) -> None:
     with pytest.raises(localrun.Error, match="no sampling setting"):
         model.ask("Hi", temperatur=3)
     assert model.ask("Hi", temp=0, max_tokens=4), "an error ends a turn, not the model"
+
+
+def engine_of(model: localrun.Model) -> psutil.Process:
+    (session,) = [child for child in psutil.Process().children() if "--json-session" in child.cmdline()]
+    (engine,) = session.children()
+    return engine
+
+
+def test_a_killed_engine_ends_an_answer_not_the_model(model: localrun.Model) -> None:
+    said = ""
+    with pytest.raises(localrun.Error, match="The engine was killed") as caught:
+        for chunk in model.chat([{"role": "user", "content": "Write a very long story."}], temp=0):
+            said += chunk.text
+            engine_of(model).kill()
+    assert said and caught.value.code == 1
+    assert model.ask("Hi", temp=0, max_tokens=4)
+
+
+@pytest.mark.parametrize("asked", [{"stop": 5}, {"seed": "x"}])
+def test_what_cannot_be_understood_costs_a_turn(model: localrun.Model, asked: dict[str, Any]) -> None:
+    with pytest.raises(localrun.Error) as caught:
+        model.ask("Hi", **asked)
+    assert caught.value.code == 2
+    assert model.ask("Hi", temp=0, max_tokens=4)
+
+
+def test_half_a_character_is_no_end(model: localrun.Model) -> None:
+    assert model.ask("What is \ud800?", temp=0, max_tokens=4)
+
+
+def test_two_answers_at_a_time_are_refused(model: localrun.Model) -> None:
+    first = model.chat([{"role": "user", "content": "Write a very long story."}], temp=0)
+    next(first)
+    with pytest.raises(localrun.Error, match="One answer at a time"):
+        model.ask("Hi")
+    first.close()  # type: ignore[attr-defined]
+    assert model.ask("Hi", temp=0, max_tokens=4)
+
+
+def test_a_dead_model_can_be_closed_and_a_dropped_one_ends() -> None:
+    with localrun.open("smollm2-135m", threads=1, ctx=512) as dead:
+        (process,) = [one for one in psutil.Process().children() if "512" in one.cmdline()]
+        process.kill()
+        with pytest.raises(localrun.Error):
+            dead.ask("Hi")
+    dropped = localrun.open("smollm2-135m", threads=1, ctx=256)
+    (process,) = [one for one in psutil.Process().children() if "256" in one.cmdline()]
+    (engine,) = process.children()
+    assert os.getsid(process.pid) == process.pid, "Ctrl-C in a shell of Python is not for it"
+    del dropped
+    assert not psutil.wait_procs([process, engine], timeout=5)[1]
+
+
+def test_much_on_stderr_blocks_nobody(tmp_path: Path, smollm2: Path) -> None:
+    for number in range(900):
+        (tmp_path / f"model-with-a-rather-long-name-number-{number}-Q4_K_M.gguf").write_text("junk")
+    (tmp_path / "good-Q4_1.gguf").symlink_to(smollm2)
+    with localrun.open(str(tmp_path), threads=1, ctx=512) as llm:
+        assert llm.ask("Hi", temp=0, max_tokens=3)
+
+
+SCRIPT = "import localrun; localrun.open('smollm2-135m')"
+
+
+def test_a_script_that_is_killed_while_it_loads_leaves_nobody() -> None:
+    script = subprocess.Popen([sys.executable, "-c", SCRIPT])
+    family: list[psutil.Process] = []
+    while len(family) < 2:
+        family = psutil.Process(script.pid).children(recursive=True)
+    family[-1].suspend()  # the engine: the plan waits for it
+    script.kill()
+    script.wait()
+    assert not psutil.wait_procs(family, timeout=5)[1]
 
 
 def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:

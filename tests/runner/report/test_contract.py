@@ -100,8 +100,10 @@ def test_a_benchmark_has_every_field_of_the_contract() -> None:
 
 
 def test_an_error_is_json_too() -> None:
-    assert error_json(DoesNotFit("It does not.")) == {"error": {"kind": "DoesNotFit", "message": "It does not."}}
-    said = {"kind": "Interrupted", "message": "interrupted"}
+    assert error_json(DoesNotFit("It does not.")) == {
+        "error": {"kind": "DoesNotFit", "message": "It does not.", "code": 5}
+    }
+    said = {"kind": "Interrupted", "message": "interrupted", "code": 130}
     assert error_json(KeyboardInterrupt()) == {"finish_reason": "interrupted", "error": said}
 
 
