@@ -8,8 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.engine.lifeline import end_with_parent
+from runner.engine.long_words import grow_stack
 
 end_with_parent()
+grow_stack()
 with suppress(OSError):  # where memory runs out, Linux shall end this process and nobody's desktop
     Path("/proc/self/oom_score_adj").write_text("500")
 

@@ -24,6 +24,7 @@ _NOT_PINNED = (
     "The memory for weights in RAM could not be pinned (WSL 2 and containers limit how much can): "
     "they are mapped from their file instead, and prompts are read slower than planned."
 )
+_HOPELESS, _SLICE = 8, 1 << 16  # letters for a token of the context, letters
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
 
 
@@ -88,6 +89,16 @@ class Generator:
         finally:
             sampler.close()
 
+    def _reject_hopeless(self, text: str) -> None:
+        """PromptTooLong for a text that is far too long, without reading all of it."""
+        size, tokens = self._context.size, 0
+        if len(text) < _HOPELESS * size:
+            return
+        for start in range(0, len(text), _SLICE):
+            tokens += len(self._model.tokenize(text[start : start + _SLICE], special=True))
+            if tokens > size + size // 8:  # a cut between two slices may cost a token
+                raise PromptTooLong(f"The prompt has far more than {size} tokens; the context holds {size}.")
+
     def _check_length(self, tokens: int) -> None:
         size = self._context.size
         if tokens >= size:
@@ -100,6 +111,7 @@ class Generator:
     def _prompt(self, request: Request) -> tuple[list[int], Prompt]:
         model = self._model
         if request.raw is not None:
+            self._reject_hopeless(request.raw)
             return model.tokenize(request.raw, special=False, begin=model.adds_begin), Prompt(request.raw)
         template = model.template or CHATML
         try:
@@ -107,6 +119,7 @@ class Generator:
             prompt = build_prompt(request.messages, lambda messages: model.render(template, messages), fence)
         except ValueError as error:
             raise UsageError(f"{error}.") from error
+        self._reject_hopeless(prompt.text)
         tokens = model.tokenize(prompt.text, special=True)
         if model.adds_begin:
             begin = model.tokenize("", special=True, begin=True)

@@ -9,6 +9,7 @@ from typing import Any
 from models.errors import BadFile, EngineError
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, has_pinned, render
+from runner.engine.long_words import longest, parts
 from runner.types.generation import Message
 from runner.types.placement import Placement, SplitMode
 
@@ -55,6 +56,12 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
         """Token ids; `special` reads control tokens in the text, `begin` adds the model's own first token."""
+        tokens: list[int] = []
+        for part in parts(text, longest()):
+            tokens += self._tokens(part, special, begin and not tokens)
+        return tokens
+
+    def _tokens(self, text: str, special: bool, begin: bool) -> list[int]:
         data = text.encode("utf-8", "replace")  # half a character is none
         room = len(data) + 8
         tokens = (C.llama_token * room)()
