@@ -223,8 +223,9 @@ def _open_screen(options: Options) -> ExitCode:
 
     with closing(LocalService(engine=engine)) as service:
         launch = Launch(options.model, options.wish, options.sampling, options.system or "", ask=not options.yes)
-        LocalrunApp(service, launch).run()
-    return ExitCode.OK
+        app = LocalrunApp(service, launch)
+        app.run()
+    return ExitCode.ENGINE if app.return_code else ExitCode.OK
 
 
 if __name__ == "__main__":

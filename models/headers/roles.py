@@ -7,6 +7,8 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from models.errors import BadFile
+
 
 class Role(StrEnum):
     """What a tensor is for."""
@@ -50,8 +52,10 @@ _UNUSED = re.compile(r"\.cross_attn_rel_b\.|^masked_embd_")
 
 
 def role_and_layer(name: str, arch: str, layers: int) -> tuple[Role, int | None]:
-    """The role and the layer: None for the input, `layers` for the output layer."""
+    """The role and the layer: None for the input, `layers` for the output layer. BadFile for a layer beyond it."""
     if found := _BLOCK.match(name):
+        if int(found[1]) >= layers:
+            raise BadFile(f"the header names {layers} blocks, and has a tensor of block {found[1]}, counted from 0")
         return _role_in_block(found[2]), int(found[1])
     role = Role.NORM if "norm" in name else Role.OTHER
     if name.startswith("token_embd_norm.") and arch.startswith("lfm2"):

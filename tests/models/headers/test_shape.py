@@ -341,6 +341,14 @@ def test_senseless_headers_are_refused(arch: str, numbers: Mapping[str, Setting 
         shape_of([header_of(arch, numbers)])
 
 
+def test_a_tensor_beyond_the_last_block_is_refused() -> None:
+    kv, table = metadata(MODELS["phi-3-mini"], "Q4_K_M", "none"), entries(MODELS["phi-3-mini"], "Q4_K_M")
+    fewer = kv | {"phi3.block_count": Typed(U16, 31)}
+    shape_of([parse(header_bytes(kv, table))])
+    with pytest.raises(BadFile, match="names 31 blocks, and has a tensor of block 31"):
+        shape_of([parse(header_bytes(fewer, table))])
+
+
 def test_a_header_without_an_architecture_is_refused() -> None:
     with pytest.raises(BadFile, match="architecture"):
         shape_of([parse(header_bytes({}, [EMBEDDING]))])
