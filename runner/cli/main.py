@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ OpenScreen = Callable[[Options], ExitCode]
 def main(argv: Sequence[str], open_screen: OpenScreen) -> int:
     """Run one command. `open_screen` opens the TUI; only the caller knows it."""
     _open_closed_streams()
+    _take_any_text()
     try:
         code = _ended(argv, Output(), open_screen)
         sys.stdout.flush()
@@ -38,16 +40,13 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> Exit
     try:
         options = parse(argv, os.environ, load_config(paths().config_file))
         return _run(options, output, open_screen)
-    except LocalrunError as error:
-        if options is not None and options.json and options.command != RUN:
-            from runner.report.contract import error_json
+    except (LocalrunError, KeyboardInterrupt) as error:
+        if options is not None and (options.json or options.jsonl):
+            from runner.report.contract import error_json, no_answer_json
 
-            output.json(error_json(error))
-        output.error(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        output.error("interrupted.")
-        return ExitCode.INTERRUPTED
+            output.json({**(no_answer_json() if options.command == RUN else {}), **error_json(error)})
+        output.error(str(error) or "interrupted.")
+        return error.exit_code if isinstance(error, LocalrunError) else ExitCode.INTERRUPTED
 
 
 def _unwritten(error: OSError) -> int:
@@ -65,6 +64,13 @@ def _open_closed_streams() -> None:
             if descriptor != number:
                 os.dup2(descriptor, number)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8"))
+
+
+def _take_any_text() -> None:
+    """No byte that comes in and no character that goes out ends a run, whatever the locale."""
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace"), (sys.stderr, "replace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def _die_of_a_closed_pipe() -> int:
@@ -88,7 +94,7 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     _check(options)
     is_terminal = output.out_is_terminal and sys.stdin.isatty()
     takes_stdin = options.batch is None and not options.plain and not options.json_session
-    prompt = prompt_of(options, takes_stdin=takes_stdin)
+    prompt = prompt_of(options, output, takes_stdin=takes_stdin)
     if options.model is None and (prompt is not None or not is_terminal):
         raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
     if prompt is None and takes_stdin:

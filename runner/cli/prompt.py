@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import UsageError
 from runner.cli.options import Options
+from runner.cli.output import Output
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engin
     from runner.service.service import LocalService
 
 
-def prompt_of(options: Options, *, takes_stdin: bool) -> str | None:
+def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> str | None:
     """What stdin brings, then --prompt, as one; None without any."""
     piped = _stdin_text() if takes_stdin and not options.no_stdin else None
-    parts = [part.strip("\n") for part in (piped, options.prompt) if part and part.strip()]
+    parts = [readable(part.strip("\n"), output) for part in (piped, options.prompt) if part and part.strip()]
     return "\n\n".join(parts) or None
 
 
@@ -30,10 +31,16 @@ def _stdin_text() -> str | None:
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
         return sys.stdin.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode) else None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}.") from None
     except (OSError, ValueError):
         return None
+
+
+def readable(text: str, output: Output) -> str:
+    """A prompt without the bytes that are no text in this locale, which is said."""
+    bad = sum("\udc80" <= character <= "\udcff" for character in text)
+    if bad:
+        output.warn(f"The prompt is not all {sys.stdin.encoding} text: bytes that are none ({bad}) are read as \ufffd.")
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def opening(options: Options, prompt: str | None = None) -> list[Message]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from models.errors import ExitCode, LocalrunError
+from models.errors import ExitCode
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.prompt import opening, sampling_of
+from runner.cli.prompt import opening, readable, sampling_of
 from runner.cli.turn import Outcome, Show, as_json_lines, as_text, take_turn, unseen
 from runner.client.session import EngineSession
-from runner.report import contract
 from runner.report.comparison import stats_lines
 from runner.report.turn import after_turn
 from runner.service.service import LocalService
@@ -21,15 +20,8 @@ from runner.types.generation import Message
 def one_answer(service: LocalService, options: Options, output: Output, prompt: str) -> ExitCode:
     """One answer to stdout, as text, JSON or JSON lines."""
     sampling = sampling_of(options, service)
-    answer = Outcome()
-    session: EngineSession | None = None
-    try:
-        session = open_model(service, options, output)
-        answer = take_turn(session, opening(options, prompt), sampling, _show(options, output))
-    except (LocalrunError, KeyboardInterrupt) as error:
-        if options.json or options.jsonl:
-            output.json({**answer.json(session), **contract.error_json(error)})
-        raise
+    session = open_model(service, options, output)
+    answer = take_turn(session, opening(options, prompt), sampling, _show(options, output))
     if options.json or options.jsonl:
         output.json(answer.json(session))
     else:
@@ -90,8 +82,8 @@ def _next_line(output: Output) -> str | None:
         import readline  # noqa: F401  (history and editing for input())
 
         try:
-            return input("> ")
+            return readable(input("> "), output)
         except EOFError:
             return None
     line = sys.stdin.readline()
-    return line.rstrip("\n") if line else None
+    return readable(line.rstrip("\n"), output) if line else None

@@ -34,11 +34,9 @@ class Outcome:
             return self.error.exit_code
         return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
 
-    def json(self, session: EngineSession | None) -> contract.Json:
-        """The contract's object, as far as there is one."""
+    def json(self, session: EngineSession) -> contract.Json:
+        """The contract's object."""
         failed = contract.error_json(self.error) if self.error else {}
-        if session is None:
-            return {"text": self.text, "reasoning": None, "finish_reason": Finish.ERROR.value, **failed}
         return {**contract.answer_json(self.text, self.reasoning, self.last, session), **failed}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Model:
             callback = C.llama_progress_callback(lambda fraction, _data: progress(fraction))
             params.progress_callback = callback
             self._keep += (callback,)
-        self.handle = C.llama_model_load_from_file(path.encode(), params)
+        self.handle = C.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise failure(f"llama.cpp could not load {path}", BadFile)
         self.is_pinned = has_pinned()

@@ -188,6 +188,11 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def no_answer_json() -> Json:
+    """Where nothing was loaded."""
+    return {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
+
+
 def error_json(error: LocalrunError | KeyboardInterrupt) -> Json:
     """What stands where the result would, when there is none."""
     if isinstance(error, KeyboardInterrupt):

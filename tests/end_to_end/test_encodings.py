@@ -1,0 +1,100 @@
+"""Bytes that are no text and characters that cannot be written, in any locale; JSON in every failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+SHORT = ("--temp", "0", "--max-tokens", "4", "--threads", "1")
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    def start(
+        *words: str | bytes, stdin: bytes = b"", encoding: str = "utf-8:strict"
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "localrun", *words],
+            input=stdin,
+            env={**environment, "PYTHONIOENCODING": encoding},
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+        )
+
+    return start
+
+
+def test_bytes_that_are_no_text_are_said_and_not_dropped(run: Run) -> None:
+    word = "R\xe9sum\xe9".encode("latin-1")
+    done = run("smollm2-135m", "-p", "What is it?", "--json", *SHORT, stdin=word)
+    alone = run("smollm2-135m", "-p", "What is it?", "--json", *SHORT)
+    counted = [json.loads(one.stdout)["usage"]["prompt_tokens"] for one in (done, alone)]
+    assert done.returncode == 0 and counted[0] > counted[1]
+    assert "The prompt is not all utf-8 text: bytes that are none (2) are read as \ufffd." in done.stderr.decode()
+    plain = run("smollm2-135m", "--plain", *SHORT, stdin=b"caf\xe9\n")
+    assert (plain.returncode, bool(plain.stdout.strip())) == (0, True) and b"Traceback" not in plain.stderr
+
+
+def test_characters_that_cannot_be_written_are_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "grammar").write_text('root ::= "caf\xe9 \U0001f999"\n', "utf-8")
+    done = run("smollm2-135m", "-p", "x", "--grammar", "grammar", "--temp", "0", encoding="latin-1:strict")
+    assert (done.returncode, done.stdout) == (0, b"caf\xe9 ?\n")
+    assert run("plan", "smollm2-135m", encoding="ascii:strict").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its disks take only UTF-8")
+def test_a_file_whose_name_is_no_text(run: Run, smollm2: Path, tmp_path: Path) -> None:
+    name = b"bad\xff.gguf"
+    shutil.copy(smollm2, tmp_path / os.fsdecode(name))
+    assert run(name, "-p", "hi", *SHORT).stdout.strip()
+    for words in (("plan", name), ("plan", name, "--json"), ("show", name)):
+        done = run(*words)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        (("smollm2-135m", "-p", "x", "--schema", "nosuch"), 2, "UsageError"),
+        (("smollm2-135m", "-p", "x", "--schema", "bad"), 2, "UsageError"),
+        (("smollm2-135m", "-p", "x", "--grammar", "bad"), 2, "UsageError"),
+        (("smollm2-135m",), 2, "UsageError"),
+        (("smollm2-135m", "--batch", "nosuch", "--out", "out"), 2, "UsageError"),
+        (("smollm2-35m", "-p", "x"), 3, "ModelNotFound"),
+        (("smollm2-135m", "-p", "word " * 9000), 2, "PromptTooLong"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--json", "--jsonl"])
+def test_every_failure_is_an_object(
+    run: Run, tmp_path: Path, words: tuple[str, ...], code: int, kind: str, flag: str
+) -> None:
+    (tmp_path / "bad").write_text("{{")
+    done = run(*words, flag)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, told["error"]["kind"], told["error"]["code"]) == (code, kind, code)
+    assert told["finish_reason"] == "error" and told["error"]["message"] in done.stderr.decode()
+
+
+def test_ctrl_c_while_it_loads_is_an_object(environment: dict[str, str]) -> None:
+    words = [sys.executable, "-P", "-m", "localrun", "smollm2-135m", "-p", "x", "--json"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment)
+    while not (children := psutil.Process(process.pid).children()):
+        pass
+    children[0].suspend()  # the plan waits for it
+    while process.poll() is None and children[0].status() != psutil.STATUS_STOPPED:
+        pass
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    told = json.loads(out)
+    assert (process.returncode, told["finish_reason"], told["error"]["kind"]) == (130, "interrupted", "Interrupted")
