@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
@@ -91,6 +92,10 @@ class Context:
             return True
         C.llama_memory_clear(self._memory, True)
         return False
+
+    def is_number(self, token: int) -> bool:
+        """Whether the last logit of this token is one; none is where a single weight or product of them was not."""
+        return math.isfinite(C.llama_get_logits_ith(self.handle, -1)[token])
 
     def has_flat_logits(self) -> bool:
         """Whether all logits are equal: the weights are zeros, a file of the right size without its content."""

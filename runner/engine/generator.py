@@ -165,6 +165,14 @@ class Generator:
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
 
+    def _reject_broken_numbers(self, used: int) -> None:
+        self._tokens.clear()  # they are in the cache, too
+        self._context.keep(0)
+        raise EngineError(
+            f"The model's numbers are broken: behind {used} tokens llama.cpp computes infinities or nothing at all. "
+            "The file is damaged, or this device cannot compute its types."
+        )
+
     def _decode(self, request: Request, sampler: Sampler, answer: Chunks) -> Iterator[Chunk]:
         """Token by token, with as little Python between two as can be: after each, its data is out of the caches.
 
@@ -177,6 +185,8 @@ class Generator:
         while count < limit:
             token = sampler.draw(context)
             count += 1
+            if not context.is_number(token):
+                self._reject_broken_numbers(len(self._tokens))
             if model.is_end(token) and not goes_on:
                 finish = Finish.STOP
                 break

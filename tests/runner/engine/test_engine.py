@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import struct
 import threading
 import time
 from collections.abc import Generator
@@ -181,6 +183,23 @@ def test_a_file_of_the_right_size_without_weights_is_refused(
     with pytest.raises(BadFile, match="no weights"):
         answer(child, ask("Hi"))
     child.ask(Load(str(smollm2), CPU_ONLY))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_broken_numbers_are_told(child: EngineProcess, smollm2: Path, tmp_path: Path, value: float) -> None:
+    header = read_header(smollm2)
+    norm = next(one for one in header.tensors if one.name == "blk.15.ffn_norm.weight")
+    broken = tmp_path / "broken.gguf"
+    shutil.copy(smollm2, broken)
+    with broken.open("r+b") as file:
+        file.seek(header.data_start + norm.offset)
+        file.write(struct.pack("<f", value))
+    child.ask(Load(str(broken), CPU_ONLY))
+    for sampling in (GREEDY, Sampling(max_tokens=8), Sampling(max_tokens=8, repeat_penalty=1.1)):
+        with pytest.raises(EngineError, match="The model's numbers are broken: behind"):
+            answer(child, ask("Hi"), sampling=sampling)
+    child.ask(Load(str(smollm2), CPU_ONLY))
+    assert answer(child, ask("Hi"))[0]
 
 
 def test_what_does_not_fit_is_refused_without_dying(child: EngineProcess, smollm2: Path) -> None:
