@@ -38,7 +38,9 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> Exit
     """Run it to its end, which is told where it is an error."""
     options: Options | None = None
     try:
-        options = parse(argv, os.environ, load_config(paths().config_file))
+        understood = parse(argv, os.environ, load_config(paths().config_file))
+        _check(understood)
+        options = understood
         return _run(options, output, open_screen)
     except (LocalrunError, KeyboardInterrupt) as error:
         if options is not None and (options.json or options.jsonl):
@@ -91,7 +93,6 @@ def _run(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
 
 def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
     """A model is run: by lines of JSON, in a batch, for one answer, as a chat with or without a screen."""
-    _check(options)
     is_terminal = output.out_is_terminal and sys.stdin.isatty()
     takes_stdin = options.batch is None and not options.plain and not options.json_session
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
