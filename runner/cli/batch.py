@@ -41,7 +41,7 @@ def _tell_state(answers: Answers, lines: Sequence[BatchLine], out: Path, output:
     if answers.was_cut:
         output.warn(f"{out} ended in the middle of a line, which was cut off; its prompt is asked again.")
     if others := answers.others(lines):
-        output.warn(f"{out} has {others} line{'s' * (others > 1)} that answer no prompt of this batch; they stay.")
+        output.warn(f"Lines of {out} that answer no prompt of this batch stay as they are: {others}.")
 
 
 class _Run:
