@@ -89,11 +89,11 @@ def test_every_failure_is_an_object(
 def test_ctrl_c_while_it_loads_is_an_object(environment: dict[str, str]) -> None:
     words = [sys.executable, "-P", "-m", "localrun", "smollm2-135m", "-p", "x", "--json"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment)
-    while not (children := psutil.Process(process.pid).children()):
-        pass
-    children[0].suspend()  # the plan waits for it
-    while process.poll() is None and children[0].status() != psutil.STATUS_STOPPED:
-        pass
+    engines: list[psutil.Process] = []
+    while not engines:  # whole: one that is stopped before it is a program of its own would hold the command, too
+        family = psutil.Process(process.pid).children()
+        engines = [child for child in family if "runner.engine" in child.cmdline()]
+    engines[0].suspend()  # the plan waits for it
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=10)
     told = json.loads(out)
