@@ -20,7 +20,7 @@ from runner.types.pipe import Command, Event, EventKind, Failure, LastWords, Lon
 Reply = TypeVar("Reply")
 Step = TypeVar("Step")
 
-_STOP_S = 0.5  # a person who has pressed Ctrl-C waits no longer for the end of a step
+_STOP_S = 0.3  # a person who has pressed Ctrl-C waits no longer for the end of a step
 
 
 class StillBusy(EngineError):  # noqa: N818
