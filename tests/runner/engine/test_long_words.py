@@ -32,10 +32,10 @@ def test_only_what_is_too_long_is_cut(text: str, expected: list[str]) -> None:
 
 
 def test_cutting_takes_no_time() -> None:
-    started = time.monotonic()
-    text = ("A" * 99_999 + " ") * 50
-    assert list(parts(text, 100_000)) == [text]
-    assert time.monotonic() - started < 2
+    text = ("A" * 9_999 + " ") * 50
+    started = time.process_time()
+    assert list(parts(text, 10_000)) == [text]
+    assert time.process_time() - started < 1, "by the square of the words' length it takes 14 s"
 
 
 @pytest.fixture(scope="module")
