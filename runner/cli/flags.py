@@ -112,7 +112,7 @@ PLACEMENT = (
     Flag("split-mode", "layer, or tensor: a slice of every layer on each GPU", "MODE", _split_mode),
     Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
     Flag("rpc", "devices lent by other machines, as host:port", "LIST", _list_of(str)),
-    Flag("ubatch", "tokens of a prompt computed at once (default: 512, or more where long prompts gain)", "N", _whole(1)),
+    Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", _whole(1)),
     Flag("threads", "CPU threads (default: from the physical cores)", "N", _whole(1, 1024)),
     Flag("margin", "left free on every GPU (default 1024m)", "SIZE", parse_size),
     Flag("vram-limit", "use at most this much of every device", "SIZE", parse_size),
