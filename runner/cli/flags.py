@@ -143,6 +143,7 @@ GROUPS = (
     Group(_PLANNING, PLACEMENT, "placement"),
     Group(_PLANNING, (Flag("yes", "no question before a large download"),)),
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
+    Group(("bench",), (Flag("share", "write a record that anybody may see: docs/records.md", "FILE", Path),)),
     Group(("rm",), (QUANT, Flag("yes", "no question"))),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),

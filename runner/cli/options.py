@@ -48,6 +48,7 @@ class Options:
     choices: tuple[str, ...] = ()
     listen: str | None = None
     json_session: bool = False
+    share: Path | None = None
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:

@@ -151,6 +151,10 @@ class EngineSession:
         """Tokens of the conversation as the model's template renders it."""
         return self._process.ask(Count(tuple(messages)))
 
+    def count_text(self, text: str) -> int:
+        """Tokens of a text that goes to the model as it is, its own first token included."""
+        return self._process.ask(Count(raw=text))
+
     def close(self) -> None:
         """End the engine process."""
         self._process.close()

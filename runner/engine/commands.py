@@ -60,7 +60,7 @@ class Commands:
             Rehearse: lambda command: dry_run.rehearse(command.path, command.placements),
             Load: self._load,
             Unload: self._unload,
-            Count: lambda command: self._generator().count(command.messages),
+            Count: lambda command: self._generator().count(command),
             Generate: self._generate,
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
             Lend: lambda command: devices.serve_rpc(command.endpoint, command.devices, command.threads),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from models.errors import BadFile, EngineError, PromptTooLong, UsageError
@@ -16,8 +16,9 @@ from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
+from runner.types.commands import Count
 from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Finish, Message, Phase, Request
+from runner.types.generation import Chunk, Finish, Phase, Request
 from runner.types.placement import Placement
 
 _NOT_PINNED = (
@@ -64,9 +65,9 @@ class Generator:
         self._context.close()
         self._model.close()
 
-    def count(self, messages: Sequence[Message]) -> int:
-        """Tokens of the conversation as a prompt."""
-        return len(self._prompt(Request(messages=tuple(messages)))[0])
+    def count(self, asked: Count) -> int:
+        """Tokens of the conversation as a prompt, or of the text."""
+        return len(self._prompt(Request(asked.messages, asked.raw))[0])
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Prefill what is new, then decode; the last chunk has a finish. PromptTooLong before any work."""

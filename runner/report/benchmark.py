@@ -21,4 +21,5 @@ def benchmark_table(measured: Benchmark, predicted: Predicted | None) -> Table:
 
 def latency_line(measured: Benchmark, loaded: Loaded) -> str:
     """How long a first token and the load took."""
-    return f"first token {seconds(measured.ttft_s)} after a prompt of 512; loaded in {seconds(loaded.load_s)}"
+    prompt = f"first token {seconds(measured.ttft_s)} after a prompt of {measured.prompt_tokens}"
+    return f"{prompt}; loaded in {seconds(loaded.load_s)}"

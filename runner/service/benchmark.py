@@ -1,7 +1,7 @@
 """Measured decode, prefill and time to first token of a loaded model, next to what was predicted.
 
-As llama-bench does it: decode is 128 tokens at depth 0, greedy, end-of-generation ignored; prefill 512 tokens.
-Five runs after a warm-up; the numbers are medians.
+As llama-bench does it: decode is 128 tokens at depth 0, greedy, end-of-generation ignored; prefill 512 tokens, of
+different words. Five runs after a warm-up; the numbers are medians.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from runner.client.session import EngineSession
 from runner.types.generation import Chunk
 from runner.types.measurement import Benchmark
 from runner.types.sampling import Sampling
+from runner.types.varied import varied
 
 RUNS = 5
 DECODE_TOKENS = 128
@@ -22,7 +23,7 @@ PREFILL_TOKENS = 512
 
 def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None] = lambda _text: None) -> Benchmark:
     """Run the benchmark; `told` hears where it is. EngineError where the context is too short for it."""
-    prompt, tokens = prompt_for(session)
+    prompt = prompt_for(session)
     _decode(session)
     decodes, prefills = [], []
     for run in range(runs):
@@ -32,13 +33,14 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
     decode = [last.decode_tps or 0.0 for last in decodes]
     prefill = [last.prefill_tps or 0.0 for last in prefills]
     if not all(decode) or not all(prefill):
-        raise EngineError(f"The context of {session.loaded.ctx} is too short to measure {tokens} tokens.")
+        raise EngineError(f"The context of {session.loaded.ctx} is too short to measure {PREFILL_TOKENS} tokens.")
     return Benchmark(
         decode_tps=statistics.median(decode),
         decode_range=(min(decode), max(decode)),
         prefill_tps=statistics.median(prefill),
         prefill_range=(min(prefill), max(prefill)),
         ttft_s=statistics.median(last.ttft_s or 0.0 for last in prefills),
+        prompt_tokens=prefills[-1].prompt_tokens,
         last=decodes[-1],
     )
 
@@ -54,8 +56,10 @@ def _decode(session: EngineSession) -> Chunk:
     return _turn(session, "The", min(DECODE_TOKENS + 1, session.loaded.ctx - 2))
 
 
-def prompt_for(session: EngineSession) -> tuple[str, int]:
-    """A text of 512 tokens, or of what the context holds."""
-    wanted = min(PREFILL_TOKENS, session.loaded.ctx - 2)
-    words = " a" * (wanted - 1)
-    return f"The{words}", wanted
+def prompt_for(session: EngineSession, tokens: int = PREFILL_TOKENS) -> str:
+    """A text of different words that has so many tokens, or a few less, or what the context holds."""
+    most = min(tokens, session.loaded.ctx - 2)
+    words = most
+    while (found := session.count_text(varied(words))) > most:  # a first token of the model's own, or words of several
+        words = min(words - 1, words * most // found)
+    return varied(words)

@@ -53,9 +53,10 @@ class Unload(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Command[int]):
-    """Tokens of a conversation as a prompt."""
+    """Tokens of a conversation as a prompt, or of `raw` text as it is."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

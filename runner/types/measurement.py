@@ -34,11 +34,15 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Medians and ranges over the runs; tokens per second and seconds. `last` ends the last decode run."""
+    """Medians and ranges over the runs; tokens per second and seconds.
+
+    `prompt_tokens` were read in a prefill run; `last` ends the last decode run.
+    """
 
     decode_tps: float
     decode_range: tuple[float, float]
     prefill_tps: float
     prefill_range: tuple[float, float]
     ttft_s: float
+    prompt_tokens: int
     last: Chunk

@@ -291,8 +291,9 @@ def _recorded(path: Path) -> Iterator[Case]:
             tokens, answer = one["prompt"], one["answer"]
             (ahead, prompt), behind = there.prompt(tokens), there.work(tokens + answer // 2)
             machine, splits, sampling = there.machine, there.layout.splits, sampling_seconds(there.blocks)
-            yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
-            if tells:  # routers of random weights reach but few experts
+            if one["decode_tps"]:
+                yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
+            if one["prefill_tps"] and tells:  # routers of random weights reach but few experts
                 yield Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
 
 

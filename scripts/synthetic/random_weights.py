@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice, product
 from pathlib import Path
-from random import Random
 from string import ascii_lowercase
 
 import numpy as np
@@ -24,6 +23,7 @@ import numpy as np
 from models.headers.gguf import padded
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
+from runner.types.varied import varied
 from scripts.synthetic.geometry import Attention, Geometry, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
 from scripts.synthetic.mixes import MIXES, Named
@@ -137,11 +137,8 @@ def _pool(entry: Entry, seed: int) -> memoryview:
 
 
 def prompt(vocabulary: int, tokens: int, seed: int = 1) -> str:
-    """A text of so many tokens for a model of this vocabulary: its words in random order, up to 18,000 different ones.
-
-    A prompt of one token repeated would send all of a mixture's tokens to the same few experts.
-    """
-    return "".join(f" {word}" for word in Random(seed).choices(_words(vocabulary), k=tokens))
+    """A text of so many tokens for a model of this vocabulary, up to 18,000 different ones."""
+    return varied(tokens, _words(vocabulary), seed)
 
 
 def _words(vocabulary: int) -> list[str]:

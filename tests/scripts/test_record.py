@@ -10,6 +10,7 @@ from models.errors import BadFile
 from models.headers.reader import parse
 from models.headers.shape import shape_of
 from runner.report.contract import Json
+from runner.report.record import FORMAT, geometry_json, machine_json, text_of
 from runner.types.codec import pack
 from runner.types.placement import Override, Placement
 from scripts.checks import record
@@ -25,9 +26,9 @@ def said(model: str, placement: Placement) -> Json:
     """A record of one row without requests."""
     found = parse(header(GEOMETRIES[model], "Q4_K_M"))
     return {
-        "format": record.FORMAT,
-        "machine": record.machine_json(machine(gpu(24))),
-        "models": {"it": record.geometry_json(found, shape_of([found]))},
+        "format": FORMAT,
+        "machine": machine_json(machine(gpu(24))),
+        "models": {"it": geometry_json([found], shape_of([found]))},
         "rows": [{"model": "it", "placement": pack(placement), "requests": []}],
     }
 
@@ -62,9 +63,9 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_row_of_a_model_or_device_that_is_not_in_it_is_refused(tmp_path: Path) -> None:
-    without: tuple[Json, ...] = ({"models": {}}, {"machine": record.machine_json(machine())})
+    without: tuple[Json, ...] = ({"models": {}}, {"machine": machine_json(machine())})
     for broken in without:
         path = tmp_path / f"{next(iter(broken))}.json"
-        record.write(path, said("llama-3.1-8b", Placement(("CUDA0",), 33, 33, (33,), 4096)) | broken)
+        path.write_text(text_of(said("llama-3.1-8b", Placement(("CUDA0",), 33, 33, (33,), 4096)) | broken))
         with pytest.raises(BadFile, match="A row cannot be understood"):
             recorded(path)

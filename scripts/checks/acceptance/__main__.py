@@ -29,8 +29,8 @@ from models.errors import EngineError, LocalrunError
 from models.stores.replacing import replace_file
 from runner.hardware import nvml
 from runner.report.contract import Json
+from runner.report.record import FORMAT, geometry_json, machine_json, text_of
 from runner.types.wish import Wish
-from scripts.checks import record
 from scripts.checks.acceptance.cases import CASES
 from scripts.checks.acceptance.engine import devices_of, fit_params_of, programs_of
 from scripts.checks.acceptance.examine import Setup, made, planned, rows_of, say, wish_of
@@ -55,7 +55,7 @@ def accepted(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Json, 
         setup = Setup(folder, wish, fit_params, options.answer, options.patience, deadline)
         driver = nvml.driver()
         said: Json = {
-            "format": record.FORMAT,
+            "format": FORMAT,
             "date": datetime.now(UTC).date().isoformat(),
             "llama_cpp": version,
             "driver": driver.version if driver else None,
@@ -80,8 +80,8 @@ def _filled(said: Json, setup: Setup, options: argparse.Namespace) -> Iterator[t
         except LocalrunError as error:
             say(f"{name}: {error}")
             continue
-        said.setdefault("machine", record.machine_json(there.machine))
-        said["models"][model.name] = record.geometry_json(model.header, model.shape)
+        said.setdefault("machine", machine_json(there.machine))
+        said["models"][model.name] = geometry_json([model.header], model.shape)
         for row in rows_of(setup, name, there, options.variants):
             say(sentence(row))
             rows.append(row)
@@ -100,7 +100,7 @@ def main() -> int:
         try:
             for said, rows in accepted(options, folder):
                 if options.out:
-                    record.write(options.out, said)
+                    replace_file(options.out, text_of(said).encode())
                     replace_file(options.out.with_suffix(".md"), table(rows).encode())
         except LocalrunError as error:
             say(str(error))

@@ -90,7 +90,7 @@ def test_planned_and_measured_stand_side_by_side() -> None:
 
 
 def test_a_benchmark_has_every_field_of_the_contract() -> None:
-    measured = Benchmark(10.123, (9.0, 11.0), 100.0, (90.0, 110.0), 0.5, Chunk(Phase.DONE))
+    measured = Benchmark(10.123, (9.0, 11.0), 100.0, (90.0, 110.0), 0.5, 512, Chunk(Phase.DONE))
     told = bench_json(measured, planned(a100()).candidates[1], LOADED, 5)
     assert set(told) >= {
         "decode_tps", "decode_tps_range", "prefill_tps", "prefill_tps_range", "ttft_s", "load_s", "predicted",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from models.errors import ExitCode, UsageError
+from runner.cli.commands import bench
+from runner.cli.options import Options
+from runner.cli.output import Output
 from runner.client.session import EngineSession
 from runner.report.contract import bench_json
-from runner.service import benchmark
+from runner.service import benchmark, sharing
 from runner.service.service import LocalService
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
+from scripts.checks.fit_speed import main as fit_speed
+from scripts.checks.speed_rows import recorded
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,46 @@ def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypat
     )
 
 
-def test_the_prompt_has_512_tokens(session: EngineSession) -> None:
-    prompt, wanted = benchmark.prompt_for(session)
+def test_the_prompt_has_512_tokens_of_different_words(session: EngineSession) -> None:
+    prompt = benchmark.prompt_for(session)
     last = list(session.generate((), Sampling(max_tokens=1), raw=prompt, reuse=False))[-1]
-    assert wanted == 512 and last.prompt_tokens == 512
+    assert last.prompt_tokens == 512 == len(prompt.split())
+    assert len(set(prompt.split())) > 200
+
+
+def test_a_prompt_of_words_that_take_several_tokens_each_is_as_long_as_it_may(
+    session: EngineSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "varied", lambda count: " flibbertigibbet" * count)
+    assert 490 <= session.count_text(benchmark.prompt_for(session)) <= 512
+    assert session.count_text(benchmark.prompt_for(session, 1000)) <= session.loaded.ctx - 2
+
+
+def test_a_benchmark_as_a_record_that_the_speed_model_is_held_against(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(benchmark, "DECODE_TOKENS", 8)
+    monkeypatch.setattr(benchmark.prompt_for, "__defaults__", (64,))
+    path = tmp_path / "mine.json"
+    options = Options("bench", "smollm2-135m", Wish(ctx=768, threads=1), share=path)
+    assert bench.run(options, Output()) is ExitCode.OK
+    told = capsys.readouterr()
+    assert f"{path} holds this machine's hardware" in told.err and "decode" in told.out
+    for private in (str(tmp_path), "127.0.0.1", "uid", ".gguf", "SmolLM", str(Path.home()), "Instruct"):
+        assert private.casefold() not in path.read_text().casefold()
+    decode, prefill = [case for case in recorded(path) if case.source == "mine"]
+    assert (decode.tokens, decode.depth, prefill.tokens) == (8, 1, 64)
+    assert f"{decode.tps:.1f}" in told.out
+    monkeypatch.setattr(sys, "argv", ["fit_speed", str(path)])
+    assert fit_speed() == 0
+    assert "mine                         decode      1 numbers" in capsys.readouterr().out
+
+
+def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        bench.run(Options("bench", "smollm2-135m", share=tmp_path), Output())
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        sharing.write(tmp_path / "file" / "mine.json", {})

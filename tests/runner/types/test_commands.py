@@ -37,6 +37,7 @@ HERE = Placement((), 0, 31, (), 512)
         (Rehearse("x.gguf", (HERE, HERE)), NoneType, tuple[Rehearsal, ...]),
         (Load("x.gguf", HERE), LoadProgress, Loaded),
         (Count((Message("user", "Hi"),)), NoneType, int),
+        (Count(raw="Hi"), NoneType, int),
         (Generate(Request(raw="Hi")), Chunk, NoneType),
         (Grammar("{}"), NoneType, str),
         (Lend("host:1", ("CPU", "CPU"), 2), NoneType, NoneType),
