@@ -30,7 +30,7 @@ localrun                       pick a model: what is here, what would run well h
 localrun MODEL                 chat
 localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes first)
 localrun plan MODEL            what this machine can do with it, before any download
-localrun COMMAND ...           pull, list, show, rm, bench, doctor, worker, paths"""
+localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths"""
 EPILOG = """\
 MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
 ollama:NAME[:TAG]. SIZE is 24g, 512m, 1.5GiB. HARDWARE is a100-sxm-80gb, 2xrtx-3090, rtx-4090,ram=64g@60gbps,
@@ -137,13 +137,15 @@ INPUT_AND_OUTPUT = (
 CONFIGURABLE = PLACEMENT + SAMPLING
 """The flags that the configuration file and the environment may set too."""
 
-_PLANNING = (RUN, "plan", "bench", "pull")
+_SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
+_PLANNING = (RUN, "plan", "bench", "tune", "pull")
 GROUPS = (
     Group([name for name in COMMANDS if name != "worker"], (Flag("json", "JSON on stdout"),)),
     Group(_PLANNING, PLACEMENT, "placement"),
     Group(_PLANNING, (Flag("yes", "no question before a large download"),)),
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
     Group(("bench",), (Flag("share", "write a record that anybody may see: docs/records.md", "FILE", Path),)),
+    Group(("tune",), (Flag("budget", "measure for about so long (default 60)", "SECONDS", _SECONDS),)),
     Group(("rm",), (QUANT, Flag("yes", "no question"))),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),

@@ -21,8 +21,8 @@ def service_for(output: Output, engine: EngineProcess | None = None) -> closing[
     return closing(LocalService(note=output.note, engine=engine))
 
 
-def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
-    """Plan, download what is missing, load."""
+def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan, int]:
+    """The plan and the index of the candidate that it takes, with all its files here."""
     assert options.model is not None
     plan = service.plan(options.model, options.wish)
     index = service.chosen(plan)
@@ -31,6 +31,13 @@ def open_model(service: LocalService, options: Options, output: Output) -> Engin
         output.note(sentence)
     if candidate.download_bytes:
         download(service, options, output, plan, index)
+    return plan, index
+
+
+def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
+    """Plan, download what is missing, load."""
+    plan, index = ready(service, options, output)
+    candidate = plan.candidates[index]
     for step in service.load(plan, index):
         if isinstance(step, EngineSession):
             output.clear_progress()

@@ -49,6 +49,7 @@ class Options:
     listen: str | None = None
     json_session: bool = False
     share: Path | None = None
+    budget: float = 60.0
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:

@@ -9,8 +9,11 @@ from models.headers.quants import quality
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
 from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
-from runner.planning.placement import Rehearser, place
+from runner.planning.placement import Placed, Rehearser, place, problem_of
+from runner.planning.rivals import Contest
+from runner.planning.tuned import as_tuned
 from runner.types.machine import Machine
+from runner.types.measurement import Tuned
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
 from runner.types.reasons import Better, Faster, Goal, NoneRuns, WeightsThatFit, Why
 from runner.types.wish import Wish
@@ -18,11 +21,15 @@ from runner.types.wish import Wish
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One set of weights on offer, with its shape and who rehearses it (None: nobody)."""
+    """One set of weights on offer, with its shape and who rehearses it (None: nobody).
+
+    `tuned`: the placement that measurements on this machine preferred, for the same wish.
+    """
 
     weights: WeightSet
     shape: ModelShape
     rehearse: Rehearser | None = None
+    tuned: Tuned | None = None
 
 
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
@@ -57,7 +64,7 @@ def _loss(candidate: Candidate) -> tuple[float, float]:
 
 
 def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
-    placed = place(option.shape, machine, wish, option.rehearse)
+    placed = _tuned(option, machine, wish) or place(option.shape, machine, wish, option.rehearse)
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
@@ -74,6 +81,12 @@ def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
         short_of_all=placed.short_of_all,
         wait=placed.wait,
     )
+
+
+def _tuned(option: Contender, machine: Machine, wish: Wish) -> Placed | None:
+    if option.tuned is None:
+        return None
+    return as_tuned(Contest(problem_of(option.shape, machine, wish), wish, option.rehearse), option.tuned)
 
 
 def _info(name: str, shape: ModelShape) -> ModelInfo:

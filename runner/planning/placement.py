@@ -57,12 +57,9 @@ class Placed:
     wait: Wait | None = None
 
 
-def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None = None) -> Placed:
-    """The best placement of `shape` on `machine`. Raises UsageError for a wish that makes no sense here.
-
-    `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
-    """
-    problem = Problem(
+def problem_of(shape: ModelShape, machine: Machine, wish: Wish) -> Problem:
+    """What has to be placed, and where the wish allows it. UsageError for a wish that makes no sense here."""
+    return Problem(
         blocks_of(shape),
         limited(machine, wish),
         wish.margin,
@@ -71,12 +68,20 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
         prefer=wish.prefer,
         habits=wish.habits,
     )
+
+
+def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None = None) -> Placed:
+    """The best placement of `shape` on `machine`. Raises UsageError for a wish that makes no sense here.
+
+    `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
+    """
+    problem = problem_of(shape, machine, wish)
     tensor_split.check(problem, wish)
     first = _propose(problem, wish)
     if first is None:
         return _hopeless(problem, wish)
-    standing = _rehearsed(problem, wish, first, rehearse) if rehearse else _Standing(first, Source.FORMULA)
-    return _placed(problem, wish, standing)
+    standing = _rehearsed(problem, wish, first, rehearse) if rehearse else Standing(first, Source.FORMULA)
+    return placed_as(problem, wish, standing)
 
 
 # ---- what we propose
@@ -110,7 +115,7 @@ def _commanded(problem: Problem, wish: Wish, gpu_layers: int) -> Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class Standing:
     """A proposal and who vouches for it; `refusal` is llama.cpp's, if it does not take it."""
 
     proposal: Proposal
@@ -129,10 +134,10 @@ class _Standing:
         return self.fits, proposal.layout.is_whole, proposal.settings.ctx, -proposal.seconds
 
 
-def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearser) -> _Standing:
+def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearser) -> Standing:
     """Rehearser proposals until one fits without waste, charging what llama.cpp needs beyond our ledger to the next."""
     proposal: Proposal | None = first
-    seen: dict[Placement, _Standing] = {}
+    seen: dict[Placement, Standing] = {}
     while proposal is not None and len(seen) < MOST_REHEARSALS:
         placement = placement_of(problem, proposal, wish)
         said = None if placement in seen else rehearse(placement)
@@ -142,13 +147,13 @@ def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearse
             continue
         if said is None:
             break
-        standing = seen[placement] = _confirmed(problem, proposal, said)
+        standing = seen[placement] = confirmed(problem, proposal, said)
         beyond = _beyond(standing.proposal, proposal)
         if standing.fits and min(beyond.values()) > -_WASTE:
             break
         problem = replace(problem, extra={**problem.extra, **beyond})
         proposal = _propose(problem, wish)
-    return max(seen.values(), key=lambda standing: standing.rank, default=_Standing(first, Source.FORMULA))
+    return max(seen.values(), key=lambda standing: standing.rank, default=Standing(first, Source.FORMULA))
 
 
 def _is_unasked(problem: Problem, proposal: Proposal) -> bool:
@@ -156,10 +161,11 @@ def _is_unasked(problem: Problem, proposal: Proposal) -> bool:
     return problem.split_mode is None and proposal.layout.is_by_tensor
 
 
-def _confirmed(problem: Problem, proposal: Proposal, said: Rehearsed) -> _Standing:
+def confirmed(problem: Problem, proposal: Proposal, said: Rehearsed) -> Standing:
+    """The proposal with llama.cpp's own bytes."""
     memory = measured(proposal.memory, said, proposal.layout, problem.blocks)
     missing = shortages(memory, proposal.layout, problem.machine, problem.margin)
-    return _Standing(replace(proposal, memory=memory, missing=missing), said.source, said.refusal)
+    return Standing(replace(proposal, memory=memory, missing=missing), said.source, said.refusal)
 
 
 def _beyond(real: Proposal, ours: Proposal) -> dict[str, int]:
@@ -177,7 +183,8 @@ def _hopeless(problem: Problem, wish: Wish) -> Placed:
     return Placed(Verdict.NO, None, (), None, Source.FORMULA, found, short_of_all=max(0, why.short))
 
 
-def _placed(problem: Problem, wish: Wish, standing: _Standing) -> Placed:
+def placed_as(problem: Problem, wish: Wish, standing: Standing) -> Placed:
+    """What stands, in llama.cpp's terms and with its reasons."""
     proposal = standing.proposal
     return Placed(
         verdict=_verdict(proposal.layout) if standing.fits else Verdict.NO,

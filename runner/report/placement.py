@@ -37,15 +37,19 @@ def where(candidate: Candidate) -> str:
     placement = candidate.placement
     if placement is None:
         return "does not run here"
-    names = " and ".join(placement.devices) or "the CPU"
-    spread = f"all {placement.layers_total} layers on {names}"
-    if candidate.verdict is Verdict.SPLIT and placement.gpu_layers < placement.layers_total:
-        spread = f"{placement.gpu_layers} of {placement.layers_total} layers on {names}"
-    elif placement.experts_on_cpu:
-        spread += f", experts of {placement.experts_on_cpu} in RAM"
-    elif placement.ffn_on_cpu:
-        spread += f", the FFN of {placement.ffn_on_cpu} in RAM"
-    return f"{spread}, {cache(placement)}"
+    return f"{spread(placement)}, {cache(placement)}"
+
+
+def spread(placement: Placement) -> str:
+    """`all 81 layers on CUDA0, the FFN of 4 in RAM`."""
+    names, total = " and ".join(placement.devices) or "the CPU", placement.layers_total
+    if placement.devices and placement.gpu_layers < total:
+        return f"{placement.gpu_layers} of {total} layers on {names}"
+    if placement.experts_on_cpu:
+        return f"all {total} layers on {names}, experts of {placement.experts_on_cpu} in RAM"
+    if placement.ffn_on_cpu:
+        return f"all {total} layers on {names}, the FFN of {placement.ffn_on_cpu} in RAM"
+    return f"all {total} layers on {names}"
 
 
 def cache(placement: Placement) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from models.headers.describe import quality_word
 from models.headers.quants import quality
@@ -38,6 +39,7 @@ from runner.types.reasons import (
     Spilled,
     SplitByTensor,
     Taken,
+    TunedHere,
     WeightsThatFit,
     Why,
     WouldFitWith,
@@ -61,7 +63,7 @@ def reasons(candidate: Candidate) -> tuple[str, ...]:
 def sentence(reason: Reason | Why) -> str:
     """A reason as one plain sentence."""
     match reason:
-        case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit():
+        case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit() | TunedHere():
             return _of_choice(reason)
         case SharedLimit() | SplitByTensor():
             return _of_devices(reason)
@@ -75,7 +77,7 @@ def sentence(reason: Reason | Why) -> str:
             return _of_placement(reason)
 
 
-def _of_choice(reason: Taken | Better | Faster | NoneRuns | WeightsThatFit) -> str:
+def _of_choice(reason: Taken | Better | Faster | NoneRuns | WeightsThatFit | TunedHere) -> str:
     match reason:
         case Taken(quant, tps, ctx, goal):
             return f"{quant}: {rate(tps)} with a context of {context(ctx)}, {_goal(goal)}."
@@ -89,6 +91,8 @@ def _of_choice(reason: Taken | Better | Faster | NoneRuns | WeightsThatFit) -> s
             return f"{subject} here. {label}: {sentence(first)}"
         case WeightsThatFit(size):
             return f"Weights of up to {gib(size)} would fit."
+        case TunedHere(at, gain):
+            return f"Tuned here on {datetime.fromtimestamp(at, UTC).date()}: {percent(gain)} faster than planned."
 
 
 def _goal(goal: Goal) -> str:

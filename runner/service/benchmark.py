@@ -29,7 +29,7 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
     for run in range(runs):
         told(f"Run {run + 1} of {runs}")
         decodes.append(_decode(session))
-        prefills.append(_turn(session, prompt, 1))
+        prefills.append(turn(session, prompt, 1))
     decode = [last.decode_tps or 0.0 for last in decodes]
     prefill = [last.prefill_tps or 0.0 for last in prefills]
     if not all(decode) or not all(prefill):
@@ -45,15 +45,16 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
     )
 
 
-def _turn(session: EngineSession, prompt: str, tokens: int) -> Chunk:
+def turn(session: EngineSession, prompt: str, tokens: int) -> Chunk:
+    """The last chunk of an answer of so many tokens, greedy, to a prompt that is read anew."""
     sampling = Sampling(temperature=0, max_tokens=tokens)
-    turn = session.generate((), sampling, raw=prompt, ignore_end=True, reuse=False)
-    return list(turn)[-1]
+    chunks = session.generate((), sampling, raw=prompt, ignore_end=True, reuse=False)
+    return list(chunks)[-1]
 
 
 def _decode(session: EngineSession) -> Chunk:
     """One token of prompt, then 128 and one: the first comes with the prompt, the others are timed."""
-    return _turn(session, "The", min(DECODE_TOKENS + 1, session.loaded.ctx - 2))
+    return turn(session, "The", min(DECODE_TOKENS + 1, session.loaded.ctx - 2))
 
 
 def prompt_for(session: EngineSession, tokens: int = PREFILL_TOKENS) -> str:

@@ -15,7 +15,7 @@ from models.weights import Offer, WeightSet
 from runner.planning import alternatives
 from runner.service.planned import planned
 from runner.service.studies import Studies
-from runner.storage import history, listings
+from runner.storage import history, listings, tuned
 from runner.storage.paths import Paths
 from runner.types.machine import Machine
 from runner.types.plan import Plan, Verdict
@@ -30,11 +30,11 @@ def choices(machine: Machine, studies: Studies, paths: Paths) -> list[Choice]:
 
     Planned without rehearsals: quick, and exact enough for a list.
     """
-    measured = history.read(paths.history)
+    measured, kept = history.read(paths.history), tuned.read(paths.tuned)
     headers, offers = HeaderCache(paths.headers), listings.recall(paths.listings)
 
     def plan_of(offer: Offer) -> Plan:
-        return planned(studies.read(offer, offer.name), machine, Wish(), measured)
+        return planned(studies.read(offer, offer.name), machine, Wish(), measured, kept=kept)
 
     def catalog_plan(entry: Entry) -> Plan | None:
         """From headers that were read before; None where some would have to be fetched."""

@@ -10,8 +10,9 @@ from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
 from runner.planning.experience import applied, habits_of
 from runner.planning.placement import Rehearser
+from runner.planning.tuned import kept_for, question_of
 from runner.types.machine import Machine
-from runner.types.measurement import Measurement
+from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan
 from runner.types.study import Study
 from runner.types.wish import Wish
@@ -23,12 +24,17 @@ def planned(
     wish: Wish,
     measured: Sequence[Measurement],
     rehearse: Callable[[ReadSet], Rehearser | None] = lambda _read: None,
+    kept: Sequence[Tuned] = (),
 ) -> Plan:
     """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
 
-    `seconds` is left to the caller.
+    `kept`: placements that measurements here preferred. `seconds` is left to the caller.
     """
-    options = [Contender(as_on_disk(one.read.weights), one.shape, rehearse(one.read)) for one in study.sets]
+    options = [
+        Contender(weights, one.shape, rehearse(one.read), kept_for(question_of(weights, machine, wish), kept))
+        for one in study.sets
+        for weights in [as_on_disk(one.read.weights)]
+    ]
     if machine.source == "probe":
         wish = replace(wish, habits=habits_of(measured))
     plan = choose(study.offer.name, options, machine, wish)

@@ -18,6 +18,9 @@ from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
 from runner.planning import experience
+from runner.planning.placement import place, problem_of
+from runner.planning.rivals import Contest
+from runner.planning.tuned import question_of
 from runner.report import sentences
 from runner.service import downloads, library
 from runner.service.descent import Descent
@@ -25,17 +28,19 @@ from runner.service.instead import instead
 from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
-from runner.service.studies import Studies, study_of, weights_of
-from runner.storage import history
+from runner.service.studies import Studies, studied_set, study_of, weights_of
+from runner.service.tuning import Tuner
+from runner.storage import history, tuned
 from runner.storage.paths import paths
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Request
 from runner.types.machine import Machine
-from runner.types.measurement import Measurement
+from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan, Terms
 from runner.types.service import Choice
 from runner.types.study import Study
+from runner.types.tuning import Tuning
 from runner.types.wish import Wish
 
 _PATHS = ("file", "folder")
@@ -79,7 +84,8 @@ class LocalService:
         return replace(plan, seconds=time.perf_counter() - started)
 
     def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
-        return planned(study, machine, wish, history.read(self._paths.history), self._rehearsals.on(machine))
+        kept = tuned.read(self._paths.tuned)
+        return planned(study, machine, wish, history.read(self._paths.history), self._rehearsals.on(machine), kept)
 
     def chosen(self, plan: Plan) -> int:
         """The index of the candidate to take; DoesNotFit with what would run instead."""
@@ -143,6 +149,25 @@ class LocalService:
         session = EngineSession(self.engine, running, resume)
         session.ended = turn_ended
         return session
+
+    # ---- measure
+
+    def tuner(self, plan: Plan, index: int, budget_s: float) -> Tuner:
+        """Who measures placements of a candidate whose files are here, for about so long."""
+        studied, machine, wish = studied_set(plan, index), plan.machine, plan.wish
+        rehearse = self._rehearsals.on(machine)(studied.read)
+        contest = Contest(problem_of(studied.shape, machine, wish), wish, rehearse)
+        own = place(studied.shape, machine, wish, rehearse).placement
+        return Tuner(contest, own, self.load, (plan, index), budget_s)
+
+    def keep(self, plan: Plan, index: int, tuning: Tuning) -> None:
+        """Let the next plan take what won, or forget what won before where nothing beat the plan."""
+        question = question_of(weights_of(plan, index), plan.machine, plan.wish)
+        if tuning.is_kept:
+            placement = tuning.trials[tuning.best].placement
+            tuned.keep(self._paths.tuned, Tuned(question, placement, tuning.gain, time.time()))
+        else:
+            tuned.forget(self._paths.tuned, question)
 
     # ---- what there is
 

@@ -14,14 +14,15 @@ class Paths:
     """Files and folders of this user; none is made before something is written to it.
 
     `config_file` holds the user's settings, `conversations` a file for each, `history` what was planned and measured, a
-    line per load, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content
-    digest; `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
-    `download_rate` of the last download.
+    line per load, `tuned` the placements that won when several were measured, `engine_log` what the engine and
+    llama.cpp print. In the cache: `headers` of weights, by content digest; `listings`, what the Hub offered when it was
+    last asked; `bandwidth` of this computer's memory, and the `download_rate` of the last download.
     """
 
     config_file: Path
     conversations: Path
     history: Path
+    tuned: Path
     engine_log: Path
     headers: Path
     listings: Path
@@ -39,6 +40,7 @@ def paths() -> Paths:
         config_file=_xdg("XDG_CONFIG_HOME", dirs.user_config_dir) / "config.toml",
         conversations=data / "conversations",
         history=data / "history.jsonl",
+        tuned=data / "tuned.json",
         engine_log=_xdg("XDG_STATE_HOME", dirs.user_state_dir) / "engine.log",
         headers=cache / "headers",
         listings=cache / "listings.json",

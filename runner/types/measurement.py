@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Exchange
 from runner.types.generation import Chunk
+from runner.types.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,19 @@ class Measurement:
     prefill_tps: float = 0.0
     at: float = 0.0
     turn: Exchange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The placement that was fastest when several were measured; `question` names weights, machine and wish.
+
+    `gain`: mean time of a request as planned over that with it, less 1. `at` is seconds since 1970.
+    """
+
+    question: str
+    placement: Placement
+    gain: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,14 @@ class OnHost:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedHere:
+    """Measured here, at a time in seconds since 1970, to answer faster than what is planned, by this share."""
+
+    at: float
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class SplitByTensor:
     """Each layer is split over so many devices, `faster` times as fast as by layers (None: that would not fit)."""
 
@@ -262,6 +270,7 @@ Reason = (
     | Overdrawn
     | LayersThatFit
     | NoDevices
+    | TunedHere
     | SplitByTensor
     | Spilled
     | WouldFitWith

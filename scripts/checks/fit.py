@@ -23,6 +23,7 @@ from runner.cost.blocks import blocks_of
 from runner.cost.forecast import Forecast
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout
+from runner.cost.placed import layout_of, placed
 from runner.cost.work import Transfer
 from runner.planning.mix import wait_for
 from runner.planning.placement import Placed, place
@@ -34,7 +35,6 @@ from runner.types.placement import Override
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lent
-from scripts.checks.placed import layout_of, placed
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.headers import make, shape
 

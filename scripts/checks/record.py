@@ -10,12 +10,12 @@ from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
+from runner.cost.placed import Placed, placed
 from runner.report.contract import Json
 from runner.report.record import FORMAT
 from runner.types.codec import unpack
 from runner.types.machine import Machine
 from runner.types.placement import Placement
-from scripts.checks.placed import Placed, placed
 from scripts.synthetic.headers import Entry, header_bytes
 from scripts.synthetic.typed import U32, Typed, typed
 

@@ -19,13 +19,13 @@ from runner.cost.forecast import sampling_seconds, work_of
 from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, contiguous
+from runner.cost.placed import layout_of
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.work import Prompt, Transfer, Work
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override
 from scripts.checks import record
-from scripts.checks.placed import layout_of
 from scripts.synthetic.headers import entries, header_bytes, metadata
 from scripts.synthetic.timed import TIMED
 

@@ -9,12 +9,12 @@ import pytest
 from models.errors import BadFile
 from models.headers.reader import parse
 from models.headers.shape import shape_of
+from runner.cost.placed import placed
 from runner.report.contract import Json
 from runner.report.record import FORMAT, geometry_json, machine_json, text_of
 from runner.types.codec import pack
 from runner.types.placement import Override, Placement
 from scripts.checks import record
-from scripts.checks.placed import placed
 from scripts.checks.speed_rows import recorded
 from scripts.synthetic.random_weights import GEOMETRIES, header
 from tests.support.planner import gpu, machine

@@ -7,12 +7,12 @@ import pytest
 from models.errors import DoesNotFit
 from models.headers.shape import ModelShape
 from runner.cost.ledger import reserve
+from runner.cost.placed import placed
 from runner.planning.placement import place
 from runner.types.placement import Placement
 from runner.types.units import GIB
 from runner.types.wish import Wish
 from scripts.checks.acceptance.variants import Subject, Variant, parse_variant, placement_of
-from scripts.checks.placed import placed
 from scripts.synthetic.headers import shape
 from tests.support.planner import gpu, machine
 

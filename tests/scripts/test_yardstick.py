@@ -9,12 +9,12 @@ import pytest
 
 from models.errors import EngineError
 from runner.cost.ledger import reserve
+from runner.cost.placed import ledger
 from runner.types.machine import Kind, Machine
 from runner.types.placement import Override, Placement
 from runner.types.units import GIB
 from runner.types.wish import Wish
 from scripts.checks.acceptance.yardstick import by_rule, by_tool, placement_of
-from scripts.checks.placed import ledger
 from tests.support.planner import gpu, machine, shape
 
 # Printed by llama-fit-params of the pinned llama.cpp for Qwen3-30B-A3B and Llama-3.1-8B (the first one shortened).

@@ -17,6 +17,7 @@ def run(options: Options, output: Output) -> ExitCode:
         "configuration": found.config_file,
         "conversations": found.conversations,
         "history": found.history,
+        "tuned": found.tuned,
         "log": found.engine_log,
         "headers": found.headers,
         "weights": weights_folder(),

@@ -14,6 +14,7 @@ from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
+from runner.cost.placed import placed
 from runner.hardware import nvml
 from runner.service.service import LocalService
 from runner.types.commands import Load
@@ -26,7 +27,6 @@ from scripts.checks.acceptance.asking import Asked, patience, request, seconds_f
 from scripts.checks.acceptance.cases import CASES, Case
 from scripts.checks.acceptance.rows import Expected, Held, Request, Row, Speeds
 from scripts.checks.acceptance.variants import Subject, Variant, placement_of
-from scripts.checks.placed import placed
 from scripts.synthetic.random_weights import GEOMETRIES, header, write
 
 _CHUNK = 16 << 20

@@ -9,10 +9,10 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
 from runner.cost.layout import HOST, Layout, contiguous, overrides_of
 from runner.cost.ledger import reserve
+from runner.cost.placed import ledger
 from runner.types.machine import Device, Machine
 from runner.types.placement import Placement
 from runner.types.wish import Wish
-from scripts.checks.placed import ledger
 
 _MODES = {"pinned": "none", "mapped": "mmap"}
 _PLAIN_UBATCH = 512  # llama.cpp's own default

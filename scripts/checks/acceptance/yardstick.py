@@ -11,6 +11,7 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.layout import Layout, overrides_of
 from runner.cost.ledger import reserve
+from runner.cost.placed import settings_of
 from runner.planning.packing import apportion
 from runner.planning.problem import Problem
 from runner.planning.restrictions import limited
@@ -19,7 +20,6 @@ from runner.types.placement import Override, Placement
 from runner.types.units import MIB
 from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
-from scripts.checks.placed import settings_of
 
 _PATIENCE_S = 60
 

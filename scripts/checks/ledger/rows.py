@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from runner.cost.placed import ledger
 from runner.types.engine import ComponentBytes
 from scripts.checks.ledger.cases import MACHINE, Case, cases
-from scripts.checks.placed import ledger
 from scripts.synthetic.headers import shape
 
 _FIELDS = ("model", "quant", "kind", "ctx", "kv_type", "ubatch", "device", "weights", "kv", "compute")

@@ -13,13 +13,13 @@ from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings, caches_of
 from runner.cost.layout import HOST, Layout, contiguous, number_patterns, overrides_of
 from runner.cost.ledger import Rehearsed, host_reserve, measured, reserve, rows, shortages
+from runner.cost.placed import layout_of, ledger
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind
 from runner.types.placement import Override, Placement
 from runner.types.plan import Source
 from runner.types.units import GIB, MIB
-from scripts.checks.placed import layout_of, ledger
 from scripts.synthetic.headers import make
 from tests.support.planner import gpu, machine, shape
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
+from runner.cost.placed import placed
 from runner.cost.work import Transfer
 from runner.planning.mix import mix_of, wait_for
 from runner.planning.placement import Placed, place
@@ -21,7 +22,6 @@ from runner.types.reasons import LongerUbatch, Mapped, ShortOnHost
 from runner.types.units import GIB
 from runner.types.wish import Prefer, Wish
 from scripts.checks.fit_rule import fitted
-from scripts.checks.placed import placed
 from scripts.checks.speed_rows import Case, measured
 from scripts.synthetic.headers import shape
 

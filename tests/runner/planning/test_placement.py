@@ -12,6 +12,7 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
 from runner.cost.ledger import Rehearsed, shortages
+from runner.cost.placed import layout_in, ledger
 from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearser, place
 from runner.planning.restrictions import limited
 from runner.report.sentences import sentence
@@ -32,7 +33,6 @@ from runner.types.reasons import (
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.fit_rule import fitted
-from scripts.checks.placed import layout_in, ledger
 from tests.support.planner import a100, gpu, h100, machine, problem_on, shape
 
 DENSE, MOE = "llama-3.1-8b", "qwen3-30b-a3b"

@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import UsageError
 from runner.cost.ledger import Rehearsed
+from runner.cost.placed import ledger
 from runner.planning.placement import place
 from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes
@@ -14,7 +15,6 @@ from runner.types.placement import Placement, SplitMode
 from runner.types.plan import Source, Verdict
 from runner.types.reasons import Overdrawn, SplitByTensor
 from runner.types.wish import Wish
-from scripts.checks.placed import ledger
 from tests.support.planner import gpu, machine, shape
 
 TENSOR, LAYER = Wish(split_mode=SplitMode.TENSOR), Wish(split_mode=SplitMode.LAYER)
