@@ -22,6 +22,7 @@ from runner.types.plan import Plan
 from runner.types.tuning import Timed, Trial, Tuning
 
 WORTH_KEEPING = 0.03  # of the time; measurements differ by as much
+WORTH_A_GLANCE = 0.1  # where there was no time for a second look
 TRIALS = 12  # in the budget: so long is each request, as predicted
 _SEARCH = 0.75  # of the budget, the rest is for the second look
 _WARM_UP = (32, 2)  # tokens of a prompt and an answer that are not timed
@@ -42,6 +43,7 @@ class Tuner:
         self._first = [rival for rival in found if rival is not None]
         self._asked = exchange_for(self._first[0], budget_s / TRIALS)
         self._measured: dict[Placement, tuple[Rival, Trial]] = {}
+        self._seen_twice: set[Placement] = set()
 
     def trials(self) -> Generator[Trial, None, None]:
         """Each placement as it is measured, some of them twice. LocalrunError where not even the first can be."""
@@ -67,7 +69,9 @@ class Tuner:
         own, fastest = self._trial(self._first[0]).timed, best.timed
         assert own is not None and fastest is not None
         gain = own.wait.seconds / fastest.wait.seconds - 1
-        return Tuning(trials, self._asked, trials.index(best), gain, gain >= WORTH_KEEPING)
+        is_sure = {best.placement, self.own} <= self._seen_twice
+        is_kept = gain >= (WORTH_KEEPING if is_sure else WORTH_A_GLANCE)
+        return Tuning(trials, self._asked, trials.index(best), gain, is_kept)
 
     @property
     def own(self) -> Placement:
@@ -93,6 +97,8 @@ class Tuner:
         """Measured, once more where it was already; a failure is kept with its sentence."""
         proposal = rival.proposal
         before = self._measured.get(rival.placement)
+        if before:
+            self._seen_twice.add(rival.placement)
         trial = before[1] if before else Trial(rival.placement, changed, proposal.predicted, proposal.wait)
         try:
             trial = replace(trial, timed=self._faster(rival, trial.timed, self._timed(rival)))

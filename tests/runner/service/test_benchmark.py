@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import ExitCode, UsageError
-from runner.cli.commands import bench
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.cli.subcommands import bench
 from runner.client.session import EngineSession
 from runner.report.contract import bench_json
 from runner.service import benchmark, sharing

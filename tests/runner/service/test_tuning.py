@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import ExitCode, UsageError
-from runner.cli.commands import tune
 from runner.cli.options import Options, parse
 from runner.cli.output import Output
+from runner.cli.subcommands import tune
 from runner.report import sentences
 from runner.service import tuning
 from runner.service.service import LocalService
