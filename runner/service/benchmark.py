@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from models.errors import EngineError
+from models.errors import EngineError, PromptTooLong
 from runner.client.session import EngineSession
 from runner.types.generation import Chunk
 from runner.types.measurement import Benchmark
@@ -61,6 +61,14 @@ def prompt_for(session: EngineSession, tokens: int = PREFILL_TOKENS) -> str:
     """A text of different words that has so many tokens, or a few less, or what the context holds."""
     most = min(tokens, session.loaded.ctx - 2)
     words = most
-    while (found := session.count_text(varied(words))) > most:  # a first token of the model's own, or words of several
+    while (found := _count(session, varied(words))) > most:  # a first token of the model's own, or words of several
         words = min(words - 1, words * most // found)
     return varied(words)
+
+
+def _count(session: EngineSession, text: str) -> int:
+    """Its tokens; of a text that is far too long, as many as would have it halved."""
+    try:
+        return session.count_text(text)
+    except PromptTooLong:
+        return 2 * session.loaded.ctx
