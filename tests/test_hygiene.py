@@ -114,7 +114,7 @@ OUTSIDE = {
     "textual": ("tui", "scripts.draw"),
     "rich": ("tui",),
     "markdown_it": ("tui.markdown",),
-    "numpy": ("scripts.synthetic",),
+    "numpy": ("runner.engine", "scripts.synthetic"),
 }
 # What of the standard library reaches out of the process, and the methods by which a Path does.
 REACHING = {

@@ -12,7 +12,7 @@ from runner.cli.output import Output
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.turn import prefill_line
-from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.generation import Chunk, Finish, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
 
 Show = Callable[[Chunk], None]
@@ -26,6 +26,12 @@ class Outcome:
     reasoning: str = ""
     last: Chunk = Chunk(Phase.DONE)  # noqa: RUF009
     error: LocalrunError | None = None
+    logprobs: tuple[TokenLogprobs, ...] = ()
+
+    def with_chunk(self, chunk: Chunk) -> Outcome:
+        """The turn, one step on."""
+        text, reasoning = self.text + chunk.text, self.reasoning + chunk.reasoning
+        return Outcome(text, reasoning, chunk, logprobs=self.logprobs + chunk.logprobs)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -37,7 +43,8 @@ class Outcome:
     def json(self, session: EngineSession) -> contract.Json:
         """The contract's object."""
         failed = contract.error_json(self.error) if self.error else {}
-        return {**contract.answer_json(self.text, self.reasoning, self.last, session), **failed}
+        answer = contract.answer_json(self.text, self.reasoning, self.last, session, self.logprobs)
+        return {**answer, **failed}
 
 
 def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
@@ -46,7 +53,7 @@ def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sam
     with _stopping(session):
         try:
             for chunk in session.generate(messages, sampling):
-                answer = Outcome(answer.text + chunk.text, answer.reasoning + chunk.reasoning, chunk)
+                answer = answer.with_chunk(chunk)
                 show(chunk)
         except LocalrunError as error:
             answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)

@@ -163,4 +163,4 @@ class EngineSession:
 def _cut(last: Chunk, finish: Finish | None, note: str | None = None) -> Chunk:
     """No more words, perhaps a note."""
     phase = Phase.DONE if finish else last.phase
-    return replace(last, text="", reasoning="", phase=phase, finish=finish, happened=note)
+    return replace(last, text="", reasoning="", logprobs=(), phase=phase, finish=finish, happened=note)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from runner.chat.stream import Piece, TextStream
-from runner.types.generation import Chunk, Finish, Phase
+from runner.types.generation import Chunk, Finish, Phase, TokenLogprobs
 
 
 class Chunks:
-    """What was decoded since `asked` (seconds of time.perf_counter); `prefilled` is the last step before it."""
+    """What was decoded since `asked` (seconds of time.perf_counter); `prefilled` is the last step before it.
 
-    def __init__(self, prefilled: Chunk, stream: TextStream, asked: float) -> None:
+    `take_logprobs` gives those of the tokens that are new since it was last called.
+    """
+
+    def __init__(
+        self,
+        prefilled: Chunk,
+        stream: TextStream,
+        asked: float,
+        take_logprobs: Callable[[], tuple[TokenLogprobs, ...]],
+    ) -> None:
         self._state = replace(prefilled, phase=Phase.DECODE)
         self._stream = stream
         self._asked = asked
+        self._take_logprobs = take_logprobs
         self._began = time.perf_counter()
 
     @property
@@ -42,4 +53,5 @@ class Chunks:
             context_used=used,
             ttft_s=now - self._asked if ttft is None else ttft,
             decode_tps=(count - 1) / (now - self._began) if count > 1 else None,
+            logprobs=self._take_logprobs(),
         )

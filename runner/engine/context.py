@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from ctypes import c_float, c_int32, c_void_p
+
+import numpy as np
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
 from models.headers.quants import CACHE_TYPES
-from runner.engine.llama import C, complaints, failure, forget_complaints
+from runner.engine.candidates import Logits
+from runner.engine.llama import C, complaints, failure, forget_complaints, ggml
 from runner.engine.model import Model
 from runner.types.failures import diagnose
 from runner.types.placement import Placement
 
+_logits_at = ggml("llama_get_logits_ith", c_void_p, c_void_p, c_int32)  # its address is all that is needed
 _INTERRUPTED = 2
 _SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "failed to compute"}
 
@@ -37,6 +42,7 @@ class Context:
         self.size = C.llama_n_ctx(self.handle)
         self.ubatch = C.llama_n_ubatch(self.handle)
         self._memory = C.llama_get_memory(self.handle)
+        self._address: int | None = None
         self._one = (C.llama_token * 1)()
         self._step = C.llama_batch_get_one(self._one, 1)
 
@@ -95,13 +101,23 @@ class Context:
 
     def is_number(self, token: int) -> bool:
         """Whether the last logit of this token is one; none is where a single weight or product of them was not."""
-        return math.isfinite(C.llama_get_logits_ith(self.handle, -1)[token])
+        return math.isfinite(self.logits()[token])
+
+    def logits(self) -> Logits:
+        """What the model makes of the next token, in llama.cpp's own memory: until the next decode, and writable."""
+        address = _logits_at(self.handle, -1)
+        if address is None:
+            raise EngineError("llama.cpp has no logits for the last token.")
+        if address != self._address:  # a view takes 100 us to make
+            memory = (c_float * self.model.tokens).from_address(address)
+            self._logits: Logits = np.ctypeslib.as_array(memory)
+            self._address = address
+        return self._logits
 
     def has_flat_logits(self) -> bool:
         """Whether all logits are equal: the weights are zeros, a file of the right size without its content."""
-        logits = C.llama_get_logits_ith(self.handle, -1)
-        first = logits[0]
-        return all(logits[i] == first for i in range(1, C.llama_vocab_n_tokens(self.model.vocabulary), 97))
+        some = self.logits()[::97]
+        return bool((some == some[0]).all())
 
 
 def decode_failure(code: int, said: Sequence[str]) -> EngineError:

@@ -86,7 +86,7 @@ class Generator:
             if state.finish is None:
                 fences = request.raw is None and not prompt.is_begun
                 stream = TextStream(request.sampling.stop, prompt.thinking, fences)
-                yield from self._decode(request, sampler, Chunks(state, stream, asked))
+                yield from self._decode(request, sampler, Chunks(state, stream, asked, sampler.take_logprobs))
         finally:
             sampler.close()
 

@@ -46,6 +46,7 @@ class Model:
             raise failure(f"llama.cpp could not load {path}", BadFile)
         self.is_pinned = has_pinned()
         self.vocabulary = C.llama_model_get_vocab(self.handle)
+        self.tokens = int(C.llama_vocab_n_tokens(self.vocabulary))
         self.window = C.llama_model_n_swa(self.handle)
         self._piece = ctypes.create_string_buffer(_LONGEST_PIECE)
 

@@ -1,48 +1,132 @@
-"""How the next token is drawn: llama.cpp's chain of samplers."""
+"""How the next token is drawn: llama.cpp's chain of samplers, over the tokens that can still win."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from models.errors import UsageError
+import numpy as np
+
+from models.errors import EngineError, UsageError
+from runner.engine.candidates import Candidates, Logits, Shortlist, Tokens
 from runner.engine.context import Context
 from runner.engine.llama import C
+from runner.engine.logprobs import logprobs_of
 from runner.engine.model import Model
+from runner.types.generation import TokenLogprobs
 from runner.types.sampling import Sampling
+
+_REMEMBERED = 64  # tokens that the repeat penalty looks back
+_TRIED = 256  # likeliest tokens that a grammar is asked about before it is asked about all: half a microsecond each
+_NO_TIE = 1e-3  # below a floor that float arithmetic may round
 
 
 class Sampler:
-    """llama.cpp's sampler chain in its usual order; greedy at temperature 0."""
+    """llama.cpp's order: penalty, top-k, top-p, min-p, temperature, draw; greedy at temperature 0.
+
+    The penalty is arithmetic on the few remembered tokens, greedy is the maximum, and the chain gets those tokens only
+    that top-k or min-p can leave. Same seed, same token as of the chain over the whole vocabulary, but where logits are
+    exactly equal. A grammar is asked about the drawn token, and where it forbids that one, tokens that it allows are
+    drawn from, as llama.cpp's server does (common/sampling.cpp: common_sampler_sample).
+    """
 
     def __init__(self, model: Model, sampling: Sampling, seed: int) -> None:
+        self._model, self._sampling = model, sampling
+        self._grammar = None if sampling.grammar is None else _grammar(model, sampling.grammar)
         self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
-        for link in _links(model, sampling, seed):
+        for link in _links(sampling, seed):
             C.llama_sampler_chain_add(self._chain, link)
+        self._candidates = Candidates(model.tokens)
+        self._shortlist = Shortlist(model.tokens, sampling.top_k)
+        self._recent, self._seen = np.zeros(_REMEMBERED, np.intp), 0
+        self._logprobs: list[TokenLogprobs] = []
 
     def draw(self, context: Context) -> int:
-        """The next token, already accepted by the chain."""
-        return int(C.llama_sampler_sample(self._chain, context.handle, -1))
+        """The next token, already accepted. Changes the context's logits: once after each decode."""
+        logits, wanted = context.logits(), self._sampling.logprobs
+        before = None if wanted is None else logits.copy()
+        self._penalize(logits)
+        token = self._free(logits)
+        if self._grammar and not self._allows(token):
+            token = self._allowed(logits)
+        self.accept((token,))
+        if before is not None and wanted is not None:
+            self._logprobs.append(logprobs_of(self._model, before, token, wanted))
+        return token
 
     def accept(self, tokens: Iterable[int]) -> None:
-        """Take tokens as if they had been sampled: a grammar goes on behind them."""
+        """Take tokens as if they had been sampled: the penalty and a grammar go on behind them."""
         for token in tokens:
-            C.llama_sampler_accept(self._chain, token)
+            self._recent[self._seen % _REMEMBERED] = token
+            self._seen += 1
+            if self._grammar:
+                C.llama_sampler_accept(self._grammar, token)
+
+    def take_logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """Of the tokens drawn since the last call; none unless they were asked for."""
+        taken = tuple(self._logprobs)
+        self._logprobs.clear()
+        return taken
 
     def close(self) -> None:
-        """Free the chain and its members."""
+        """Free the chain with its members, and the grammar."""
         C.llama_sampler_free(self._chain)
+        if self._grammar:
+            C.llama_sampler_free(self._grammar)
+
+    def _penalize(self, logits: Logits) -> None:
+        """As llama_sampler_penalties does; a token that is remembered twice is changed once."""
+        penalty = self._sampling.repeat_penalty
+        if penalty == 1.0 or not self._seen:
+            return
+        tokens = self._recent[: self._seen]
+        found = logits[tokens]
+        with np.errstate(all="ignore"):  # a penalty of 0 divides by it, there as here
+            logits[tokens] = np.where(found <= 0, found * penalty, found / penalty)
+
+    def _free(self, logits: Logits) -> int:
+        """A token, whatever the grammar."""
+        if self._is_greedy:
+            return int(logits.argmax())
+        self._candidates.fill(logits, self._winnable(logits))
+        return self._drawn()
+
+    def _winnable(self, logits: Logits) -> Tokens:
+        """Tokens that the chain can leave, and those that it needs to know to weigh them."""
+        asked = self._sampling
+        if asked.top_k <= 0 and asked.top_p >= 1 and asked.min_p > 0:
+            floor = logits.max() + np.log(asked.min_p) - _NO_TIE
+            return np.flatnonzero(logits >= floor)
+        return self._shortlist.of(logits)
+
+    def _allows(self, token: int) -> bool:
+        self._candidates.fill_with(token)
+        self._candidates.apply(self._grammar)
+        return self._candidates.possible > 0
+
+    def _allowed(self, logits: Logits) -> int:
+        """A token that the grammar allows: of the likeliest where these are enough to decide it, else of all."""
+        enough = 1 if self._is_greedy else self._sampling.top_k or logits.size
+        few = Shortlist(logits.size, _TRIED).exactly(logits)
+        for tokens in (few, np.arange(logits.size)):
+            self._candidates.fill(logits, tokens)
+            self._candidates.apply(self._grammar)
+            if self._candidates.possible >= enough:
+                break
+        if not self._candidates.possible:
+            raise EngineError("The grammar leaves no token to go on with.")
+        return self._candidates.best if self._is_greedy else self._drawn()
+
+    def _drawn(self) -> int:
+        self._candidates.apply(self._chain)
+        return self._candidates.chosen
+
+    @property
+    def _is_greedy(self) -> bool:
+        return self._sampling.temperature <= 0
 
 
-def _links(model: Model, sampling: Sampling, seed: int) -> Iterable[Any]:
-    if sampling.grammar is not None:
-        yield _grammar(model, sampling.grammar)
-    if sampling.repeat_penalty != 1.0:
-        size = C.llama_vocab_n_tokens(model.vocabulary)
-        yield C.llama_sampler_init_penalties(size, 64, sampling.repeat_penalty, 0.0, 0.0)
-    if sampling.temperature <= 0:
-        yield C.llama_sampler_init_greedy()
-        return
+def _links(sampling: Sampling, seed: int) -> Iterator[Any]:
     yield C.llama_sampler_init_top_k(sampling.top_k)
     yield C.llama_sampler_init_top_p(sampling.top_p, 1)
     yield C.llama_sampler_init_min_p(sampling.min_p, 1)

@@ -10,7 +10,7 @@ from runner.report import sentences
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.exchange import Wait
-from runner.types.generation import Chunk, Finish
+from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
@@ -147,8 +147,10 @@ def delta_json(chunk: Chunk) -> Json:
     return {"delta": chunk.text, **({"reasoning": chunk.reasoning} if chunk.reasoning else {})}
 
 
-def answer_json(text: str, reasoning: str, last: Chunk, session: Session) -> Json:
-    """`-p ... --json`, and the last line of `--jsonl`."""
+def answer_json(
+    text: str, reasoning: str, last: Chunk, session: Session, logprobs: Sequence[TokenLogprobs] = ()
+) -> Json:
+    """`-p ... --json`, and the last line of `--jsonl`; `logprobs` of all tokens of the answer, where asked for."""
     candidate, placement, loaded = session.candidate, session.placement, session.loaded
     return {
         "text": text,
@@ -165,8 +167,17 @@ def answer_json(text: str, reasoning: str, last: Chunk, session: Session) -> Jso
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
         "memory": planned_and_measured(candidate.memory, loaded.memory),
         "seed": last.seed,
+        "logprobs": [_logprobs_json(one) for one in logprobs] or None,
         "notes": [*loaded.notes, *last.notes],
     }
+
+
+def _logprobs_json(one: TokenLogprobs) -> Json:
+    return {**_likely_json(one.drawn), "top_logprobs": [_likely_json(other) for other in one.top]}
+
+
+def _likely_json(one: LikelyToken) -> Json:
+    return {**_some(one, "id", "token", "bytes"), "logprob": round(one.logprob, 6)}
 
 
 def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: int) -> Json:

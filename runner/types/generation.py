@@ -48,6 +48,27 @@ class Request:
     resumed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LikelyToken:
+    """A token of the vocabulary; `logprob` is the natural logarithm of the probability that the model gives it.
+
+    `bytes` may be half a character; `token` is then its text as far as there is one.
+    """
+
+    id: int
+    token: str
+    bytes: tuple[int, ...]
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """A token of an answer, and which ones were likeliest in its place: before penalty, temperature and grammar."""
+
+    drawn: LikelyToken
+    top: tuple[LikelyToken, ...] = ()
+
+
 SURE_PROMPT = 256  # tokens; a shorter prompt says little about prefill, which is predicted for 512
 
 
@@ -58,6 +79,7 @@ class Chunk:
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way.
+    `logprobs`, where they were asked for, has an entry for each new token, those included that are no text.
     """
 
     phase: Phase
@@ -75,6 +97,7 @@ class Chunk:
     finish: Finish | None = None
     notes: tuple[str, ...] = ()
     happened: str | None = None
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property
     def comparable_prefill_tps(self) -> float | None:

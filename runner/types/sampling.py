@@ -15,6 +15,7 @@ class Sampling:
     """How tokens are drawn (llama.cpp's chain and defaults). `max_tokens` None: until the end or a full context.
 
     `seed` None: a fresh one, which the answer reports. `grammar` is GBNF.
+    `logprobs`: tell the probability of every token, and of so many others; None: of none.
     """
 
     temperature: float = 0.8
@@ -26,6 +27,7 @@ class Sampling:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     grammar: str | None = None
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ SETTINGS = (
     Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none"),
     Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),
     Setting("max-tokens", "max_tokens", int, 1, 2**31 - 1, "default: until the model ends or the context is full"),
+    Setting("logprobs", "logprobs", int, 0, 100, "in JSON: how likely each token was, and the likeliest N beside it"),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 

@@ -53,7 +53,7 @@ def main() -> int:
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
     placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
     generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: False)
-    decode, sample = Watch(Context, "step", Context.wait), Watch(Sampler, "sample")
+    decode, sample = Watch(Context, "step", Context.wait), Watch(Sampler, "draw")
     shares = []
     for _ in range(wanted.rounds + 1):
         decode.seconds = sample.seconds = 0.0
