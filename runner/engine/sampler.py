@@ -75,14 +75,14 @@ class Sampler:
             C.llama_sampler_free(self._grammar)
 
     def _penalize(self, logits: Logits) -> None:
-        """As llama_sampler_penalties does; a token that is remembered twice is changed once."""
+        """As llama_sampler_penalties does: times the penalty below zero, divided by it above; a token only once."""
         penalty = self._sampling.repeat_penalty
         if penalty == 1.0 or not self._seen:
             return
         tokens = self._recent[: self._seen]
         found = logits[tokens]
         with np.errstate(all="ignore"):  # a penalty of 0 divides by it, there as here
-            logits[tokens] = np.where(found <= 0, found * penalty, found / penalty)
+            logits[tokens] = (np.fmin if penalty > 1 else np.fmax)(found * penalty, found / penalty)
 
     def _free(self, logits: Logits) -> int:
         """A token, whatever the grammar."""

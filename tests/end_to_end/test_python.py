@@ -42,6 +42,14 @@ def test_a_chat_comes_in_chunks(model: localrun.Model) -> None:
     assert model.info["model"] == {"name": "smollm2-135m", "quant": "Q4_1"}
 
 
+def test_logprobs_are_in_the_result(model: localrun.Model) -> None:
+    *_, last = model.chat([{"role": "user", "content": "Hi"}], temp=0, max_tokens=6, logprobs=2)
+    assert last.result is not None
+    told = last.result["logprobs"]
+    assert len(told) == last.result["usage"]["completion_tokens"] and len(told[0]["top_logprobs"]) == 2
+    assert last.result["text"].startswith(told[0]["token"].strip())
+
+
 def test_leaving_a_chat_stops_it(model: localrun.Model) -> None:
     for _chunk in model.chat([{"role": "user", "content": "Write a very long story."}], temp=0):
         break

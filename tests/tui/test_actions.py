@@ -73,5 +73,5 @@ def test_a_bad_setting_is_one_sentence(typed: str) -> None:
 
 def test_all_settings_on_one_line() -> None:
     assert settings(Sampling(seed=1)) == (
-        "temp 0.8  top-p 0.95  top-k 40  min-p 0.05  repeat-penalty 1  seed 1  max-tokens off"
+        "temp 0.8  top-p 0.95  top-k 40  min-p 0.05  repeat-penalty 1  seed 1  max-tokens off  logprobs off"
     )

@@ -56,6 +56,8 @@ PLACES = (by_flag, by_environment, by_configuration, by_slash, by_batch_line, by
         ("seed", "7", Sampling(seed=7)),
         ("seed", "off", Sampling()),
         ("max-tokens", "1", Sampling(max_tokens=1)),
+        ("logprobs", "0", Sampling(logprobs=0)),
+        ("logprobs", "off", Sampling()),
     ],
 )
 def test_it_means_the_same(place: Callable[[str, str], Sampling], name: str, text: str, meant: Sampling) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from models.errors import DoesNotFit, ExitCode
 from runner.cli.output import Output
-from runner.cli.turn import Show, as_json_lines, as_text, take_turn, unseen
+from runner.cli.turn import Outcome, Show, as_json_lines, as_text, take_turn, unseen
 from runner.client.session import EngineSession
-from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.generation import Chunk, Finish, LikelyToken, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
 
 PREFILL = Chunk(Phase.PREFILL, prompt_tokens=400, prefilled=200)
@@ -64,3 +64,9 @@ def test_where_nothing_smaller_fits_what_was_said_stays_and_the_code_is_5() -> N
     answer = take_turn(turn, [Message("user", "Hi")], Sampling(), unseen(Output(io.StringIO(), io.StringIO())))
     assert (answer.text, answer.exit_code) == ("The sea ", ExitCode.DOES_NOT_FIT)
     assert answer.last.finish is Finish.ERROR and isinstance(answer.error, DoesNotFit)
+
+
+def test_logprobs_are_gathered_over_the_chunks() -> None:
+    told = [TokenLogprobs(LikelyToken(number, "", (), -1.0)) for number in range(3)]
+    whole = Outcome().with_chunk(replace(SAID, logprobs=tuple(told[:2]))).with_chunk(SAID)
+    assert whole.with_chunk(replace(SAID, logprobs=(told[2],))).logprobs == tuple(told)

@@ -122,6 +122,18 @@ def test_a_grammar_binds_the_answer(engine: EngineProcess) -> None:
     assert int(answer(engine, ask("How many legs has a dog?"), sampling=Sampling(temperature=0, grammar=gbnf))[0]) >= 0
 
 
+@pytest.mark.parametrize("stop", [(), ("blue",)])
+def test_logprobs_come_for_every_token_in_its_order(engine: EngineProcess, stop: tuple[str, ...]) -> None:
+    asked = Sampling(temperature=0, max_tokens=40, logprobs=3, stop=stop)
+    chunks = list(generate(engine, Request((ask("Name three primary colours."),), sampling=asked)))
+    told = [one for chunk in chunks for one in chunk.logprobs]
+    assert len(told) == chunks[-1].completion_tokens > 3
+    assert all(one.drawn == one.top[0] and len(one.top) == 3 for one in told)  # greedy
+    assert all(0 >= first.logprob >= second.logprob for first, second, _ in (one.top for one in told))
+    said = b"".join(bytes(one.drawn.bytes) for one in told).decode()
+    assert said.startswith("".join(chunk.text for chunk in chunks))
+
+
 def interrupted(engine: EngineProcess, request: Request, when: Phase) -> tuple[Chunk, float]:
     """Stop at the first sign of `when`; the last chunk, and the seconds until it came."""
     asked = 0.0

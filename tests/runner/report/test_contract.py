@@ -8,7 +8,7 @@ from models.weights import WeightFile, WeightSet
 from runner.planning.choose import Contender, choose
 from runner.report.contract import answer_json, bench_json, error_json, plan_json, planned_and_measured
 from runner.types.engine import ComponentBytes, Loaded
-from runner.types.generation import Chunk, Finish, Phase
+from runner.types.generation import Chunk, Finish, LikelyToken, Phase, TokenLogprobs
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
 from runner.types.plan import Plan, Verdict
@@ -72,7 +72,12 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     session = SimpleNamespace(
         plan=plan, candidate=plan.candidates[1], placement=Placement((), 0, 3, (), 512), loaded=LOADED
     )
-    told = answer_json("text", "", last, session)
+    drawn, other = LikelyToken(5, " a", (32, 97), -0.12345678), LikelyToken(6, "\ufffd", (226,), -2.5)
+    told = answer_json("text", "", last, session, [TokenLogprobs(drawn, (drawn, other))])
+    first = {"id": 5, "token": " a", "bytes": [32, 97], "logprob": -0.123457}
+    second = {"id": 6, "token": "\ufffd", "bytes": [226], "logprob": -2.5}
+    assert told["logprobs"] == [{**first, "top_logprobs": [first, second]}]
+    assert answer_json("text", "", last, session)["logprobs"] is None
     assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2}
