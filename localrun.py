@@ -97,7 +97,8 @@ class Model:
         """Answer a conversation of `{"role": ..., "content": ...}`; pieces as they come.
 
         Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop`, and
-        `logprobs=N`, which the last chunk's `result` has. Leaving the iterator early stops the model. Raises Error; what was said so far has been yielded.
+        `logprobs=N`, which the last chunk's `result` has. Leaving the iterator early stops the model. Raises Error;
+        what was said so far has been yielded.
         """
         if not self._answering.acquire(blocking=False):
             raise Error("One answer at a time: finish or close the one before.", 2)
