@@ -19,8 +19,9 @@ from runner.types.plan import Predicted
 REFERENCE_DEPTH = 2048
 PROMPT_TOKENS = 512
 _FFN_SHARE = 0.5  # of a layer's kernels are started for its movable parts: a guess, half for either side
-# Choosing a token, per entry of the vocabulary: 0.36 ms for 128k beside an H100 (tests/data/h100.toml).
-_SAMPLING_SECONDS = 2.8e-9
+# Choosing a token with the default chain, per entry of the vocabulary: 0.14 ms for 128k beside an H100
+# (docs/measurements.md).
+_SAMPLING_SECONDS = 1.06e-9
 
 
 @dataclass(slots=True)

@@ -250,15 +250,15 @@ def measured() -> tuple[Case, ...]:
     machine = machine_of(data["machine"]["hardware"])
     device = replace(machine.devices[0], bandwidth=data["machine"]["bandwidth"], free=data["machine"]["free"] << 20)
     machine = replace(machine, devices=(device,), cores=data["machine"]["cores"], source="probe")
-    return tuple(case for row in data["rows"] for case in _measured(row, machine))
+    return tuple(case for row in data["rows"] for case in _measured(row, machine, data["source"]["sampling"]))
 
 
-def _measured(row: Json, machine: Machine) -> Iterator[Case]:
+def _measured(row: Json, machine: Machine, sampling_s: float) -> Iterator[Case]:
     built = blocks(*row["model"].split())
     overrides = [Override(pattern, "CPU") for pattern in row.get("on_host", ())]
     layout = layout_of(built, machine.devices, [row.get("gpu_layers", len(built.layers))], overrides)
     settings = ContextSettings(row["ctx"], ubatch=row.get("ubatch", 512))
-    sampling = 0.0 if row.get("llama_bench") else sampling_seconds(built)
+    sampling = 0.0 if row.get("llama_bench") else sampling_s * built.shape.vocabulary
     common = ("h100", "h100-sxm-80gb", row["model"])
     for depth, tps in row["decode"]:
         work = work_of(built, layout, settings, depth + _BENCH_TOKENS // 2)
@@ -291,6 +291,7 @@ def _recorded(path: Path) -> Iterator[Case]:
             tokens, answer = one["prompt"], one["answer"]
             (ahead, prompt), behind = there.prompt(tokens), there.work(tokens + answer // 2)
             machine, splits, sampling = there.machine, there.layout.splits, sampling_seconds(there.blocks)
+            sampling *= found.get("slower_sampling", 1)
             if one["decode_tps"]:
                 yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
             if one["prefill_tps"] and tells:  # routers of random weights reach but few experts
