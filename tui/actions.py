@@ -69,9 +69,3 @@ def with_setting(sampling: Sampling, typed: str) -> Sampling:
     """The sampling after `temp 0.5`, `temp=0.5` or `seed off`. Raises UsageError."""
     name, _, value = typed.replace("=", " ", 1).strip().partition(" ")
     return sampling_settings.with_setting(sampling, name, value.strip())
-
-
-def settings(sampling: Sampling) -> str:
-    """All settings on one line."""
-    values = {setting.name: getattr(sampling, setting.field) for setting in sampling_settings.SETTINGS}
-    return "  ".join(f"{name} {'off' if value is None else f'{value:.10g}'}" for name, value in values.items())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from models.headers.gguf import Header
 from models.headers.quants import quality
+from models.headers.recommended import Recommended, recommended, unsupported
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
 
@@ -28,6 +29,7 @@ class Description:
     """One set of weights. `kv_bytes_per_1000` counts f16 caches before any window is full; `state_bytes` is fixed.
 
     `quality_loss` is a mean KL divergence (see `quants.Quality`). `template`: whether a chat template is inside.
+    `recommended` is the sampling that its maker wants; `unsupported` names settings of the header that nobody applies.
     """
 
     quant: str
@@ -51,6 +53,8 @@ class Description:
     licence: str | None
     quality_loss: float
     quality_source: str
+    recommended: tuple[Recommended, ...]
+    unsupported: tuple[str, ...]
 
 
 def describe(weights: WeightSet, headers: Sequence[Header], shape: ModelShape, licence: str | None) -> Description:
@@ -80,6 +84,8 @@ def describe(weights: WeightSet, headers: Sequence[Header], shape: ModelShape, l
         licence=own if isinstance(own, str) else licence,
         quality_loss=judged.loss,
         quality_source=judged.source,
+        recommended=recommended(kv, (weights.files[0].name,)),
+        unsupported=unsupported(kv),
     )
 
 

@@ -20,18 +20,19 @@ Show = Callable[[Chunk], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a turn has said so far. One that fails leaves what was said, and the `error`."""
+    """What a turn has said so far, with the `sampling` asked. One that fails leaves what was said, and the `error`."""
 
     text: str = ""
     reasoning: str = ""
     last: Chunk = Chunk(Phase.DONE)  # noqa: RUF009
     error: LocalrunError | None = None
+    sampling: Sampling = Sampling()  # noqa: RUF009
     logprobs: tuple[TokenLogprobs, ...] = ()
 
     def with_chunk(self, chunk: Chunk) -> Outcome:
         """The turn, one step on."""
         text, reasoning = self.text + chunk.text, self.reasoning + chunk.reasoning
-        return Outcome(text, reasoning, chunk, logprobs=self.logprobs + chunk.logprobs)
+        return replace(self, text=text, reasoning=reasoning, last=chunk, logprobs=self.logprobs + chunk.logprobs)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -43,13 +44,13 @@ class Outcome:
     def json(self, session: EngineSession) -> contract.Json:
         """The contract's object."""
         failed = contract.error_json(self.error) if self.error else {}
-        answer = contract.answer_json(self.text, self.reasoning, self.last, session, self.logprobs)
-        return {**answer, **failed}
+        asked, logprobs = self.sampling, self.logprobs
+        return {**contract.answer_json(self.text, self.reasoning, self.last, session, asked, logprobs), **failed}
 
 
 def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
     """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error."""
-    answer = Outcome()
+    answer = Outcome(sampling=sampling)
     with _stopping(session):
         try:
             for chunk in session.generate(messages, sampling):

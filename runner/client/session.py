@@ -17,7 +17,7 @@ from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
-from runner.types.sampling import Sampling
+from runner.types.sampling import Sampling, resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ class EngineSession:
     ) -> Iterator[Chunk]:
         """Answer the conversation (or go on with `raw` text); the last chunk carries `finish`.
 
-        `continue_last` goes on with the last assistant message. `reuse` false prefills everything anew.
+        What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
+        message. `reuse` false prefills everything anew.
         """
         history = tuple(messages)
         if history and history[-1].role == "assistant" and not continue_last:
@@ -95,7 +96,8 @@ class EngineSession:
         if self._process.has_died():
             begin = Chunk(Phase.PREFILL)
             yield _cut(begin, None, self._recovered(self._last_error, begin))
-        yield from self._answer(Request(history, raw, sampling, ignore_end, reuse))
+        filled = resolved(sampling, self.plan.recommended(self.candidate))
+        yield from self._answer(Request(history, raw, filled, ignore_end, reuse))
 
     def _answer(self, request: Request) -> Iterator[Chunk]:
         """The answer, over as many engines as it takes."""

@@ -14,7 +14,7 @@ from runner.engine.llama import C
 from runner.engine.logprobs import logprobs_of
 from runner.engine.model import Model
 from runner.types.generation import TokenLogprobs
-from runner.types.sampling import Sampling
+from runner.types.sampling import Chain, Sampling
 
 _REMEMBERED = 64  # tokens that the repeat penalty looks back
 _TRIED = 256  # likeliest tokens that a grammar is asked about before it is asked about all: half a microsecond each
@@ -31,19 +31,20 @@ class Sampler:
     """
 
     def __init__(self, model: Model, sampling: Sampling, seed: int) -> None:
-        self._model, self._sampling = model, sampling
+        self._model, self._settings = model, sampling.chain
+        self._wanted = sampling.logprobs
         self._grammar = None if sampling.grammar is None else _grammar(model, sampling.grammar)
         self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
-        for link in _links(sampling, seed):
+        for link in _links(self._settings, seed):
             C.llama_sampler_chain_add(self._chain, link)
         self._candidates = Candidates(model.tokens)
-        self._shortlist = Shortlist(model.tokens, sampling.top_k)
+        self._shortlist = Shortlist(model.tokens, self._settings.top_k)
         self._recent, self._seen = np.zeros(_REMEMBERED, np.intp), 0
         self._logprobs: list[TokenLogprobs] = []
 
     def draw(self, context: Context) -> int:
         """The next token, already accepted. Changes the context's logits: once after each decode."""
-        logits, wanted = context.logits(), self._sampling.logprobs
+        logits, wanted = context.logits(), self._wanted
         before = None if wanted is None else logits.copy()
         self._penalize(logits)
         token = self._free(logits)
@@ -76,7 +77,7 @@ class Sampler:
 
     def _penalize(self, logits: Logits) -> None:
         """As llama_sampler_penalties does: times the penalty below zero, divided by it above; a token only once."""
-        penalty = self._sampling.repeat_penalty
+        penalty = self._settings.repeat_penalty
         if penalty == 1.0 or not self._seen:
             return
         tokens = self._recent[: self._seen]
@@ -93,7 +94,7 @@ class Sampler:
 
     def _winnable(self, logits: Logits) -> Tokens:
         """Tokens that the chain can leave, and those that it needs to know to weigh them."""
-        asked = self._sampling
+        asked = self._settings
         if asked.top_k <= 0 and asked.top_p >= 1 and asked.min_p > 0:
             floor = logits.max() + np.log(asked.min_p) - _NO_TIE
             return np.flatnonzero(logits >= floor)
@@ -106,7 +107,7 @@ class Sampler:
 
     def _allowed(self, logits: Logits) -> int:
         """A token that the grammar allows: of the likeliest where these are enough to decide it, else of all."""
-        enough = 1 if self._is_greedy else self._sampling.top_k or logits.size
+        enough = 1 if self._is_greedy else self._settings.top_k or logits.size
         few = Shortlist(logits.size, _TRIED).exactly(logits)
         for tokens in (few, np.arange(logits.size)):
             self._candidates.fill(logits, tokens)
@@ -123,14 +124,14 @@ class Sampler:
 
     @property
     def _is_greedy(self) -> bool:
-        return self._sampling.temperature <= 0
+        return self._settings.temperature <= 0
 
 
-def _links(sampling: Sampling, seed: int) -> Iterator[Any]:
-    yield C.llama_sampler_init_top_k(sampling.top_k)
-    yield C.llama_sampler_init_top_p(sampling.top_p, 1)
-    yield C.llama_sampler_init_min_p(sampling.min_p, 1)
-    yield C.llama_sampler_init_temp(sampling.temperature)
+def _links(chain: Chain, seed: int) -> Iterator[Any]:
+    yield C.llama_sampler_init_top_k(chain.top_k)
+    yield C.llama_sampler_init_top_p(chain.top_p, 1)
+    yield C.llama_sampler_init_min_p(chain.min_p, 1)
+    yield C.llama_sampler_init_temp(chain.temperature)
     yield C.llama_sampler_init_dist(seed)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from models.errors import ExitCode, LocalrunError
 from runner.report import sentences
+from runner.report.sampling import sampling_json
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.exchange import Wait
@@ -15,6 +17,7 @@ from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
+from runner.types.sampling import Sampling, in_force
 from runner.types.service import Session
 
 Json = dict[str, Any]
@@ -148,10 +151,19 @@ def delta_json(chunk: Chunk) -> Json:
 
 
 def answer_json(
-    text: str, reasoning: str, last: Chunk, session: Session, logprobs: Sequence[TokenLogprobs] = ()
+    text: str,
+    reasoning: str,
+    last: Chunk,
+    session: Session,
+    asked: Sampling,
+    logprobs: Sequence[TokenLogprobs] = (),
 ) -> Json:
-    """`-p ... --json`, and the last line of `--jsonl`; `logprobs` of all tokens of the answer, where asked for."""
+    """`-p ... --json`, and the last line of `--jsonl`; `asked` is the sampling as far as somebody said so.
+
+    `logprobs` of all tokens of the answer, where asked for.
+    """
     candidate, placement, loaded = session.candidate, session.placement, session.loaded
+    sampling = in_force(replace(asked, seed=None), session.plan.recommended(candidate))
     return {
         "text": text,
         "reasoning": reasoning or None,
@@ -168,6 +180,7 @@ def answer_json(
         "memory": planned_and_measured(candidate.memory, loaded.memory),
         "seed": last.seed,
         "logprobs": [_logprobs_json(one) for one in logprobs] or None,
+        "sampling": sampling_json(sampling),
         "notes": [*loaded.notes, *last.notes],
     }
 

@@ -8,8 +8,11 @@ from pathlib import Path
 from models.headers.describe import Description, quality_word
 from models.weights import Offer
 from runner.report.contract import Json
+from runner.report.sampling import sampling_json, sampling_lines
 from runner.report.table import Table
 from runner.report.words import file_size, gib
+from runner.types.codec import pack
+from runner.types.sampling import Sampling, in_force
 
 
 def offers_table(offers: Sequence[Offer]) -> Table:
@@ -30,8 +33,13 @@ def offer_json(offer: Offer) -> Json:
     return {"name": offer.name, "origin": offer.origin, "sets": sets, "notes": list(offer.notes)}
 
 
-def description_lines(one: Description) -> Iterator[str]:
-    """`show`: one set of weights."""
+def description_json(one: Description, asked: Sampling) -> Json:
+    """An entry of `show --json`."""
+    return {**pack(one), "sampling": sampling_json(in_force(asked, one.recommended))}
+
+
+def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
+    """`show`: one set of weights, and how it is sampled where only the configuration asks."""
     experts = f", {one.experts_used} of {one.experts} experts a token" if one.experts else ""
     windows = f", {one.windowed_layers} of {one.layers} layers keep only a window" if one.windowed_layers else ""
     state = f", and {gib(one.state_bytes)} of state" if one.state_bytes else ""
@@ -48,7 +56,16 @@ def description_lines(one: Description) -> Iterator[str]:
     yield f"  context       trained to {one.context_trained} tokens"
     yield f"  vocabulary    {one.vocabulary} tokens"
     yield f"  template      {'in the file' if one.template else 'none: ChatML is used'}"
+    yield from _sampling(one, asked)
     yield f"  licence       {one.licence or 'not stated'}"
+
+
+def _sampling(one: Description, asked: Sampling) -> Iterator[str]:
+    lines = [*sampling_lines(in_force(asked, one.recommended))]
+    if one.unsupported:
+        lines.append(f"its header also sets {', '.join(one.unsupported)}, which localrun does not apply")
+    for number, line in enumerate(lines):
+        yield f"  {'' if number else 'sampling':<13} {line}"
 
 
 def removal_question(files: Sequence[Path], size: int) -> str:

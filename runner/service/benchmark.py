@@ -47,7 +47,7 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
 
 def turn(session: EngineSession, prompt: str, tokens: int) -> Chunk:
     """The last chunk of an answer of so many tokens, greedy, to a prompt that is read anew."""
-    sampling = Sampling(temperature=0, max_tokens=tokens)
+    sampling = Sampling(temperature=0, repeat_penalty=1, max_tokens=tokens)
     chunks = session.generate((), sampling, raw=prompt, ignore_end=True, reuse=False)
     return list(chunks)[-1]
 

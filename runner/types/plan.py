@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from models.headers.recommended import Recommended
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Wait
 from runner.types.machine import Machine
@@ -139,6 +140,10 @@ class Plan:
     def fetched_bytes(self) -> int:
         """What came over the network for the headers."""
         return self.study.fetched_bytes if self.study else 0
+
+    def recommended(self, candidate: Candidate) -> tuple[Recommended, ...]:
+        """How the model's maker wants a candidate sampled."""
+        return self.study.recommended(candidate.files) if self.study else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from models.errors import UsageError
+from models.headers.recommended import Recommended
 from runner.types.numbers import parse_number
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn (llama.cpp's chain and defaults). `max_tokens` None: until the end or a full context.
-
-    `seed` None: a fresh one, which the answer reports. `grammar` is GBNF.
-    `logprobs`: tell the probability of every token, and of so many others; None: of none.
-    """
+class Chain:
+    """The numbers of llama.cpp's chain of samplers, with its own defaults."""
 
     temperature: float = 0.8
     top_k: int = 40
     top_p: float = 0.95
     min_p: float = 0.05
     repeat_penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are to be drawn, as far as somebody said so; None: as the model's maker recommends, else `Chain`.
+
+    `seed` None: a fresh one, which the answer reports. `max_tokens` None: until the end or a full context. `grammar`
+    is GBNF.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     grammar: str | None = None
     logprobs: int | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """What is said here, over llama.cpp's defaults."""
+        said = {one.name: getattr(self, one.name) for one in fields(Chain)}
+        return Chain(**{name: value for name, value in said.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Setting:
 
     def read(self, text: str) -> float | None:
         """Its value, None where `off` returns it to automatic. Raises UsageError, without the setting's name."""
-        if text == "off" and getattr(Sampling(), self.field) is None:
+        if text == "off":
             return None
         return parse_number(text, self.kind, self.low, self.high)
 
@@ -57,7 +75,7 @@ class Setting:
 SETTINGS = (
     Setting("temp", "temperature", float, 0, 10, "temperature; 0 always takes the likeliest token (default 0.8)"),
     Setting("top-p", "top_p", float, 0, 1, "default 0.95"),
-    Setting("top-k", "top_k", int, 0, 1_000_000, "default 40"),
+    Setting("top-k", "top_k", int, 0, 1_000_000, "default 40; 0: all"),
     Setting("min-p", "min_p", float, 0, 1, "default 0.05"),
     Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none"),
     Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),
@@ -65,6 +83,43 @@ SETTINGS = (
     Setting("logprobs", "logprobs", int, 0, 100, "in JSON: how likely each token was, and the likeliest N beside it"),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+ASKED, DEFAULT = "asked", "default"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A setting as a model is run with it; `source` is ASKED, DEFAULT or that of a `Recommended`, as is `page`."""
+
+    setting: Setting
+    value: float | None
+    source: str
+    page: str | None = None
+
+
+def in_force(asked: Sampling, recommended: Iterable[Recommended] = ()) -> tuple[InForce, ...]:
+    """Every setting with whence it is: what was asked, else what is recommended, else llama.cpp's default.
+
+    A recommendation beyond the bounds of its setting counts as the bound.
+    """
+    wanted = {one.setting: one for one in recommended}
+    return tuple(_in_force(setting, getattr(asked, setting.field), wanted.get(setting.key)) for setting in SETTINGS)
+
+
+def _in_force(setting: Setting, asked: float | None, wanted: Recommended | None) -> InForce:
+    if asked is not None:
+        return InForce(setting, asked, ASKED)
+    if wanted is not None:
+        value = setting.kind(min(max(wanted.value, setting.low), setting.high))
+        return InForce(setting, value, wanted.source, wanted.page)
+    return InForce(setting, getattr(Chain(), setting.field, None), DEFAULT)
+
+
+def resolved(asked: Sampling, recommended: Iterable[Recommended]) -> Sampling:
+    """`asked` with everything in force filled in."""
+    values: dict[str, Any] = {one.setting.field: one.value for one in in_force(asked, recommended)}
+    return replace(asked, **values)
 
 
 def with_setting(sampling: Sampling, name: str, text: str) -> Sampling:

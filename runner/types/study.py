@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from models.headers.quantizations import ReadSet
+from models.headers.recommended import Recommended, recommended
 from models.headers.shape import ModelShape
 from models.weights import Offer
 
@@ -32,3 +33,8 @@ class Study:
     def set_of(self, files: tuple[str, ...]) -> StudiedSet:
         """The set whose files have these names, all of them in order."""
         return next(one for one in self.sets if tuple(file.name for file in one.read.weights.files) == files)
+
+    def recommended(self, files: tuple[str, ...]) -> tuple[Recommended, ...]:
+        """How the maker of the set with these files wants it sampled."""
+        header = self.set_of(files).read.headers[0]
+        return recommended(header.kv, files[:1])

@@ -257,7 +257,10 @@ async def test_settings_and_system_prompt(tmp_path: Path) -> None:
     async with running(scripted(tmp_path), sampling=Sampling(seed=1)) as app:
         await app.until_screen(Chat)
         await app.say("/set temp 0.2")
-        await app.until_words("temp 0.2")
+        await app.until_words("temp 0.2, seed 1 (asked for)")
+        await app.say("/set")
+        await app.until_words("top-p 0.95, top-k 40, min-p 0.05, repeat-penalty 1 (llama.cpp's default)")
+        await app.pilot.press("escape")
         await app.say("/set temp hot")
         await app.until_told("'hot' is not a number")
         await app.say("/system Be brief.")

@@ -8,8 +8,10 @@ from textual.widgets import Static
 
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
+from runner.report.sampling import asked_line, sampling_lines
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
+from runner.types.sampling import in_force
 from tui import actions
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversation_list import ConversationList
@@ -110,13 +112,18 @@ class ChatActions(ConversationScreen):
         self._with_line(argument, LineDialog("System prompt (- removes it)", self._log.conversation.system), take)
 
     def action_set(self, argument: str = "") -> None:
-        """Show or change the sampling."""
+        """Show or change the sampling: what is in force, and whence."""
         try:
             if argument:
                 self._settings.sampling = actions.with_setting(self._settings.sampling, argument)
-            self.query_one("#hint", Static).update(Content(actions.settings(self._settings.sampling)))
         except UsageError as error:
             self.complain(str(error))
+            return
+        found = in_force(self._settings.sampling, self._plan.recommended(self._candidate))
+        if argument:
+            self.query_one("#hint", Static).update(Content(asked_line(found)))
+        else:
+            self.app.push_screen(TextDialog("Sampling", Content("\n".join(sampling_lines(found)))))
 
     def action_save(self, argument: str = "") -> None:
         """Name the conversation."""

@@ -6,8 +6,7 @@ from models.errors import ExitCode
 from runner.cli.load import service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.report.weights import description_lines
-from runner.types.codec import pack
+from runner.report.weights import description_json, description_lines
 
 
 def run(options: Options, output: Output) -> ExitCode:
@@ -16,10 +15,10 @@ def run(options: Options, output: Output) -> ExitCode:
     with service_for(output) as service:
         found = service.describe(options.model, options.wish)
     if options.json:
-        output.json([pack(one) for one in found])
+        output.json([description_json(one, options.sampling) for one in found])
         return ExitCode.OK
     for number, one in enumerate(found):
         if number:
             output.line()
-        output.lines(description_lines(one))
+        output.lines(description_lines(one, options.sampling))
     return ExitCode.OK

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 from models.errors import DoesNotFit, EngineError, EngineKilled, OutOfMemory
+from models.headers.quantizations import ReadSet
+from models.headers.shape import shape_of
+from models.stores.header_files import read_header
+from models.weights import Offer, WeightFile, WeightSet
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
 from runner.client.spawn import offload_setting
@@ -23,6 +27,7 @@ from runner.types.pipe import LongCommand
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict
 from runner.types.sampling import Sampling
+from runner.types.study import StudiedSet, Study
 
 SMALL = Placement((), 0, 31, (), 512, threads=1, load_mode="none")
 HERE = Machine("probe", (), 8 << 30, 8 << 30, 40e9, 2)
@@ -220,3 +225,24 @@ def test_an_engine_that_somebody_killed_is_not_taken_for_want_of_memory(engine: 
         assert heard_until(session, EngineKilled) and not smaller.asked
     finally:
         engine.error = OutOfMemory
+
+
+def test_a_model_is_sampled_as_its_header_says_unless_somebody_asks(child: EngineProcess, smollm2: Path) -> None:
+    header = read_header(smollm2)
+    cold = replace(header, kv={**header.kv, "general.sampling.temp": 0.0, "general.sampling.top_k": 1})
+    weights = WeightSet("Q4_1", (WeightFile("x.gguf", 1, smollm2),))
+    read = ReadSet(weights, (cold,))
+    running = loaded(child, smollm2)
+    study = Study("x", Offer("x", "file", (weights,)), (StudiedSet(read, shape_of(read.headers)),))
+    session = EngineSession(child, replace(running, plan=replace(running.plan, study=study)))
+    heard: list[Sampling] = []
+    session.ended = lambda asked, _last: heard.append(asked.sampling)
+    cold_ones = {answer_of(session.generate(ASKED, Sampling(seed=seed, max_tokens=8))) for seed in (1, 2, 3)}
+    assert cold_ones == {answer_of(session.generate(ASKED, replace(GREEDY, max_tokens=8)))}
+    list(session.generate(ASKED, Sampling(temperature=0.7, max_tokens=1)))
+    assert (heard[0].temperature, heard[0].top_k, heard[0].min_p) == (0.0, 1, 0.05)
+    assert (heard[-1].temperature, heard[-1].top_k) == (0.7, 1)
+
+
+def answer_of(chunks: Iterator[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)

@@ -12,6 +12,7 @@ from runner.types.generation import Chunk, Finish, LikelyToken, Phase, TokenLogp
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
 from runner.types.plan import Plan, Verdict
+from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from tests.support.planner import a100, gpu, machine, shape
 
@@ -73,17 +74,24 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
         plan=plan, candidate=plan.candidates[1], placement=Placement((), 0, 3, (), 512), loaded=LOADED
     )
     drawn, other = LikelyToken(5, " a", (32, 97), -0.12345678), LikelyToken(6, "\ufffd", (226,), -2.5)
-    told = answer_json("text", "", last, session, [TokenLogprobs(drawn, (drawn, other))])
+    told = answer_json("text", "", last, session, Sampling(top_k=3, seed=7), [TokenLogprobs(drawn, (drawn, other))])
     first = {"id": 5, "token": " a", "bytes": [32, 97], "logprob": -0.123457}
     second = {"id": 6, "token": "\ufffd", "bytes": [226], "logprob": -2.5}
     assert told["logprobs"] == [{**first, "top_logprobs": [first, second]}]
-    assert answer_json("text", "", last, session)["logprobs"] is None
+    assert answer_json("text", "", last, session, Sampling())["logprobs"] is None
     assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2}
     assert told["timings"] == {"load_s": 0.5, "ttft_s": 0.123, "prefill_tps": None, "decode_tps": None}
     assert set(told["placement"]) >= PLACEMENT | {"ctx", "kv_type"}
     assert told["notes"] == ["One note.", "Another note."]
+    assert told["sampling"] == {
+        "temp": (0.8, "default"),
+        "top_p": (0.95, "default"),
+        "top_k": (3, "asked"),
+        "min_p": (0.05, "default"),
+        "repeat_penalty": (1.0, "default"),
+    }
 
 
 def test_planned_and_measured_stand_side_by_side() -> None:

@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import UsageError
+from models.headers.recommended import Recommended
 from runner.types.numbers import parse_number
-from runner.types.sampling import SETTINGS, Sampling, Setting, with_setting, with_settings
+from runner.types.sampling import (
+    SETTINGS,
+    Chain,
+    Sampling,
+    Setting,
+    in_force,
+    resolved,
+    with_setting,
+    with_settings,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +29,7 @@ from runner.types.sampling import SETTINGS, Sampling, Setting, with_setting, wit
         ("top_k", "3", Sampling(top_k=3)),
         ("seed", "4294967295", Sampling(seed=2**32 - 1)),
         ("seed", "off", Sampling()),
+        ("temp", "off", Sampling()),
         ("max-tokens", "off", Sampling()),
     ],
 )
@@ -32,7 +43,7 @@ def test_both_bounds_are_inside_and_what_is_beyond_is_not(setting: Setting) -> N
         assert setting.read(f"{setting.kind(bound)}") == bound
         with pytest.raises(UsageError, match="out of range"):
             setting.read(f"{setting.kind(beyond)}")
-    assert setting.low <= (getattr(Sampling(), setting.field) or setting.low) <= setting.high
+    assert setting.low <= getattr(Chain(), setting.field, setting.low) <= setting.high
 
 
 def test_settings_of_a_json_object() -> None:
@@ -57,3 +68,41 @@ def test_a_number_is_finite_and_inside_its_bounds_or_one_sentence(text: str, kin
         assert "number" in str(error) or "out of range" in str(error)
     else:
         assert value >= 0 and math.isfinite(value)
+
+
+def test_what_nobody_asked_for_is_llama_cpps_own() -> None:
+    assert Sampling().chain == Chain(0.8, 40, 0.95, 0.05, 1.0)
+    assert Sampling(temperature=0, top_k=5).chain == Chain(temperature=0, top_k=5)
+
+
+OWN = (Recommended("temp", 0.3, "model"), Recommended("top_k", 20, "Qwen3", "https://example.org"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "recommended", "temp", "top_k"),
+    [
+        (Sampling(), (), (0.8, "default"), (40, "default")),
+        (Sampling(), OWN, (0.3, "model"), (20, "Qwen3")),
+        (Sampling(temperature=0.0), OWN, (0.0, "asked"), (20, "Qwen3")),
+        (Sampling(temperature=0.8, top_k=40), OWN, (0.8, "asked"), (40, "asked")),
+        (Sampling(), [Recommended("temp", -1, "model")], (0.0, "model"), (40, "default")),
+        (Sampling(), [Recommended("top_k", -1, "model")], (0.8, "default"), (0, "model")),
+        (Sampling(), [Recommended("top_k", 1e9, "model")], (0.8, "default"), (1_000_000, "model")),
+        (Sampling(), [Recommended("top_k", 20.0, "model")], (0.8, "default"), (20, "model")),
+    ],
+)
+def test_what_is_in_force_and_whence(
+    asked: Sampling, recommended: list[Recommended], temp: tuple[float, str], top_k: tuple[int, str]
+) -> None:
+    found = {one.setting.key: (one.value, one.source) for one in in_force(asked, recommended)}
+    assert (found["temp"], found["top_k"]) == (temp, top_k)
+    assert str(found["top_k"][0]) == str(top_k[0])  # a whole number
+    filled = resolved(asked, recommended)
+    assert (filled.temperature, filled.top_k) == (temp[0], top_k[0])
+    assert (filled.min_p, filled.seed, filled.max_tokens) == (0.05, None, None)
+
+
+def test_off_gives_a_setting_back_to_the_models_maker() -> None:
+    chosen = with_setting(Sampling(), "temp", "1.5")
+    assert resolved(chosen, OWN).temperature == 1.5
+    assert resolved(with_setting(chosen, "temp", "off"), OWN).temperature == 0.3
