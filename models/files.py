@@ -8,10 +8,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import PurePosixPath
 
-from models.weights import WeightFile, WeightSet
+from models.weights import Offer, WeightFile, WeightSet
 
 _QUANT = re.compile(
     r"""(?<![A-Za-z0-9]) (?:UD-)? (?:
@@ -29,32 +28,7 @@ _OLD_NAMES = {"FP16": "F16", "FP32": "F32"}
 _SHOWN_NUMBERS = 5
 
 
-class FileKind(StrEnum):
-    """What a file of a model repository is for; the value is the phrase for a sentence."""
-
-    WEIGHTS = "weights"
-    PROJECTOR = "a projector for images or sound (mmproj)"
-    IMATRIX = "an importance matrix"
-    LORA = "a LoRA adapter"
-    DRAFT = "a draft model"
-    VOCABULARY = "a vocabulary without weights"
-    PIECE = "a raw piece of a cut file"
-    OTHER = "no GGUF file"
-
-
-# In this order: `mmproj` and `imatrix` settle the matter wherever they stand in the name.
-_KINDS = (
-    (FileKind.PROJECTOR, re.compile(r"mmproj")),
-    (FileKind.IMATRIX, re.compile(r"imatrix")),
-    (FileKind.PIECE, re.compile(r"\.gguf[-.](?:split-[a-z]+|part\d+of\d+)$")),
-    (FileKind.OTHER, re.compile(r"(?<!\.gguf)$")),
-    (FileKind.VOCABULARY, re.compile(r"^ggml-vocab-")),
-    (FileKind.DRAFT, re.compile(r"(?:^|[-_.])(?:mtp|eagle3?|dflash|dspark|medusa)-")),
-    (FileKind.LORA, re.compile(r"(?:^|[-_.])(?:lora|adapter)(?:[-_.]|$)")),
-)
-
-# Said only where there is nothing to run: next to weights these files are no surprise.
-_WORTH_A_WORD = (FileKind.PROJECTOR, FileKind.LORA, FileKind.DRAFT, FileKind.VOCABULARY, FileKind.IMATRIX)
+_PIECE = re.compile(r"\.gguf[-.](?:split-[a-z]+|part\d+of\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +37,6 @@ class Grouping:
 
     sets: tuple[WeightSet, ...]
     notes: tuple[str, ...]
-
-
-def kind_of(name: str) -> FileKind:
-    """What the file is for, by its name alone."""
-    base = PurePosixPath(name).name.lower()
-    return next((kind for kind, pattern in _KINDS if pattern.search(base)), FileKind.WEIGHTS)
 
 
 def label_of(name: str) -> str:
@@ -90,6 +58,14 @@ def model_of(name: str) -> str:
     return stem.strip("-_. ")
 
 
+def typed_name(offer: Offer, one: WeightSet) -> str:
+    """What to type for one set of an offer: with the quantization, or with its file where that is not its own."""
+    if len(offer.sets) == 1:
+        return offer.name
+    is_its_own = one.quant and [other.quant for other in offer.sets].count(one.quant) == 1
+    return f"{offer.name}:{one.quant if is_its_own else one.files[0].name}"
+
+
 def shard_names(name: str) -> tuple[str, ...]:
     """The names of all shards of the set that this one belongs to, in order; empty if it is no shard's name."""
     match = _SHARD.fullmatch(name)
@@ -101,14 +77,15 @@ def shard_names(name: str) -> tuple[str, ...]:
 
 
 def group(files: Iterable[WeightFile]) -> Grouping:
-    """Sort the files of one repository or folder into sets; a set is one file, or all its shards in order."""
-    by_kind: dict[FileKind, list[WeightFile]] = defaultdict(list)
-    for file in sorted(files, key=lambda file: file.name):
-        by_kind[kind_of(file.name)].append(file)
-    weights = by_kind[FileKind.WEIGHTS]
+    """Sort the GGUF files of one repository or folder into sets; a set is one file, or all its shards in order.
+
+    What a file is for (a model, a projector, an adapter) its header knows, not its name.
+    """
+    files = sorted(files, key=lambda file: file.name)
+    weights = [file for file in files if file.name.lower().endswith(".gguf")]
     whole = {_stem(file.name): file for file in weights if not _SHARD.fullmatch(file.name)}
     sets = [WeightSet(label_of(file.name), (file,)) for file in whole.values()]
-    cut = sorted({_uncut(file.name) for file in by_kind[FileKind.PIECE]})
+    cut = sorted({_uncut(file.name) for file in files if _PIECE.search(file.name)})
     notes = [
         f"{name} is cut into raw pieces, which llama.cpp cannot load; join them into one file first." for name in cut
     ]
@@ -120,8 +97,6 @@ def group(files: Iterable[WeightFile]) -> Grouping:
         else:
             shards = tuple(numbered[number] for number in sorted(numbered))
             sets.append(WeightSet(label_of(shards[0].name), shards))
-    if not sets:
-        notes += [f"{kept[0].name} is {kind}." for kind, kept in by_kind.items() if kind in _WORTH_A_WORD]
     return Grouping(tuple(sorted(sets, key=lambda one: (-one.bytes, one.files[0].name))), tuple(notes))
 
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -46,6 +46,12 @@ class WeightSet:
     def is_here(self) -> bool:
         """Whether every file is on this machine."""
         return all(file.path is not None for file in self.files)
+
+    def is_called(self, name: str) -> bool:
+        """Whether `name` is its quantization or its (first) file, with or without folder and ending."""
+        path = PurePosixPath(self.files[0].name)
+        files = (path, path.with_suffix(""), path.name, path.stem)
+        return name.casefold() in {self.quant.casefold(), *(str(file).casefold() for file in files)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from models.headers.hyperparameters import Hyperparameters
 from models.headers.shape import vocabulary_of
 from models.headers.writer import header_bytes, weight_bytes
 
+_SIZES = ("tokenizer.ggml.token_type_count",)  # of the table of token types that encoders have
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderOnly:
@@ -37,9 +39,9 @@ def header_only(headers: Sequence[Header]) -> HeaderOnly:
 
 
 def _kept(header: Header) -> Iterator[tuple[str, tuple[int, Value]]]:
-    """Every pair but the tokenizer's and those about shards."""
+    """Every pair but the tokenizer's and those about shards; of the tokenizer's, what sizes tensors."""
     for key, value in header.kv.items():
-        if key.startswith(("tokenizer.", "split.")):
+        if key.startswith(("tokenizer.", "split.")) and key not in _SIZES:
             continue
         if is_long(value):
             raise BadFile("a long array outside the tokenizer cannot be copied for a rehearsal")

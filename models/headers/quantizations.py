@@ -1,10 +1,12 @@
 """What the headers of a listing add to its names: missing labels, wrong labels, and which sets are one model. Pure."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
+from models.files import model_of
 from models.headers.gguf import Header, TensorInfo, Value
+from models.headers.kinds import Kind, kind_of
 from models.headers.quants import FILE_TYPES, TYPES, family
 from models.weights import WeightSet
 
@@ -23,18 +25,49 @@ class ReadSet:
 def quantizations(sets: Sequence[ReadSet]) -> tuple[tuple[ReadSet, ...], tuple[str, ...]]:
     """The sets that are quantizations of one model, labelled, and notes on labels and on what was left out.
 
-    Of several models it is the one with the most sets; of equally many, the largest.
+    Of several models it is one that answers prompts, with the most sets; of equally many, the largest. Where there is
+    nothing but what goes with models, the notes say what it is.
     """
-    models: dict[tuple[Value | None, ...], list[ReadSet]] = {}
-    for one in sets:
-        models.setdefault(_geometry(one.headers[0]), []).append(one)
+    models = _models([one for one in sets if not kind_of(one.headers).is_companion])
     if not models:
-        return (), ()
-    chosen = max(models.values(), key=lambda group: (len(group), sum(one.weights.bytes for one in group)))
-    others = [one for group in models.values() if group is not chosen for one in group]
-    notes = [f"Left out: {one.weights.files[0].name} is another model ({_model(one.headers[0])})." for one in others]
+        return (), tuple(f"{one.weights.files[0].name} is {kind_of(one.headers)}." for one in sets)
+    chosen = max(models, key=_preference)
+    notes = [_left_out(one, chosen[0]) for model in models if model is not chosen for one in model]
     notes += [note for one in chosen if (note := label_note(one))]
     return tuple(_labelled(one) for one in chosen), tuple(notes)
+
+
+def _preference(model: Sequence[ReadSet]) -> tuple[bool, int, int]:
+    return kind_of(model[0].headers) is Kind.CHAT, len(model), sum(one.weights.bytes for one in model)
+
+
+def _models(sets: Sequence[ReadSet]) -> list[Sequence[ReadSet]]:
+    """Sets that are one model: of one geometry, and of one name where a repository has several names for it.
+
+    Publishers name the same model differently, each in a repository of their own.
+    """
+    shapes: dict[Hashable, list[ReadSet]] = defaultdict(list)
+    for one in sets:
+        shapes[kind_of(one.headers), _geometry(one.headers[0])].append(one)
+    found: list[Sequence[ReadSet]] = []
+    for alike in shapes.values():
+        names: dict[str, list[ReadSet]] = defaultdict(list)
+        for one in alike:
+            names[_name(one)].append(one)
+        places = Counter(repo for repo, _ in {(one.weights.files[0].repo, _name(one)) for one in alike})
+        found += names.values() if max(places.values()) > 1 else [alike]
+    return found
+
+
+def _name(one: ReadSet) -> str:
+    return model_of(one.weights.files[0].name).casefold()
+
+
+def _left_out(one: ReadSet, chosen: ReadSet) -> str:
+    file = one.weights.files[0].name
+    if _geometry(one.headers[0]) == _geometry(chosen.headers[0]):
+        return f"Left out: {file} is another model of the same shape; name the file to run it."
+    return f"Left out: {file} is another model ({_model(one.headers[0])})."
 
 
 def label_note(one: ReadSet) -> str | None:

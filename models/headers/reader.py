@@ -6,7 +6,7 @@ decoded. A BadHeader is what llama.cpp refuses (gguf.cpp and llama-model-loader.
 65,535 bytes (the format's own bound) and absurd counts.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -87,6 +87,11 @@ class Reader:
             return "the file is empty"
         reason = "a header must have ended" if self._limit == HEADER_LIMIT else "the file ends"
         return f"it reaches past byte {self._limit}, where {reason}"
+
+    @property
+    def keys(self) -> Mapping[str, Value]:
+        """The pairs that were read so far."""
+        return self._kv
 
     @property
     def _position(self) -> int:

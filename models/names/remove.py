@@ -57,7 +57,7 @@ def _repositories(model: str) -> tuple[str, ...]:
 def _paths(offers: Iterable[Offer], quant: str | None) -> Iterator[Path]:
     for offer in offers:
         for one in offer.sets:
-            if quant is None or one.quant.casefold() == quant.casefold():
+            if quant is None or one.is_called(quant):
                 yield from (file.path for file in one.files if file.path is not None)
 
 

@@ -9,14 +9,14 @@ from functools import reduce
 
 from models.entry import Entry
 from models.errors import DownloadError, ModelNotFound
-from models.files import group
+from models.files import group, model_of, typed_name
 from models.hub import listing
 from models.hub.http import Note
 from models.names import catalog
 from models.stores import local
 from models.weights import Offer, WeightSet
 
-_QUANT = re.compile(r"(?P<model>[^:]+):(?P<quant>[\w.-]+)", re.ASCII)
+_QUANT = re.compile(r"(?P<model>[^:]+):(?P<quant>\w[\w./-]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def resolve(name: str, query: Query | None = None) -> Offer:
 
 
 def split_quant(name: str) -> tuple[str, str | None]:
-    """`org/repo:Q4_K_M` as name and quantization; None where none is named (`llama3.3:70b` is a catalog name)."""
+    """`org/repo:Q4_K_M` or `org/repo:FILE`, taken apart; None where there is one part (`llama3.3:70b` is one)."""
     match = _QUANT.fullmatch(name)
     if match is None or name.startswith("ollama:") or catalog.lookup(name):
         return name, None
@@ -87,20 +87,22 @@ def _stored(names: Iterable[str], package: str | None = None) -> Offer | None:
 
 
 def _is_enough(here: Offer, query: Query) -> bool:
-    wanted = query.quant and query.quant.casefold()
-    return not query.wide and any(wanted in (None, one.quant.casefold()) for one in here.sets)
+    return not query.wide and any(query.quant is None or one.is_called(query.quant) for one in here.sets)
 
 
 def _merged(first: Offer, second: Offer) -> Offer:
-    """The sets of both; a quantization that the first has is not taken from the second."""
-    quants = {one.quant for one in first.sets if one.quant}
-    names = {_names(one) for one in first.sets}
-    more = tuple(one for one in second.sets if one.quant not in quants and _names(one) not in names)
+    """The sets of both; what the first has is not taken from the second."""
+    more = tuple(one for one in second.sets if not any(_is_same(one, other) for other in first.sets))
     return replace(first, sets=(*first.sets, *more), notes=(*first.notes, *second.notes))
 
 
-def _names(weights: WeightSet) -> tuple[str, ...]:
-    return tuple(file.name for file in weights.files)
+def _is_same(one: WeightSet, other: WeightSet) -> bool:
+    """Whether they are one quantization, of which nobody needs two; a repository may have several models of it."""
+    (file, *_), (twin, *_) = one.files, other.files
+    if file.name == twin.name:
+        return True
+    is_elsewhere = file.repo != twin.repo or model_of(file.name) == model_of(twin.name)
+    return bool(one.quant) and one.quant == other.quant and is_elsewhere
 
 
 # ---- what the Hub has
@@ -181,13 +183,18 @@ def _listed(repo: str, query: Query) -> Offer:
 
 
 def _only(offer: Offer, quant: str | None, *, strict: bool) -> Offer:
-    """The sets of one quantization, and those that do not say theirs; all if there are none and it is not `strict`."""
+    """The sets of one quantization, and those that do not say theirs; all if there are none and it is not `strict`.
+
+    Where `quant` names a file, that one.
+    """
     if quant is None:
         return offer
-    sets = tuple(one for one in offer.sets if one.quant.casefold() in ("", quant.casefold()))
+    named = [one for one in offer.sets if one.is_called(quant)]
+    is_file = any(one.quant.casefold() != quant.casefold() for one in named)
+    sets = tuple(one for one in offer.sets if one in named or not (one.quant or is_file))
     if not sets and not strict:
         return offer
     if not sets:
-        there = ", ".join(one.quant for one in offer.sets)
+        there = ", ".join(typed_name(offer, one).removeprefix(f"{offer.name}:") for one in offer.sets)
         raise ModelNotFound(" ".join([f"{offer.name} has no {quant}; it has {there}.", *offer.notes]))
     return replace(offer, sets=sets)

@@ -1,11 +1,15 @@
 """The headers of files on this machine. Edge: the disk, read only."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import BadFile
-from models.headers.gguf import Header
+from models.headers.gguf import Header, Value
+from models.headers.kinds import Kind, kind_by_keys, kind_of, predicts
 from models.headers.reader import Reader
+
+_WINDOW = 64 << 10
 
 
 def read_header(path: Path) -> Header:
@@ -31,3 +35,23 @@ def _read_header(path: Path) -> Header:
     if size < reader.header.data_end:
         raise BadFile(f"the file is cut: {size} bytes, and its tensors end at byte {reader.header.data_end}")
     return reader.header
+
+
+def kind_of_file(path: Path) -> Kind:
+    """What a local file is, mostly from its first kilobytes; one that cannot be read is taken for a model."""
+    try:
+        keys = _first_keys(path)
+        return kind_of([read_header(path)]) if predicts(keys) else kind_by_keys(keys)
+    except (OSError, BadFile):
+        return Kind.CHAT  # whoever wants to run it will hear what is wrong
+
+
+def _first_keys(path: Path) -> Mapping[str, Value]:
+    """The keys in front of the first long array."""
+    with path.open("rb", buffering=0) as file:
+        reader = Reader(os.fstat(file.fileno()).st_size)
+        while reader.header is None and not reader.skipping:
+            start, _ = reader.wants
+            file.seek(start)
+            reader.feed(file.read(_WINDOW))
+    return reader.keys

@@ -1,7 +1,8 @@
 """Weights that are on this machine already, whoever put them there. Edge: other programs' folders, read only.
 
 What cannot be used (a dangling link, a damaged manifest, a folder that may not be read) becomes a note and hides
-nothing else. No file is opened here but manifests: whether weights are whole is for their headers to say.
+nothing else. Of files only the first keys are read, which tell models from what goes with them: whether weights are
+whole is for their headers to say.
 """
 
 import importlib.util
@@ -14,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import ModelNotFound
-from models.files import FileKind, Grouping, group, kind_of, label_of, model_of, shard_names
+from models.files import Grouping, group, label_of, model_of, shard_names
+from models.headers.kinds import Kind
+from models.stores.header_files import kind_of_file
 from models.stores.ollama import full_name, ollama_offers
 from models.stores.places import Places, places
 from models.weights import SHA256, Offer, WeightFile, WeightSet
@@ -87,7 +90,9 @@ def _places() -> Places:
 
 
 def _means_path(name: str) -> bool:
-    if name.startswith((".", "/", "~", "\\")) or name.lower().endswith(".gguf"):
+    if name.startswith((".", "/", "~", "\\")):
+        return True
+    if name.lower().endswith(".gguf") and ":" not in name:  # a colon is between a repository and its file
         return True
     if not name:  # to Path that is the current folder
         return False
@@ -165,11 +170,11 @@ def _flat_offers(root: Path, origin: str) -> Iterator[Offer]:
     by_model: dict[str, list[WeightFile]] = defaultdict(list)
     files, notes = _files(root, depth=0)
     for file in files:
-        if kind_of(file.name) is FileKind.WEIGHTS:
-            by_model[model_of(file.name)].append(file)
+        by_model[model_of(file.name)].append(file)
     for model, own in sorted(by_model.items()):
-        found = group(own)
-        yield Offer(model, origin, found.sets, notes=found.notes)
+        found = _models(group(own))
+        if found.sets or found.notes:
+            yield Offer(model, origin, found.sets, notes=found.notes)
     if notes:
         yield Offer(origin, origin, (), notes=tuple(notes))
 
@@ -193,9 +198,23 @@ def _lmstudio_models(home: Path) -> Path:
 
 
 def _group(folder: Path) -> Grouping:
+    """The models in a folder; what goes with them is said where there is no model."""
     files, notes = _files(folder)
-    found = group(files)
-    return Grouping(found.sets, (*notes, *found.notes))
+    grouped = group(files)
+    found = _models(grouped)
+    aside = () if found.sets else tuple(f"{one.files[0].name} is {_kind(one)}." for one in grouped.sets)
+    return Grouping(found.sets, (*notes, *found.notes, *aside))
+
+
+def _models(found: Grouping) -> Grouping:
+    """Without what is nothing alone."""
+    return Grouping(tuple(one for one in found.sets if not _kind(one).is_companion), found.notes)
+
+
+def _kind(one: WeightSet) -> Kind:
+    path = one.files[0].path
+    assert path is not None  # it lies in a folder
+    return kind_of_file(path)
 
 
 def _files(folder: Path, depth: int = DEPTH) -> tuple[list[WeightFile], list[str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from models.files import typed_name
 from models.headers.describe import Description, quality_word
-from models.weights import Offer
+from models.weights import Offer, WeightSet
 from runner.report.contract import Json
 from runner.report.sampling import sampling_json, sampling_lines
 from runner.report.table import Table
@@ -16,13 +17,18 @@ from runner.types.sampling import Sampling, in_force
 
 
 def offers_table(offers: Sequence[Offer]) -> Table:
-    """`list`: a row per set of weights, the largest of each offer first."""
+    """`list`: a row per set of weights, the largest of each offer first; several of one quantization by their files."""
     rows = [
-        (offer.name, one.quant or "unknown", gib(one.bytes), offer.origin)
+        (_row_name(offer, one), one.quant or "unknown", gib(one.bytes), offer.origin)
         for offer in offers
         for one in sorted(offer.sets, key=lambda one: -one.bytes)
     ]
     return Table(("model", "quant", "size", "from"), rows, right=(2,))
+
+
+def _row_name(offer: Offer, one: WeightSet) -> str:
+    is_alone = [other.quant for other in offer.sets].count(one.quant) == 1
+    return offer.name if is_alone else typed_name(offer, one)
 
 
 def offer_json(offer: Offer) -> Json:

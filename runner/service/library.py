@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from models.entry import Entry
 from models.errors import LocalrunError
+from models.files import typed_name
 from models.names import catalog
 from models.stores import local
 from models.stores.header_cache import HeaderCache
@@ -86,16 +87,18 @@ def _planned(offer: Offer, weights: WeightSet, plan_of: Callable[[Offer], Plan])
     except LocalrunError as error:
         return replace(row, verdict=Verdict.NO, note=str(error))
     speed = one.predicted.decode_tps if one.predicted and one.verdict is not Verdict.NO else None
-    return replace(row, name=_typed(offer, one.quant), quant=one.quant, verdict=one.verdict, decode_tps=speed)
+    return replace(
+        row,
+        name=typed_name(offer, replace(weights, quant=one.quant)),
+        quant=one.quant,
+        verdict=one.verdict,
+        decode_tps=speed,
+    )
 
 
 def _unplanned(offer: Offer, weights: WeightSet) -> Choice:
-    name, quant = _typed(offer, weights.quant), weights.quant or None
+    name, quant = typed_name(offer, weights), weights.quant or None
     return Choice(name, quant, weights.bytes, True, None, None, offer.origin)
-
-
-def _typed(offer: Offer, quant: str) -> str:
-    return f"{offer.name}:{quant}" if len(offer.sets) > 1 and quant else offer.name
 
 
 def from_catalog(

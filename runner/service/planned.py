@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from models.errors import BadFile
+from models.headers.kinds import Kind, kind_of
 from models.headers.quantizations import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
@@ -28,8 +30,10 @@ def planned(
 ) -> Plan:
     """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
 
-    `kept`: placements that measurements here preferred. `seconds` is left to the caller.
+    `kept`: placements that measurements here preferred. BadFile for a model that does not answer prompts. `seconds` is
+    left to the caller.
     """
+    _refuse_unless_it_chats(study)
     options = [
         Contender(weights, one.shape, rehearse(one.read), kept_for(question_of(weights, machine, wish), kept))
         for one in study.sets
@@ -39,3 +43,10 @@ def planned(
         wish = replace(wish, habits=habits_of(measured))
     plan = choose(study.offer.name, options, machine, wish)
     return applied(replace(plan, study=study), measured)
+
+
+def _refuse_unless_it_chats(study: Study) -> None:
+    first = study.sets[0].read
+    kind = kind_of(first.headers)
+    if kind is not Kind.CHAT:
+        raise BadFile(f"{first.weights.files[0].name} is {kind}, not {Kind.CHAT}.")

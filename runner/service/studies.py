@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.errors import BadFile
 from models.headers.quantizations import quantizations
 from models.headers.shape import shape_of
 from models.hub.remote import read_headers
@@ -41,9 +42,14 @@ class Studies:
         return known
 
     def read(self, offer: Offer, name: str) -> Study:
-        """Read the headers of an offer that `name` led to. BadFile or DownloadError where not one can be read."""
+        """Read the headers of an offer that `name` led to. BadFile or DownloadError where not one can be read.
+
+        BadFile, too, where none is of a model.
+        """
         reading = read_headers(offer.sets, self._paths.headers, note=self._note)
         reads, notes = quantizations(reading.sets)
+        if not reads:
+            raise BadFile(" ".join(notes))
         sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
         return Study(name, offer, sets, (*offer.notes, *reading.notes, *notes), reading.fetched_bytes)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.files import FileKind, group, kind_of, label_of, model_of
-from models.weights import WeightFile
+from models.files import group, label_of, model_of, typed_name
+from models.weights import Offer, WeightFile, WeightSet
 
 # The publishers' styles: path in the repository, label, what stays the same between quantizations.
 NAMES = [
@@ -76,43 +76,59 @@ NAMES = [
     ("xQ4_K_Mx.gguf", "", "xQ4_K_Mx"),
 ]
 
-KINDS = [
-    ("mmproj-gemma-3-27b-it-f16.gguf", FileKind.PROJECTOR),
-    ("mmproj-F16.gguf", FileKind.PROJECTOR),
-    ("Qwen2-VL-7B-Instruct.mmproj-Q8_0.gguf", FileKind.PROJECTOR),
-    ("MMPROJ-Model.gguf", FileKind.PROJECTOR),
-    ("imatrix_unsloth.dat", FileKind.IMATRIX),
-    ("imatrix_unsloth.gguf_file", FileKind.IMATRIX),
-    ("Llama-3.3-70B-Instruct.imatrix", FileKind.IMATRIX),
-    ("Llama-3.3-70B-Instruct-imatrix.gguf", FileKind.IMATRIX),
-    ("Llama-3.3-70B.i1-Q6_K.gguf.part1of2", FileKind.PIECE),
-    ("Llama-3.3-70B.Q6_K.gguf-split-a", FileKind.PIECE),
-    ("mtp-GLM-4.5-Air-Q8_0.gguf", FileKind.DRAFT),
-    ("Qwen3-8B-eagle3-Q4_K_M.gguf", FileKind.DRAFT),
-    ("sub/medusa-7b-f16.gguf", FileKind.DRAFT),
-    ("ggml-lora-sum-100.gguf", FileKind.LORA),
-    ("llama-3-adapter.gguf", FileKind.LORA),
-    ("ggml-vocab-llama-bpe.gguf", FileKind.VOCABULARY),
-    ("README.md", FileKind.OTHER),
-    ("config.json", FileKind.OTHER),
-    ("model.safetensors", FileKind.OTHER),
-    ("gguf", FileKind.OTHER),
-    ("", FileKind.OTHER),
-    ("Explora-7B-Q4_K_M.gguf", FileKind.WEIGHTS),
-    ("lora-dir/model-Q4_K_M.gguf", FileKind.WEIGHTS),
-]
-
 
 @pytest.mark.parametrize(("name", "label", "model"), NAMES, ids=[name for name, _, _ in NAMES])
 def test_publishers_names(name: str, label: str, model: str) -> None:
     assert label_of(name) == label
     assert model_of(name) == model
-    assert kind_of(name) is FileKind.WEIGHTS
+    (one,) = group([WeightFile(name, 1)]).sets or [None]  # a shard alone is no set
+    assert one is None or one.quant == label
 
 
-@pytest.mark.parametrize(("name", "kind"), KINDS, ids=[name for name, _ in KINDS])
-def test_files_that_are_no_model_are_told_apart(name: str, kind: FileKind) -> None:
-    assert kind_of(name) is kind
+# Words that people put in front of projectors, adapters, drafts and matrices, and in the names of models as well.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Qwen3.6-27B-MTP-Q4_K_M.gguf",
+        "alpaca-lora-7b.Q4_K_M.gguf",
+        "Llama-3-8B-imatrix-Q4_K_M.gguf",
+        "rwkv-eagle-7b-Q4_0.gguf",
+        "Medusa-1.1-L2-7B-Q8_0.gguf",
+        "llama-adapter-v2-Q4_0.gguf",
+        "mmproj-F16.gguf",
+        "ggml-vocab-llama-bpe.gguf",
+        "MODEL.GGUF",
+    ],
+)
+def test_every_gguf_file_is_for_its_header_to_say(name: str) -> None:
+    (one,) = group([WeightFile(name, 1)]).sets
+    assert one.files == (WeightFile(name, 1),)
+
+
+@pytest.mark.parametrize("name", ["README.md", "imatrix_unsloth.dat", "imatrix_unsloth.gguf_file", "gguf", ""])
+def test_what_is_no_gguf_file_is_no_set(name: str) -> None:
+    assert group([WeightFile(name, 1)]).sets == ()
+
+
+@pytest.mark.parametrize(
+    ("sets", "names"),
+    [
+        (["M-Q4_0.gguf"], ["org/m"]),
+        (["M-Q4_0.gguf", "M-Q8_0.gguf"], ["org/m:Q4_0", "org/m:Q8_0"]),
+        (["A-Q4_0.gguf", "B-Q4_0.gguf", "B-Q8_0.gguf"], ["org/m:A-Q4_0.gguf", "org/m:B-Q4_0.gguf", "org/m:Q8_0"]),
+        (["strange.gguf", "M-Q8_0.gguf"], ["org/m:strange.gguf", "org/m:Q8_0"]),
+    ],
+)
+def test_what_to_type_for_one_of_several(sets: list[str], names: list[str]) -> None:
+    offer = Offer("org/m", "hub", tuple(WeightSet(label_of(name), (WeightFile(name, 1),)) for name in sets))
+    assert [typed_name(offer, one) for one in offer.sets] == names
+
+
+@pytest.mark.parametrize("name", ["q4_k_m", "deep/A-Q4_K_M.gguf", "A-Q4_K_M", "a-q4_k_m.gguf", "deep/A-Q4_K_M"])
+def test_a_set_goes_by_its_quantization_and_by_its_file(name: str) -> None:
+    one = WeightSet("Q4_K_M", (WeightFile("deep/A-Q4_K_M.gguf", 1),))
+    assert one.is_called(name)
+    assert not one.is_called("A") and not one.is_called("")
 
 
 def files(*names: str) -> list[WeightFile]:
@@ -124,8 +140,7 @@ def test_a_repository_becomes_sets_largest_first() -> None:
         files(
             "README.md",
             "M-Q4_K_M.gguf",
-            "mmproj-M-f16.gguf",
-            "M-imatrix.gguf",
+            "M-imatrix.dat",
             "M-Q8_0/M-Q8_0-00002-of-00003.gguf",
             "M-Q8_0/M-Q8_0-00003-of-00003.gguf",
             "M-Q8_0/M-Q8_0-00001-of-00003.gguf",
@@ -162,8 +177,6 @@ def test_incomplete_sets_are_left_out_with_what_is_missing() -> None:
             ["Q4_0"],
             "whole and in 2 shards",
         ),
-        (["mmproj-M.gguf"], [], "projector"),
-        (["lora-M.gguf"], [], "LoRA"),
         (["M-Q4_0-00001-of-00001.gguf"], ["Q4_0"], None),
         (["A/M-Q4_0.gguf", "B/M-Q4_0.gguf"], ["Q4_0", "Q4_0"], None),
         (["M-Q4_0-00001-of-00002.gguf", "M-Q4_0-00001-of-00001.gguf"], ["Q4_0"], "1 of 2 shards are missing"),
@@ -190,6 +203,6 @@ def test_no_file_is_used_twice_and_order_does_not_matter(names: list[str], rando
     grouping = group(listing)
     used = [file for one in grouping.sets for file in one.files]
     assert len(used) == len(set(used))
-    assert all(kind_of(file.name) is FileKind.WEIGHTS for file in used)
+    assert all(file.name.lower().endswith(".gguf") for file in used)
     random.shuffle(listing)
     assert group(listing) == grouping

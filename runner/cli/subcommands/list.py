@@ -37,9 +37,10 @@ def _labelled(offer: Offer, output: Output) -> Offer:
     if not silent:
         return offer
     try:
-        reads, _ = quantizations(read_headers(silent, paths().headers).sets)
+        reads = read_headers(silent, paths().headers).sets
     except LocalrunError as error:
         output.note(str(error))
         return offer
-    found = {read.weights.files: read.weights for read in reads}
+    labelled = (one for read in reads for one in quantizations([read])[0])
+    found = {one.weights.files: one.weights for one in labelled}
     return replace(offer, sets=tuple(found.get(one.files, one) for one in offer.sets))

@@ -51,6 +51,11 @@ def test_the_vocabulary_of_a_file_without_tokens_is_its_embedding() -> None:
     assert parse(header_only([header_of("llama")]).header).kv["llama.vocab_size"] == 1000
 
 
+def test_what_sizes_a_tensor_is_kept_of_the_tokenizer() -> None:
+    header = header_of("bert", extra={"tokenizer.ggml.token_type_count": Typed(U32, 2)})
+    assert parse(header_only([header]).header).kv["tokenizer.ggml.token_type_count"] == 2
+
+
 def test_a_long_array_that_is_no_tokenizer_cannot_be_copied() -> None:
     header = header_of("llama", extra={"llama.long": Typed(U32, list(range(5000)))})
     assert isinstance(header.kv["llama.long"], Array)

@@ -18,7 +18,7 @@ from scripts.synthetic.typed import F32, I32, U32, Typed
 
 
 def header_of(model: str, quant: str, file_type: int | None = None) -> Header:
-    kv = headers.metadata(MODELS[model], quant, "none")
+    kv = {**headers.metadata(MODELS[model], quant, "none"), "tokenizer.ggml.model": Typed(STRING, "gpt2")}
     if file_type is not None:
         kv["general.file_type"] = Typed(U32, file_type)
     return parse(headers.header_bytes(kv, headers.entries(MODELS[model], quant)))
@@ -90,6 +90,40 @@ def test_another_model_in_the_folder_is_left_out() -> None:
     assert found == tuple(ours)
     assert notes == ("Left out: b-Q6_K.gguf is another model (llama, 80 layers).",)
     assert quantizations([stranger, ours[0]])[0] == (stranger,)
+
+
+def named(name: str, repo: str | None = None, quant: str = "Q4_0") -> ReadSet:
+    file = WeightFile(name, 100, repo=repo)
+    return ReadSet(WeightSet(label_of(name), (file,)), (header_of("llama-3.1-8b", quant),))
+
+
+def test_two_models_of_one_shape_are_two_models() -> None:
+    ours = [named("Hermes-3-8B-Q4_0.gguf"), named("hermes-3-8b-Q8_0.gguf", quant="Q8_0")]
+    found, notes = quantizations([named("Llama-3.1-8B-Q4_0.gguf"), *ours])
+    assert found == tuple(ours)
+    assert notes == ("Left out: Llama-3.1-8B-Q4_0.gguf is another model of the same shape; name the file to run it.",)
+
+
+def test_publishers_of_one_model_may_name_it_differently() -> None:
+    sets = [named("Qwen_Qwen3-8B-Q4_0.gguf", "one/a"), named("Qwen3-8B-Q8_0.gguf", "two/b", "Q8_0")]
+    assert quantizations(sets)[0] == tuple(sets)
+
+
+def test_what_goes_with_a_model_never_hides_it() -> None:
+    model = named("m-Q4_0.gguf")
+    projector = read_set(
+        "huge-F16.gguf", parse(headers.header_bytes({"general.type": Typed(STRING, "mmproj")}, [])), 10**9
+    )
+    assert quantizations([projector, projector, model]) == ((model,), ())
+    assert quantizations([projector]) == ((), ("huge-F16.gguf is a projector for images or sound (mmproj).",))
+
+
+def test_a_model_that_answers_comes_before_one_that_embeds() -> None:
+    chat = named("chat-Q4_0.gguf")
+    kv = {**headers.metadata(MODELS["llama-3.1-8b"], "Q4_0", "none"), "llama.pooling_type": Typed(U32, 3)}
+    header = parse(headers.header_bytes(kv, headers.entries(MODELS["llama-3.1-8b"], "Q4_0")))
+    embedders = [read_set(f"embed-{number}-Q4_0.gguf", header, 10**6) for number in range(2)]
+    assert quantizations([*embedders, chat])[0] == (chat,)
 
 
 ODD = [Typed(STRING, "x"), Typed(STRING, ""), Typed(F32, 1.5), Typed(BOOL, True), Typed(I32, -1), Typed(I32, [1, 2])]

@@ -61,6 +61,9 @@ def found(name: str, *, wide: bool = False, quant: str | None = None) -> tuple[s
         ("llama-3.3:70b", "llama-3.3:70b", None),  # a colon is a separator of catalog names
         ("ollama:llama3.3:70b", "ollama:llama3.3:70b", None),
         ("a:b:c", "a:b:c", None),
+        ("org/repo:Hermes-3-Q4_0.gguf", "org/repo", "Hermes-3-Q4_0.gguf"),
+        ("org/repo:deep/Hermes-3-Q4_0.gguf", "org/repo", "deep/Hermes-3-Q4_0.gguf"),
+        ("https://hub.example/org/repo", "https://hub.example/org/repo", None),
         (":Q4_0", ":Q4_0", None),
         ("", "", None),
     ],
@@ -75,6 +78,22 @@ def test_a_repository_as_the_hub_lists_it(home: Path) -> None:
     assert resolve("org/tiny-GGUF").licence == "mit"
     with pytest.raises(ModelNotFound, match="has no Q2_K; it has Q4_0, Q8_0"):
         resolve("org/tiny-GGUF:Q2_K")
+
+
+def test_one_of_several_models_of_a_repository_by_its_file(home: Path, hub: Hub) -> None:
+    add(hub, "org/many-GGUF", "Hermes-Q4_0.gguf", "Llama-Q4_0.gguf", "deep/Llama-Q8_0.gguf")
+
+    def files(name: str) -> list[str]:
+        return [one.files[0].name for one in resolve(name).sets]
+
+    assert files("org/many-GGUF:Hermes-Q4_0.gguf") == files("org/many-GGUF:hermes-q4_0") == ["Hermes-Q4_0.gguf"]
+    assert files("org/many-GGUF:deep/Llama-Q8_0.gguf") == ["deep/Llama-Q8_0.gguf"]
+    assert sorted(files("org/many-GGUF:Q4_0")) == ["Hermes-Q4_0.gguf", "Llama-Q4_0.gguf"]
+    with pytest.raises(ModelNotFound, match=r"it has Q8_0, (Hermes|Llama)-Q4_0\.gguf, "):
+        resolve("org/many-GGUF:Mistral-Q4_0.gguf")
+    cached(home / "hub", "org/many-GGUF", {"Hermes-Q4_0.gguf": b"mine"})
+    assert resolve("org/many-GGUF:Hermes-Q4_0.gguf").origin == "huggingface"
+    assert len(resolve("org/many-GGUF", Query(wide=True)).sets) == 3  # one of them is here
 
 
 def test_what_is_here_is_enough_until_more_is_asked(home: Path, hub: Hub) -> None:

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from models.errors import ModelNotFound
+from models.headers.gguf_bytes import STRING
 from models.stores.local import cached, find_local, offer_for, packaged
 from models.stores.places import Places, places
 from models.weights import Offer
+from scripts.synthetic.headers import Entry, header_bytes
+from scripts.synthetic.typed import U32, Typed
+from tests.support.headers import EMBEDDING
 
 GGUF = b"GGUF and so on"
+PROJECTOR = header_bytes({"general.architecture": Typed(STRING, "clip"), "general.type": Typed(STRING, "mmproj")}, ())
 COMMIT, OLD = "a" * 40, "b" * 40
 DIGEST = hashlib.sha256(GGUF).hexdigest()
 
@@ -119,6 +124,7 @@ def test_llama_cpps_flat_folder(tmp_path: Path, where: Places) -> None:
     put(root / "ggml-org_gemma-3-270m-it-Q4_0.gguf.etag")
     put(root / "other-F16.gguf.downloadInProgress")
     put(root / "other-Q6_K.gguf")
+    put(root / "other-vision-F16.gguf", PROJECTOR)
     offers = of(find_local(where), "llama.cpp")
     assert {offer.name: len(offer.sets) for offer in offers} == {"ggml-org_gemma-3-270m-it": 2, "other": 1}
 
@@ -135,7 +141,7 @@ def test_llama_cpps_own_cache_of_the_hubs_layout(tmp_path: Path) -> None:
 
 def test_lm_studio(tmp_path: Path, where: Places) -> None:
     put(tmp_path / ".lmstudio/models/publisher/M-GGUF/M-Q4_K_M.gguf")
-    put(tmp_path / ".lmstudio/models/publisher/M-GGUF/mmproj-M-F16.gguf")
+    put(tmp_path / ".lmstudio/models/publisher/M-GGUF/M-vision-F16.gguf", PROJECTOR)
     put(tmp_path / ".lmstudio/models/publisher/mlx-model/model.safetensors")
     (offer,) = of(find_local(where), "lmstudio")
     assert (offer.name, [one.quant for one in offer.sets], offer.notes) == ("publisher/M-GGUF", ["Q4_K_M"], ())
@@ -299,13 +305,50 @@ def test_a_folder(tmp_path: Path, where: Places, monkeypatch: pytest.MonkeyPatch
     put(tmp_path / "mine/Q8_0/m-Q8_0-00001-of-00001.gguf")
     put(tmp_path / "mine/.hidden/m-Q2_K.gguf")
     put(tmp_path / "mine/a/b/c/d/e/m-Q3_K_S.gguf")
-    put(tmp_path / "mine/mmproj-m.gguf")
+    put(tmp_path / "mine/m-vision.gguf", PROJECTOR)
     monkeypatch.chdir(tmp_path)
     for name in (str(tmp_path / "mine"), "./mine", "mine"):
         offer = offer_for(name, where)
         assert offer is not None
         assert offer.origin == "folder"
         assert sorted(one.quant for one in offer.sets) == ["Q4_0", "Q8_0"]
+
+
+MODEL = {"general.architecture": Typed(STRING, "llama"), "tokenizer.ggml.tokens": Typed(STRING, ["word"] * 99_999)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Qwen3.6-27B-MTP-Q4_K_M.gguf",
+        "alpaca-lora-7b.Q4_K_M.gguf",
+        "Llama-3-8B-imatrix-Q4_K_M.gguf",
+        "Medusa-1.1-L2-7B-Q8_0.gguf",
+        "mmproj-Q8_0.gguf",
+    ],
+)
+def test_a_good_model_may_have_any_name_in_every_store(tmp_path: Path, where: Places, name: str) -> None:
+    content = header_bytes(MODEL, [EMBEDDING])
+    put(tmp_path / "mine" / name, content)
+    put(tmp_path / ".lmstudio/models/publisher/M" / name, content)
+    put(tmp_path / ".cache/llama.cpp" / name, content)
+    put(tmp_path / ".cache/huggingface/hub/models--a--b/snapshots" / COMMIT / name, content)
+    folder = offer_for(str(tmp_path / "mine"), where)
+    assert folder is not None
+    offers = (folder, *(offer for offer in find_local(where) if offer.origin != "package"))
+    assert [offer.origin for offer in offers] == ["folder", "huggingface", "llama.cpp", "lmstudio"]
+    assert [file.name for offer in offers for one in offer.sets for file in one.files] == [name] * 4
+
+
+def test_a_folder_without_a_model_says_what_there_is(tmp_path: Path, where: Places) -> None:
+    put(tmp_path / "mine/model-Q4_0.gguf", PROJECTOR)
+    drafting = {"qwen35.block_count": Typed(U32, 9), "qwen35.nextn_predict_layers": Typed(U32, 1)}
+    kv = {"general.architecture": Typed(STRING, "qwen35"), **drafting}
+    put(tmp_path / "mine/other-Q4_0.gguf", header_bytes(kv, [Entry("blk.8.attn_q.weight", (32,), 0)]) + bytes(256))
+    with pytest.raises(ModelNotFound) as raised:
+        offer_for(str(tmp_path / "mine"), where)
+    assert "model-Q4_0.gguf is a projector for images or sound (mmproj)." in str(raised.value)
+    assert "other-Q4_0.gguf is a draft model, which only works beside another." in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,10 @@ def test_a_namesake_is_not_taken_for_the_catalogs_model() -> None:
 def test_without_patience_rows_come_without_a_plan() -> None:
     offer = Offer("org/m", "huggingface", (weights("Q8_0"), weights("")))
     rows = from_disk([offer], plan_of, patience=0)
-    assert [(row.name, row.quant, row.verdict) for row in rows] == [("org/m:Q8_0", "Q8_0", None), ("org/m", None, None)]
+    assert [(row.name, row.quant, row.verdict) for row in rows] == [
+        ("org/m:Q8_0", "Q8_0", None),
+        ("org/m:m-.gguf", None, None),
+    ]
 
 
 @pytest.mark.parametrize("there", [HERE, machine(a100()), machine(ram=32)])

@@ -49,8 +49,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory, smollm2: Path) -> Iterator[Hub
         put(root / repo / ".hub.json", json.dumps({"license": "mit", "gated": repo == LOCKED and "auto"}).encode())
         shutil.copy(smollm2, root / repo / "tiny-Q4_1.gguf")
     for quant in ("Q4_K_M", "IQ2_M"):
-        headers.make("llama-3.3-70b", quant, root / LARGE, tokenizer="none")
-    headers.make("phi-3-mini", "Q4_0", root / PHI, tokenizer="none")
+        headers.make("llama-3.3-70b", quant, root / LARGE)
+    headers.make("phi-3-mini", "Q4_0", root / PHI)
     with Hub(root) as hub:
         yield hub
 

@@ -1,0 +1,97 @@
+"""What a GGUF file is, by its header and never by its name. Pure.
+
+Source: GGUFType of llama.cpp's gguf-py, the keys of llama-arch.cpp, and `llama_vocab::impl::load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+
+from models.headers import architectures as known
+from models.headers.gguf import Header, TensorInfo, Value
+from models.headers.roles import role_and_layer
+
+
+class Kind(StrEnum):
+    """The value is the phrase for a sentence."""
+
+    CHAT = "a model that answers prompts"
+    PROJECTOR = "a projector for images or sound (mmproj)"
+    ADAPTER = "a LoRA adapter"
+    DRAFT = "a draft model, which only works beside another"
+    IMATRIX = "an importance matrix"
+    VOCABULARY = "a vocabulary without weights"
+    EMBEDDING = "an embedding model"
+    RERANKER = "a model that ranks texts"
+    ENCODER = "an encoder"
+    ENCODER_DECODER = "an encoder-decoder"
+    DIFFUSION = "a model that denoises whole texts"
+    SPEECH = "a model that speaks"
+    WORDLESS = "a model without a vocabulary"
+
+    @property
+    def is_companion(self) -> bool:
+        """Whether it is nothing without a model beside it."""
+        return self in _COMPANIONS
+
+
+_COMPANIONS = (Kind.PROJECTOR, Kind.ADAPTER, Kind.DRAFT, Kind.IMATRIX, Kind.VOCABULARY)
+_BY_TYPE = {
+    "adapter": Kind.ADAPTER,
+    "mmproj": Kind.PROJECTOR,
+    "imatrix": Kind.IMATRIX,
+    "vocab": Kind.VOCABULARY,
+}
+_BY_ARCHITECTURE = {
+    **dict.fromkeys(known.WITHOUT_MEMORY, Kind.DIFFUSION),
+    **dict.fromkeys(known.ENCODERS | {"gemma-embedding", "llama-embed"}, Kind.EMBEDDING),
+    **dict.fromkeys(("wavtokenizer-dec", "qwen3tts", "pockettts"), Kind.SPEECH),
+    **dict.fromkeys(("eagle3", "dflash", "gemma4-assistant"), Kind.DRAFT),
+    "clip": Kind.PROJECTOR,
+    "t5": Kind.ENCODER_DECODER,
+    "t5encoder": Kind.ENCODER,
+}
+_RANKING = 4  # LLAMA_POOLING_TYPE_RANK; 0 is none, all others make one vector of a text
+
+
+def kind_of(headers: Sequence[Header]) -> Kind:
+    """What a file is, or all its shards together."""
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    kv = headers[0].kv
+    if any(tensor.name.endswith(".lora_a") for tensor in tensors):
+        return Kind.ADAPTER
+    kind = kind_by_keys(kv)
+    if kind.is_companion:
+        return kind
+    if not tensors:
+        return Kind.VOCABULARY
+    return Kind.DRAFT if _only_predicts(kv, tensors) else kind
+
+
+def kind_by_keys(kv: Mapping[str, Value]) -> Kind:
+    """The same as far as the keys in front of the vocabulary tell; a file with blocks for prediction may be a DRAFT."""
+    if kind := _BY_TYPE.get(str(kv.get("general.type"))):
+        return kind
+    arch = kv.get("general.architecture")
+    if kind := _BY_ARCHITECTURE.get(str(arch)):
+        return kind
+    pooling = kv.get(f"{arch}.pooling_type")
+    if isinstance(pooling, int) and pooling > 0:
+        return Kind.RERANKER if pooling == _RANKING else Kind.EMBEDDING
+    return Kind.WORDLESS if kv.get("tokenizer.ggml.model") in ("none", "no_vocab") else Kind.CHAT
+
+
+def predicts(kv: Mapping[str, Value]) -> bool:
+    """Whether some blocks of the file predict further tokens."""
+    return bool(kv.get(f"{kv.get('general.architecture')}.nextn_predict_layers"))
+
+
+def _only_predicts(kv: Mapping[str, Value], tensors: Iterable[TensorInfo]) -> bool:
+    """Whether none of the blocks is of the model itself: they were taken out of a model to be used beside it."""
+    arch = str(kv.get("general.architecture"))
+    blocks, further = kv.get(f"{arch}.block_count"), kv.get(f"{arch}.nextn_predict_layers")
+    if not isinstance(blocks, int) or not isinstance(further, int) or not 0 < further < blocks:
+        return False
+    layers = {role_and_layer(tensor.name, arch, blocks)[1] for tensor in tensors if tensor.name.startswith("blk.")}
+    return bool(layers) and min(layer for layer in layers if layer is not None) >= blocks - further
