@@ -16,6 +16,7 @@ class Entry:
     """One model. `parameters` counts all, `active` those that one token uses (the same for a dense model).
 
     `repositories` are in order of preference. `package` is an importable package that carries weights of it, or None.
+    `embeds`: it makes vectors of texts and answers nothing.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Entry:
     repositories: tuple[Repository, ...]
     aliases: tuple[str, ...] = ()
     package: str | None = None
+    embeds: bool = False

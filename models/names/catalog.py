@@ -37,9 +37,10 @@ KEYS: dict[str, Callable[[object], bool]] = {
     "active": _is_count,
     "aliases": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "package": _is_text,
+    "embeds": lambda value: isinstance(value, bool),
     "repositories": lambda value: isinstance(value, list) and value != [] and all(isinstance(v, dict) for v in value),
 }
-OPTIONAL = frozenset({"active", "aliases", "package"})
+OPTIONAL = frozenset({"active", "aliases", "package", "embeds"})
 
 
 @functools.cache

@@ -71,6 +71,6 @@ def _work(entry: Entry, machine: Machine, share: float) -> list[Work]:
 
 
 def best_of(among: Iterable[Entry], machine: Machine) -> Estimate | None:
-    """The largest that runs well; None if none does."""
-    good = [one for entry in among if (one := estimate(entry, machine)).runs_well]
+    """The largest that answers and runs well; None if none does."""
+    good = [one for entry in among if not entry.embeds and (one := estimate(entry, machine)).runs_well]
     return max(good, key=lambda one: one.entry.parameters, default=None)

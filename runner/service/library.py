@@ -115,7 +115,7 @@ def from_catalog(
     known = {name.partition(":")[0] for name in here}
     rows = []
     for entry in sorted(catalog.entries(), key=lambda entry: -entry.parameters):
-        if entry.name not in known:
+        if entry.name not in known and not entry.embeds:
             plan = plan_of(entry) if time.monotonic() < deadline else None
             rows.append(_from_plan(entry, plan) if plan else _from_estimate(entry, machine))
     return [row for row in rows if row is not None]

@@ -38,7 +38,7 @@ def toml(*entries: dict[str, Any]) -> str:
 
 def test_the_shipped_catalog_is_sound() -> None:
     entries = catalog.entries()
-    assert len(entries) >= 20
+    assert len(entries) >= 60
     assert {"llama-3.3-70b", "llama-3.1-8b", "mixtral-8x22b", "smollm2-135m"} <= {e.name for e in entries}
     for entry in entries:
         assert catalog.lookup(entry.name) == entry
@@ -63,6 +63,20 @@ def name_sizes(name: str) -> list[float]:
     return [float(w[:-1]) * units[w[-1]] for w in words if w[-1] in units and w[:-1].replace(".", "").isdigit()]
 
 
+def test_what_a_name_says_of_a_mixture_is_what_its_tokens_use() -> None:
+    """`A3B` says that a token uses three billion: such a model has more than those, and the entry says how many."""
+    mixtures = [
+        one for one in catalog.entries() if any(word[0] == "a" and word[1:2].isdigit() for word in one.name.split("-"))
+    ]
+    assert len(mixtures) >= 10
+    assert all(one.active < one.parameters / 2 for one in mixtures)
+
+
+def test_models_that_embed_are_known_as_such() -> None:
+    embedders = {one.name for one in catalog.entries() if one.embeds}
+    assert embedders == {one.name for one in catalog.entries() if "embed" in one.name}
+
+
 def test_the_packaged_model_names_its_package() -> None:
     entry = catalog.lookup("smollm2-135m")
     assert entry is not None
@@ -85,6 +99,19 @@ def test_the_packaged_model_names_its_package() -> None:
         ("gemma-3-27b-it", "gemma-3-27b"),
         ("Qwen3-30B-A3B-GGUF", "qwen3-30b-a3b"),
         ("  phi 4  ", "phi-4"),
+        ("qwen3.5:9b", "qwen3.5-9b"),
+        ("Qwen 3.8", "qwen3.8-27b"),
+        ("qwen3-coder", "qwen3-coder-30b-a3b"),
+        ("gemma4:12b", "gemma-4-12b"),
+        ("gpt-oss:20b", "gpt-oss-20b"),
+        ("glm-4.7-flash", "glm-4.7-flash"),
+        ("devstral", "devstral-small-2"),
+        ("llama4:scout", "llama-4-scout"),
+        ("Ministral-3-14B-Instruct-2512-GGUF", "ministral-3-14b"),
+        ("nemotron-3-nano", "nemotron-3-nano-30b-a3b"),
+        ("smollm3", "smollm3-3b"),
+        ("Kimi-K2.5", "kimi-k2.5"),
+        ("embeddinggemma", "embeddinggemma-300m"),
         ("llama", None),
         ("llama-3.3-7b", None),
         ("bartowski/phi-4", None),
@@ -157,6 +184,7 @@ def test_a_dense_model_uses_all_its_parameters() -> None:
         ({"aliases": "b"}, "wrong aliases"),
         ({"aliases": [1]}, "wrong aliases"),
         ({"active": 8_000_000_000}, "active"),
+        ({"embeds": "yes"}, "wrong embeds"),
         ({"repositories": []}, "wrong repositories"),
         ({"repositories": ["org/A"]}, "wrong repositories"),
         ({"repositories": [{"name": "org/A"}]}, "source"),
