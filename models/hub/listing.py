@@ -31,6 +31,14 @@ class Listing:
     is_gated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A repository that a search gave; `downloads` as the Hub counts them, of the last month."""
+
+    repo: str
+    downloads: int
+
+
 def list_repo(
     repo: str,
     *,
@@ -70,7 +78,7 @@ def search(
     endpoint: str | None = None,
     patience: Patience = _PATIENCE,
     note: Note | None = None,
-) -> tuple[str, ...]:
+) -> tuple[Found, ...]:
     """The most downloaded GGUF repositories whose names hold `words`, in order. Raises DownloadError."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
@@ -110,10 +118,10 @@ def _not_the_hub(repo: str) -> DownloadError:
     )
 
 
-def _found(entries: Any) -> tuple[str, ...]:
+def _found(entries: Any) -> tuple[Found, ...]:
     if not isinstance(entries, list):
         raise TypeError("a search gives a list")
-    return tuple(entry["id"] for entry in entries if is_plain(entry["id"]))
+    return tuple(Found(entry["id"], int(entry.get("downloads", 0))) for entry in entries if is_plain(entry["id"]))
 
 
 def _file(sibling: "RepoSibling", repo: str, revision: str, cache: Path | None) -> WeightFile | None:

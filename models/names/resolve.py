@@ -165,8 +165,8 @@ def _first_repository(entry: Entry, query: Query) -> Offer:
     found = listing.search(entry.title, note=query.note)
     if not found:
         raise ModelNotFound(f"The Hub has no GGUF repository of {entry.title}.")
-    query.note(f"Taking {found[0]} instead, the most downloaded one for {entry.title!r}.")
-    return _named(entry, found[0], query)
+    query.note(f"Taking {found[0].repo} instead, the most downloaded one for {entry.title!r}.")
+    return _named(entry, found[0].repo, query)
 
 
 def _named(entry: Entry, repo: str, query: Query) -> Offer:

@@ -30,6 +30,7 @@ localrun                       pick a model: what is here, what would run well h
 localrun MODEL                 chat
 localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes first)
 localrun plan MODEL            what this machine can do with it, before any download
+localrun search WORDS          GGUF repositories on the Hub, with what this machine can do with each
 localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths"""
 EPILOG = """\
 MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
@@ -153,7 +154,7 @@ GROUPS = (
     Group((RUN,), (Flag("stop", "end the answer before this text; may repeat", "TEXT", str, repeats=True),)),
     Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
 )
-_WITHOUT_MODEL = ("doctor", "worker", "paths", "list")
+_WITHOUT_MODEL = ("doctor", "worker", "paths", "list", "search")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -194,6 +195,8 @@ def _parser(command: str) -> _Parser:
     if command == RUN:
         parser.usage, parser.epilog = USAGE, EPILOG
         parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
+    if command == "search":
+        parser.add_argument("words", metavar="WORDS", nargs="+")
     if command not in _WITHOUT_MODEL:
         parser.add_argument("model", metavar="MODEL", nargs="?" if command == RUN else None)
     for group in GROUPS:

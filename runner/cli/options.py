@@ -47,6 +47,7 @@ class Options:
     grammar: Path | None = None
     choices: tuple[str, ...] = ()
     listen: str | None = None
+    words: tuple[str, ...] = ()
     json_session: bool = False
     share: Path | None = None
     budget: float = 60.0
@@ -62,12 +63,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         raise UsageError(f"The command comes first: localrun {typed['model']} ...")
     settings = _settings(typed, environ, config)
     rest = {key: value for key, value in typed.items() if key not in settings}
-    stop = tuple(rest.pop("stop", ()))
+    stop, words = (tuple(rest.pop(name, ())) for name in ("stop", "words"))
     return Options(
         command,
         wish=Wish(**_named(settings, _WISH)),
         sampling=Sampling(**_named(settings, _SAMPLING), stop=stop),
         system=settings.get("system"),
+        words=words,
         **rest,
     )
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from models.errors import DoesNotFit, EngineError
 from models.headers.describe import Description, describe
+from models.hub import listing
+from models.hub.listing import Found
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
 from runner.client.process import EngineProcess
@@ -28,6 +30,7 @@ from runner.service.instead import instead
 from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
+from runner.service.search import judged
 from runner.service.studies import Studies, studied_set, study_of, weights_of
 from runner.service.tuning import Tuner
 from runner.storage import history, tuned
@@ -35,6 +38,7 @@ from runner.storage.paths import paths
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Request
+from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan, Terms
@@ -174,6 +178,19 @@ class LocalService:
     def choices(self) -> Sequence[Choice]:
         """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
         return library.choices(self._machines.here(), self._studies, self._paths)
+
+    def search(self, words: str) -> Sequence[Found]:
+        """The most downloaded GGUF repositories on the Hub whose names hold these words. DownloadError."""
+        return listing.search(words, note=self._note)
+
+    def judged(self, found: Sequence[Found]) -> Iterator[Hit]:
+        """What this machine could do with each repository, in order, as headers arrive."""
+        measured = history.read(self._paths.history)
+
+        def studies() -> Studies:
+            return Studies(self._paths, lambda _sentence: None)
+
+        yield from judged(found, studies, self._machines.here(), measured)
 
     def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
         """Every set of weights that the name leads to, in people's words."""

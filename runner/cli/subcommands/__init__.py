@@ -3,5 +3,5 @@
 Such a module has `run(options, output) -> ExitCode`.
 """
 
-COMMANDS = ("plan", "pull", "list", "show", "rm", "bench", "tune", "doctor", "worker", "paths")
+COMMANDS = ("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "paths")
 RESERVED = ("serve", "ps", "stop")

@@ -11,7 +11,7 @@ import pytest
 from models.errors import DownloadError, ExitCode, LocalrunError, ModelNotFound
 from models.hub.explain import CutShort, wait_asked
 from models.hub.http import Patience, Persistence, Stopped
-from models.hub.listing import list_repo, search
+from models.hub.listing import Found, list_repo, search
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, loopback_client, parse_fault
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.05, timeout=2.0)
@@ -188,8 +188,9 @@ def test_offline_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_search_gives_gguf_repositories_by_downloads(hub: Hub) -> None:
-    assert search("org", endpoint=hub.endpoint) == ("org/large-GGUF", "org/small-GGUF", "org/locked-GGUF")
-    assert search("small", endpoint=hub.endpoint) == ("org/small-GGUF",)
+    found = search("org", endpoint=hub.endpoint)
+    assert found == (Found("org/large-GGUF", 50), Found("org/small-GGUF", 5), Found("org/locked-GGUF", 0))
+    assert search("small", endpoint=hub.endpoint) == (Found("org/small-GGUF", 5),)
     assert search("nothing at all", endpoint=hub.endpoint) == ()
 
 
