@@ -81,15 +81,16 @@ def _entries(context: Context) -> Any:
 
 
 def _links(model: Model, sampling: Sampling) -> Iterator[Any]:
-    if sampling.repeat_penalty != 1:
-        yield C.llama_sampler_init_penalties(model.tokens, 64, sampling.repeat_penalty, 0.0, 0.0)
-    if sampling.temperature <= 0:
+    chain = sampling.chain
+    if chain.repeat_penalty != 1:
+        yield C.llama_sampler_init_penalties(model.tokens, 64, chain.repeat_penalty, 0.0, 0.0)
+    if chain.temperature <= 0:
         yield C.llama_sampler_init_greedy()
         return
-    yield C.llama_sampler_init_top_k(sampling.top_k)
-    yield C.llama_sampler_init_top_p(sampling.top_p, 1)
-    yield C.llama_sampler_init_min_p(sampling.min_p, 1)
-    yield C.llama_sampler_init_temp(sampling.temperature)
+    yield C.llama_sampler_init_top_k(chain.top_k)
+    yield C.llama_sampler_init_top_p(chain.top_p, 1)
+    yield C.llama_sampler_init_min_p(chain.min_p, 1)
+    yield C.llama_sampler_init_temp(chain.temperature)
     yield C.llama_sampler_init_dist(SEED)
 
 
