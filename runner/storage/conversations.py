@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.storage.export import free_path
+from runner.storage.claims import Claim, claim, claim_new
 from runner.storage.lines import append_lines
 from runner.types.conversation import Conversation, Turn
 
@@ -60,22 +60,38 @@ def _grown(turn: Turn, event: dict[str, Any]) -> Turn:
 
 def read(lines: Iterable[str]) -> Conversation:
     """Replay a file's lines; a cut, damaged or unknown line is skipped."""
+    return _replay(lines)[0]
+
+
+def _replay(lines: Iterable[str]) -> tuple[Conversation, list[dict[str, Any]]]:
+    """The conversation, and those events of its file that could be read."""
     conversation = Conversation()
+    events: list[dict[str, Any]] = []
     for line in lines:
         try:
-            conversation = after(conversation, json.loads(line))
+            conversation = after(conversation, event := json.loads(line))
         except DAMAGE:
             continue
-    return conversation
+        events.append(event)
+    return conversation, events
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_bytes().decode("utf-8", "replace").split("\n")
 
 
 @dataclass(slots=True)
 class ConversationLog:
-    """A conversation and its file, which is made with the first turn. Not thread-safe: one owner."""
+    """A conversation and its file. Not thread-safe: one owner, who holds the file from the first turn written on.
+
+    The file of a new one (`is_new`) is made with the first turn; `path` is where, unless another took that name.
+    """
 
     path: Path
     conversation: Conversation = field(default_factory=Conversation)
+    is_new: bool = False
     _waiting: list[dict[str, Any]] = field(default_factory=list)
+    _claim: Claim | None = None
 
     def begin(self, model: str, system: str, at: float) -> None:
         """The first lines of a new file."""
@@ -112,11 +128,24 @@ class ConversationLog:
         """The first `count` turns stay in the file but are no longer sent."""
         self._add({"event": "skip", "count": count})
 
+    def hold(self) -> None:
+        """Let nobody else write it until `close`. BlockingIOError where another holds it, OSError as of the disk."""
+        if self._claim is None:
+            self._claim = claim_new(self.path) if self.is_new else claim(self.path)
+            self.path, self.is_new = self._claim.path, False
+
+    def close(self) -> None:
+        """Let others write it."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
     def _add(self, event: dict[str, Any], *, sync: bool = False) -> None:
         """Apply an event, and append it; nothing touches the disk before somebody said something."""
         self.conversation = after(self.conversation, event)
         self._waiting.append(event)
-        if self.conversation.turns or self.path.exists():
+        if self.conversation.turns or not self.is_new:
+            self.hold()
             text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in self._waiting)
             append_lines(self.path, text.encode("utf-8", "replace"), sync=sync)
             self._waiting = []
@@ -132,14 +161,26 @@ class ConversationStore:
     def new(self, model: str, system: str = "") -> ConversationLog:
         """A conversation that nobody has said anything in; it is not on the disk yet."""
         now = self.clock()
-        stem = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-        log = ConversationLog(free_path(self.folder, stem, ".jsonl"))
+        log = ConversationLog(self._path(now), is_new=True)
         log.begin(model, system, now)
         return log
 
     def open(self, path: Path) -> ConversationLog:
-        """An earlier conversation, ready to go on."""
-        return ConversationLog(path, read(path.read_bytes().decode("utf-8", "replace").split("\n")))
+        """An earlier conversation as it is at this moment, to be read."""
+        return ConversationLog(path, read(_lines(path)))
+
+    def go_on(self, path: Path) -> ConversationLog:
+        """An earlier conversation, held; where another holds it, a copy (`is_new`) that its first change writes."""
+        log = ConversationLog(path)
+        try:
+            log.hold()
+        except BlockingIOError:
+            log = ConversationLog(self._path(self.clock()), is_new=True)
+        conversation, events = _replay(_lines(path))  # only what is read while it is held is the last word
+        return replace(log, conversation=conversation, _waiting=events if log.is_new else [])
+
+    def _path(self, now: float) -> Path:
+        return self.folder / (time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + ".jsonl")
 
     def all(self) -> list[ConversationLog]:
         """Every conversation, the latest used first; unreadable files are left out."""

@@ -535,3 +535,24 @@ async def test_errors_of_the_engine_before_a_turn(tmp_path: Path, monkeypatch: p
         await app.pilot.press("enter")
         await app.until(lambda: len(app.service.sessions) == 2)
         await app.until_words("complete")
+
+
+async def test_a_conversation_that_another_window_holds_goes_on_as_a_copy(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Mine", ["one"])
+        await app.pilot.press("ctrl+n")
+        await app.until_words("is ready after")
+        [listed] = ConversationStore(app.service.folder).all()
+        elsewhere = ConversationStore(app.service.folder).go_on(listed.path)
+        assert not elsewhere.is_new
+        await app.pilot.press("f3")
+        await app.until_screen(ConversationList)
+        await app.until_words("Mine")
+        await app.pilot.press("enter")
+        await app.until_told("open in another window")
+        elsewhere.say("user", "Yours")
+        await answered(app, "More", ["two"])
+        said = [[turn.text for turn in log.conversation.turns] for log in ConversationStore(app.service.folder).all()]
+        assert sorted(said) == [["Mine", "one", "More", "two"], ["Mine", "one", "Yours"]]
+        elsewhere.close()

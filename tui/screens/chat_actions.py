@@ -94,11 +94,12 @@ class ChatActions(ConversationScreen):
         """Choose an earlier conversation."""
 
         def go_on(log: ConversationLog | None) -> None:
-            if log is not None:
-                self._open(log)
+            if log is not None and log is not self._log:
+                self._reopen(log.path)
+            self.show_title()
 
         if self.is_idle():
-            self.app.push_screen(ConversationList(self._store), go_on)
+            self.app.push_screen(ConversationList(self._store, self._log), go_on)
 
     def action_system(self, argument: str = "") -> None:
         """Set the system prompt, remove it with `-`, or ask for it."""

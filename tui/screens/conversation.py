@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from textual import work
 
@@ -37,6 +38,10 @@ class ConversationScreen(EngineScreen):
     @property
     def _label(self) -> str:
         return f"{self._settings.name} {self._candidate.quant}"
+
+    def on_unmount(self) -> None:
+        """Let another go on with the conversation."""
+        self._log.close()
 
     def show_session(self) -> None:
         """What was measured is of the engine before."""
@@ -153,8 +158,22 @@ class ConversationScreen(EngineScreen):
     async def _open(self, log: ConversationLog) -> None:
         await self._begin(log)
 
+    @work(exclusive=True, group="turn")
+    async def _reopen(self, path: Path) -> None:
+        """Go on with an earlier conversation, or with a copy of one that another window goes on with."""
+        try:
+            log = self._store.go_on(path)
+        except OSError as error:
+            self.complain(f"The conversation cannot be opened: {error.strerror}.")
+            return
+        await self._begin(log)
+        if log.is_new:
+            self.complain("This conversation is open in another window. What you say here goes into a copy of it.")
+
     async def _begin(self, log: ConversationLog) -> None:
         """Go on with another conversation; the engine keeps running."""
+        if log is not self._log:
+            self._log.close()
         self._log, self._last, self._editing = log, None, None
         await self.query_one(ConversationView).show(log.conversation)
         self.query_one(Composer).remember([turn.text for turn in log.conversation.turns if turn.role == "user"])

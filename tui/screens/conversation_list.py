@@ -24,9 +24,9 @@ class ConversationList(Dialog[ConversationLog]):
     KEYS = "Enter goes on with it · r renames · x exports as Markdown · Esc goes back"
     WIDTH = "-wide"
 
-    def __init__(self, store: ConversationStore) -> None:
+    def __init__(self, store: ConversationStore, current: ConversationLog) -> None:
         super().__init__("Conversations")
-        self._store = store
+        self._store, self._current = store, current
         self._logs: list[ConversationLog] = []
 
     def inside(self) -> ComposeResult:
@@ -40,7 +40,9 @@ class ConversationList(Dialog[ConversationLog]):
     @work(exclusive=True)
     async def _read(self, chosen: ConversationLog | None = None) -> None:
         """List them, with the cursor on `chosen`."""
-        self._logs = await aside(self._store.all)
+        found = await aside(self._store.all)
+        current = None if self._current.is_new else self._current.path
+        self._logs = [self._current if log.path == current else log for log in found]
         paths = [log.path for log in self._logs]
         options = self.query_one(OptionList)
         options.clear_options()
@@ -68,6 +70,8 @@ class ConversationList(Dialog[ConversationLog]):
         if name is not None:
             try:
                 log.rename(name.strip())
+                if log is not self._current:
+                    log.close()
             except OSError as error:
                 self.notify(f"It could not be renamed: {error.strerror}.", severity="warning", markup=False)
             self._read(log)

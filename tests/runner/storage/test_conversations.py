@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,69 @@ def test_two_chats_in_one_second_are_two_files(store: ConversationStore) -> None
     assert len(store.all()) == 2
 
 
+def test_two_chats_begun_in_one_second_do_not_mix_what_is_said(store: ConversationStore) -> None:
+    first, second = store.new("model"), store.new("model")
+    for log, word in ((first, "one"), (second, "two"), (first, "three")):
+        log.say("user", word)
+    assert [turn.text for turn in store.open(first.path).conversation.turns] == ["one", "three"]
+    assert [turn.text for turn in store.open(second.path).conversation.turns] == ["two"]
+
+
+def _begin(folder: Path, word: str) -> None:
+    log = ConversationStore(folder, lambda: NOON).new("model")
+    for _ in range(5):
+        log.say("user", word)
+
+
+def test_chats_of_several_processes_begun_in_one_second_are_files_of_their_own(store: ConversationStore) -> None:
+    context = get_context("spawn")
+    workers = [context.Process(target=_begin, args=(store.folder, word)) for word in "abc"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    said = sorted("".join(turn.text for turn in log.conversation.turns) for log in store.all())
+    assert said == ["a" * 5, "b" * 5, "c" * 5]
+
+
+def test_a_conversation_that_is_open_elsewhere_goes_on_as_a_copy(store: ConversationStore) -> None:
+    first = talked(store)
+    second = store.go_on(first.path)
+    assert second.is_new
+    assert second.conversation == first.conversation
+    assert len(store.all()) == 1
+    first.say("user", "mine")
+    second.say("user", "yours")
+    assert second.path != first.path
+    assert store.open(first.path).conversation.turns[-1].text == "mine"
+    assert store.open(second.path).conversation == second.conversation
+    assert [turn.text for turn in second.conversation.turns[1:]] == ["A container for weights.", "yours"]
+
+
+def test_a_conversation_goes_on_where_its_last_owner_left_it(store: ConversationStore) -> None:
+    first = talked(store)
+    [listed] = store.all()
+    first.say("user", "said since it was listed")
+    first.close()
+    second = store.go_on(listed.path)
+    assert not second.is_new
+    assert second.conversation == first.conversation
+    assert store.go_on(listed.path).is_new
+    del second
+    assert not store.go_on(listed.path).is_new
+
+
+def test_what_another_holds_is_not_written(store: ConversationStore) -> None:
+    log = talked(store)
+    with pytest.raises(BlockingIOError, match="it is open elsewhere"):
+        store.open(log.path).rename("x")
+    assert not store.open(log.path).conversation.name
+
+
 def test_writing_goes_on_after_a_cut_line(store: ConversationStore) -> None:
     log = talked(store)
     whole = log.path.read_bytes()
+    log.close()
     log.path.write_bytes(whole + b'{"event": "message", "role": "us')
     again = store.open(log.path)
     again.say("user", "Still there?")
