@@ -80,7 +80,7 @@ def _load(path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
     try:
         entry = json.loads(zlib.decompress(path.read_bytes()))
         return read(entry) if entry["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError, zlib.error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error):
         return None
 
 

@@ -34,6 +34,7 @@ from runner.service.search import judged
 from runner.service.studies import Studies, studied_set, study_of, weights_of
 from runner.service.tuning import Tuner
 from runner.storage import history, tuned
+from runner.storage.damage import set_aside
 from runner.storage.paths import paths
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
@@ -62,6 +63,8 @@ class LocalService:
         self._machines = Machines(self.engine, self._paths)
         self._studies = Studies(self._paths, note)
         self._rehearsals = Rehearsals(self.engine)
+        for sentence in set_aside(self._paths):
+            note(sentence)
 
     @property
     def conversations(self) -> Path:

@@ -85,11 +85,13 @@ class ConversationLog:
     """A conversation and its file. Not thread-safe: one owner, who holds the file from the first turn written on.
 
     The file of a new one (`is_new`) is made with the first turn; `path` is where, unless another took that name.
+    `damaged` lines of its file could not be read; they stay there.
     """
 
     path: Path
     conversation: Conversation = field(default_factory=Conversation)
     is_new: bool = False
+    damaged: int = 0
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _claim: Claim | None = None
 
@@ -176,8 +178,10 @@ class ConversationStore:
             log.hold()
         except BlockingIOError:
             log = ConversationLog(self._path(self.clock()), is_new=True)
-        conversation, events = _replay(_lines(path))  # only what is read while it is held is the last word
-        return replace(log, conversation=conversation, _waiting=events if log.is_new else [])
+        lines = [line for line in _lines(path) if line]  # only what is read while it is held is the last word
+        conversation, events = _replay(lines)
+        waiting = events if log.is_new else []
+        return replace(log, conversation=conversation, damaged=len(lines) - len(events), _waiting=waiting)
 
     def _path(self, now: float) -> Path:
         return self.folder / (time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + ".jsonl")

@@ -27,13 +27,18 @@ def read(path: Path, now: float | None = None) -> tuple[Measurement, ...]:
     return tuple(found for line in lines if (found := _measurement(line)) is not None and found.at > since)
 
 
+def is_readable(data: bytes) -> bool:
+    """Whether a file's content is empty or has at least one measurement."""
+    return not data or any(map(_measurement, data.decode("utf-8", "replace").splitlines()))
+
+
 def _measurement(line: str) -> Measurement | None:
     try:
         found = unpack(Measurement, json.loads(line))
         numbers = [found.ctx, found.decode_tps, found.prefill_tps, found.at]
         numbers += [number for row in found.measured for number in (row.weights, row.kv, row.compute)]
         return found if all(math.isfinite(number) and number >= 0 for number in numbers) else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -16,7 +16,7 @@ def bandwidth(path: Path, computer: str) -> Bandwidth | None:
     try:
         kept = read_json(path)[computer]
         return Bandwidth(_rate(kept), bool(kept["quiet"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -29,7 +29,7 @@ def download_rate(path: Path) -> float | None:
     """Bytes per second of the last download; None if there was none."""
     try:
         return _rate(read_json(path))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -9,7 +9,7 @@ from textual import work
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
 from runner.report.turn import after_turn, under_way
-from runner.report.words import one_line
+from runner.report.words import one_line, plural
 from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Phase
@@ -167,6 +167,8 @@ class ConversationScreen(EngineScreen):
             self.complain(f"The conversation cannot be opened: {error.strerror}.")
             return
         await self._begin(log)
+        if log.damaged:
+            self.complain(f"Damaged in this conversation, and kept: {plural(log.damaged, 'line')} of {path}.")
         if log.is_new:
             self.complain("This conversation is open in another window. What you say here goes into a copy of it.")
 

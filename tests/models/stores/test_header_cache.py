@@ -1,4 +1,5 @@
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_a_damaged_entry_counts_as_absent(tmp_path: Path) -> None:
         assert cache.get(DIGEST) in (None, header)
         entry.write_bytes(good[:at])
         assert cache.get(DIGEST) is None
+    entry.write_bytes(zlib.compress(b"[" * 100_000))
+    assert cache.get(DIGEST) is None
     cache.put(DIGEST, header)
     assert entry.read_bytes() == good
 

@@ -172,7 +172,7 @@ def test_the_configuration_file(tmp_path: Path) -> None:
     assert load_config(path) == {}
     path.write_text('ctx = 4096\ndevices = ["CUDA0"]\n')
     assert options("m", config=load_config(path)).wish == Wish(ctx=4096, devices=("CUDA0",))
-    for damage in (b"ctx =", b"\xff\xfe", b"a = 1\na = 2"):
+    for damage in (b"ctx =", b"\xff\xfe", b"a = 1\na = 2", b"ctx = " + b"[" * 100_000):
         path.write_bytes(damage)
         with pytest.raises(UsageError, match=r"config\.toml cannot be read"):
             load_config(path)

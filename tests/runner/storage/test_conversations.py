@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,8 +15,24 @@ from runner.report.document import to_markdown
 from runner.storage.conversations import ConversationLog, ConversationStore, read
 from runner.types.conversation import Conversation, Turn
 from runner.types.generation import Message
+from tests.support.disks import full_at
 
 NOON = 1_763_726_400.0
+
+MEANINGLESS = [
+    "null",
+    "[]",
+    '"delta"',
+    "{}",
+    '{"event": "delta"}',
+    '{"event": "keep", "count": "x"}',
+    '{"event": "keep", "count": 1e999}',
+    '{"event": "skip", "count": null}',
+    '{"event": "explode"}',
+    '{"event": ["begin"]}',
+    "[" * 100_000,
+    "\x00\xff",
+]
 
 
 @pytest.fixture
@@ -166,25 +183,20 @@ def _is_json(line: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "null",
-        "[]",
-        '"delta"',
-        "{}",
-        '{"event": "delta"}',
-        '{"event": "delta", "text": "no message before"}',
-        '{"event": "keep", "count": "x"}',
-        '{"event": "keep", "count": 1e999}',
-        '{"event": "skip", "count": null}',
-        '{"event": "explode"}',
-        '{"event": ["begin"]}',
-        "[" * 100_000,
-        "\x00\xff",
-    ],
-)
+@pytest.mark.parametrize("line", MEANINGLESS)
+def test_a_line_of_no_meaning_is_counted_and_kept(store: ConversationStore, line: str) -> None:
+    log = talked(store)
+    log.close()
+    with log.path.open("ab") as file:
+        file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+    damaged = log.path.read_bytes()
+    again = store.go_on(log.path)
+    assert again.damaged == 1
+    again.say("user", "Still there?")
+    assert log.path.read_bytes().startswith(damaged)
+
+
+@pytest.mark.parametrize("line", ["", '{"event": "delta", "text": "no message before"}', *MEANINGLESS])
 def test_a_line_of_no_meaning_is_skipped(line: str) -> None:
     said = '{"event": "message", "role": "user", "text": "Hi"}'
     assert read([line, said]) == read([said])
@@ -241,6 +253,20 @@ def test_a_full_disk_loses_nothing_that_can_still_be_written(store: Conversation
     log.path.write_bytes(text)
     log.say("assistant", "Here.")
     assert [turn.text for turn in store.open(log.path).conversation.turns[2:]] == ["Where does this go?", "Here."]
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 60, 90])
+def test_a_disk_that_is_full_for_a_moment_says_nothing_twice(store: ConversationStore, room: int) -> None:
+    log = talked(store)
+    with full_at(log.path.stat().st_size + room):
+        for word in ("An answer ", "in pieces, ", "of some length."):
+            with suppress(OSError):  # some room takes the first of them
+                log.grow(word)
+    log.end("complete")
+    again = store.open(log.path).conversation
+    assert again == log.conversation
+    assert again.turns[-1].text == "A container for weights.An answer in pieces, of some length."
+    assert all(_is_json(line) for line in log.path.read_text().splitlines())
 
 
 def test_markdown(store: ConversationStore) -> None:
