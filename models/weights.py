@@ -1,7 +1,7 @@
 """What a name leads to: sets of weight files, here or on the Hub. Pure data."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -13,7 +13,8 @@ class WeightFile:
 
     `name` is its path inside the repository or folder, with slashes. `path` is where it lies on this
     machine, None while it does not. `repo`, `revision` (40 hex digits) and `sha256` are None unless known.
-    `fetched` counts the bytes that an interrupted download has left here, less than all of them.
+    `fetched` counts the bytes that an interrupted download has left here, less than all of them. `modified`: when the
+    file at `path` was last written when it was found, in ns since 1970.
     """
 
     name: str
@@ -23,6 +24,7 @@ class WeightFile:
     revision: str | None = None
     sha256: str | None = None
     fetched: int = 0
+    modified: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from models.errors import DownloadError
 from models.hub.http import Note, Patience, Persistence
 from models.stores.cache import stays_inside
+from models.stores.unchanged import modified_at
 from models.visible import LONGEST, is_plain, one_line
 from models.weights import SHA256, WeightFile
 
@@ -135,7 +136,8 @@ def _file(sibling: "RepoSibling", repo: str, revision: str, cache: Path | None) 
     sha256 = lfs.sha256 if lfs and SHA256.fullmatch(lfs.sha256) else None
     here = try_to_load_from_cache(repo, name, cache_dir=cache, revision=revision)
     path = Path(here) if isinstance(here, str) else None
-    return WeightFile(name=name, bytes=size, path=path, repo=repo, revision=revision, sha256=sha256)
+    modified = modified_at(path) if path else None
+    return WeightFile(name, size, path, repo, revision, sha256, modified=modified)
 
 
 def _licence(info: "ModelInfo") -> str | None:

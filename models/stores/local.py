@@ -241,4 +241,5 @@ def _files(folder: Path, depth: int = DEPTH) -> tuple[list[WeightFile], list[str
 def _file(path: Path, name: str) -> WeightFile:
     """With its digest where it is a link to a blob that is named by it."""
     blob = path.readlink().name if path.is_symlink() else ""
-    return WeightFile(name, path.stat().st_size, path, sha256=blob if SHA256.fullmatch(blob) else None)
+    sha256, found = blob if SHA256.fullmatch(blob) else None, path.stat()
+    return WeightFile(name, found.st_size, path, sha256=sha256, modified=found.st_mtime_ns)

@@ -96,16 +96,16 @@ def _weights(root: Path, name: str, manifest: dict[str, Any]) -> tuple[WeightFil
         raise BadFile("it is made of several files" if models else "it has no GGUF weights")
     path, sha256 = _blob(root, models[0].get("digest"))
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         raise BadFile("its weights are not there") from None
     except OSError as error:
         raise BadFile(f"its weights cannot be read: {error.strerror}") from error
-    if size != models[0].get("size", size):
+    if (size := found.st_size) != models[0].get("size", size):
         raise BadFile(f"its weights have {size} bytes instead of {models[0]['size']}")
     is_adapted = any(layer.get("mediaType") == f"{_LAYER}adapter" for layer in layers)
     notes = (f"ollama:{name} comes with a LoRA adapter, which is not applied.",) if is_adapted else ()
-    return WeightFile(name, size, path, sha256=sha256), notes
+    return WeightFile(name, size, path, sha256=sha256, modified=found.st_mtime_ns), notes
 
 
 def _file_type(root: Path, manifest: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from models.errors import DeviceLost, DoesNotFit, EngineError, EngineKilled, OutOfMemory, OutOfRam
 from models.names.resolve import split_quant
+from models.stores.unchanged import check_unchanged
 from runner.client.process import EngineProcess
 from runner.client.session import Running
 from runner.client.spawn import offload_setting
@@ -75,11 +76,13 @@ class Descent:
 
     def _loads(self, least_ctx: int = 0) -> Generator[LoadProgress, None, Running]:
         while True:
-            candidate, path = self._plan.candidates[self._index], weights_of(self._plan, self._index).files[0].path
+            candidate, weights = self._plan.candidates[self._index], weights_of(self._plan, self._index)
             assert candidate.placement is not None  # what does not run is no rung
+            check_unchanged(weights)
             try:
                 self._engine.need(offload_setting(candidate.placement))
-                loaded = yield from self._engine.stream(Load(str(path), candidate.placement))
+                loaded = yield from self._engine.stream(Load(str(weights.files[0].path), candidate.placement))
+                check_unchanged(weights)  # what came while it was read is no better
                 return Running(self._plan, candidate, candidate.placement, loaded)
             except (OutOfMemory, EngineKilled) as error:
                 self._fall(error, least_ctx)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.errors import DoesNotFit, EngineError
+from models.errors import BadFile, DoesNotFit, EngineError
 from models.headers.describe import Description, describe
 from models.hub import listing
 from models.hub.listing import Found
@@ -43,6 +43,7 @@ from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan, Terms
+from runner.types.reasons import Refused
 from runner.types.service import Choice
 from runner.types.study import Study
 from runner.types.tuning import Tuning
@@ -95,8 +96,10 @@ class LocalService:
         return planned(study, machine, wish, history.read(self._paths.history), self._rehearsals.on(machine), kept)
 
     def chosen(self, plan: Plan) -> int:
-        """The index of the candidate to take; DoesNotFit with what would run instead."""
+        """The index of the candidate to take; DoesNotFit with what would run instead, BadFile where no memory helps."""
         if plan.chosen is None:
+            if all(any(isinstance(one, Refused) for one in candidate.reasons) for candidate in plan.candidates):
+                raise BadFile(sentences.why(plan))
             raise DoesNotFit(" ".join(filter(None, (sentences.why(plan), self.instead(plan)))))
         return plan.chosen
 
@@ -128,8 +131,8 @@ class LocalService:
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | EngineSession]:
         """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
         candidate = plan.candidates[index]
-        if candidate.placement is None or not weights_of(plan, index).is_here:
-            raise EngineError(f"{candidate.quant} cannot be loaded: its files are not here, or it does not fit.")
+        if candidate.placement is None:
+            raise DoesNotFit(f"{candidate.quant} does not fit this machine.")
         if not self.engine.is_alive():
             self.engine.restart()
         descent = Descent(self.engine, self._machines, self._planned, plan, index)

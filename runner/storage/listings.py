@@ -20,7 +20,9 @@ def remember(path: Path, offer: Offer) -> None:
 
 def _portable(offer: Offer) -> Offer:
     """Without paths: what is here is looked up anew."""
-    sets = (WeightSet(one.quant, tuple(replace(file, path=None) for file in one.files)) for one in offer.sets)
+    sets = (
+        WeightSet(one.quant, tuple(replace(file, path=None, modified=None) for file in one.files)) for one in offer.sets
+    )
     return replace(offer, sets=tuple(sets))
 
 

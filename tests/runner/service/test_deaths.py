@@ -1,17 +1,19 @@
 """An engine that died: the next message starts it again, on what the machine has by then."""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
-from models.errors import DeviceLost, DoesNotFit, EngineError, EngineKilled
+from models.errors import BadFile, DeviceLost, DoesNotFit, EngineError, EngineKilled
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
+from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message
 from runner.types.plan import Verdict
 from runner.types.sampling import Sampling
@@ -50,6 +52,54 @@ def told(chunks: list[Chunk]) -> str:
 
 def happened(chunks: list[Chunk]) -> list[str]:
     return [chunk.happened for chunk in chunks if chunk.happened]
+
+
+def _replace(path: Path) -> None:
+    other = path.with_suffix(".other")
+    shutil.copy(path, other)
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_replace, "has changed since it was planned"),
+        (lambda path: os.truncate(path, path.stat().st_size // 2), "has changed since it was planned"),
+        (lambda path: path.write_bytes(path.read_bytes()[::-1]), "has changed since it was planned"),
+        (Path.unlink, "is not here any more"),
+    ],
+)
+def test_weights_that_change_between_plan_and_load_are_not_run(
+    service: LocalService, smollm2: Path, tmp_path: Path, change: Callable[[Path], object], sentence: str
+) -> None:
+    path = tmp_path / "tiny-Q4_1.gguf"
+    shutil.copy(smollm2, path)
+    plan = service.plan(str(path), Wish(ctx=256))
+    change(path)
+    with pytest.raises(BadFile, match=sentence):
+        list(service.load(plan, service.chosen(plan)))
+
+
+def test_what_llama_cpp_refuses_is_no_matter_of_memory(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny-Q4_1.gguf"
+    path.write_bytes(smollm2.read_bytes().replace(b"blk.3.attn_q.weight", b"blk.3.attn_z.weight"))
+    plan = service.plan(str(path), Wish(ctx=256))
+    with pytest.raises(BadFile, match=r"llama\.cpp refuses it: .*'blk\.3\.attn_q\.weight' not found") as refused:
+        service.chosen(plan)
+    assert " fit" not in str(refused.value)
+
+
+def test_weights_that_change_while_they_are_loaded_are_not_run(
+    service: LocalService, smollm2: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny-Q4_1.gguf"
+    shutil.copy(smollm2, path)
+    plan = service.plan(str(path), Wish(ctx=256))
+    loading = service.load(plan, service.chosen(plan))
+    assert isinstance(next(loading), LoadProgress)
+    _replace(path)
+    with pytest.raises(BadFile, match="has changed since it was planned"):
+        list(loading)
 
 
 def test_the_next_message_starts_a_killed_engine_again(service: LocalService, smollm2: Path) -> None:

@@ -119,7 +119,7 @@ def test_an_interrupted_download_goes_on_and_counts(service: LocalService, hub: 
 
 def test_what_is_loaded_must_be_here(service: LocalService) -> None:
     plan = service.plan(REPO, Wish())
-    with pytest.raises(Exception, match="its files are not here"):
+    with pytest.raises(Exception, match="is not here any more"):
         list(service.load(plan, 0))
 
 
