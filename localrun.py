@@ -226,7 +226,9 @@ def _open_screen(options: Options) -> ExitCode:
         launch = Launch(options.model, options.wish, options.sampling, options.system or "", ask=not options.yes)
         app = LocalrunApp(service, launch)
         app.run()
-    return ExitCode.ENGINE if app.return_code else ExitCode.OK
+    if (code := app.return_code or 0) > 128:
+        sys.exit(code)  # a signal ended it
+    return ExitCode.ENGINE if code else ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """The application: from a name to a chat, and on to the next model."""
 
+import asyncio
+import signal
 from collections.abc import Iterable
+from functools import partial
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -31,7 +34,9 @@ class LocalrunApp(App[None]):
         self.theme = THEME.name
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Begin, and end in order where the system asks for it: the terminal is left as it was found."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
         self._conduct()
 
     @work

@@ -12,8 +12,9 @@ from importlib import import_module
 from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.flags import RUN
 from runner.cli.options import Options, load_config, parse
-from runner.cli.output import Output
+from runner.cli.output import NO_SCREEN, Output, Unwritten
 from runner.cli.prompt import prompt_of
+from runner.cli.subcommands import COMMANDS
 from runner.client.process import EngineProcess
 from runner.storage.paths import paths
 
@@ -24,13 +25,17 @@ def main(argv: Sequence[str], open_screen: OpenScreen) -> int:
     """Run one command. `open_screen` opens the TUI; only the caller knows it."""
     _open_closed_streams()
     _take_any_text()
+    output = Output()
     try:
-        code = _ended(argv, Output(), open_screen)
-        sys.stdout.flush()
+        code = _ended(argv, output, open_screen)
+        output.end()
     except BrokenPipeError:
         return _die_of_a_closed_pipe()
+    except Unwritten as error:
+        what = "output" if argv and argv[0] in COMMANDS else "answer"
+        return _refused(f"The {what} could not be written", error)
     except OSError as error:
-        return _unwritten(error)
+        return _refused(str(error.filename or "This computer refuses"), error)
     return code
 
 
@@ -51,10 +56,10 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> Exit
         return error.exit_code if isinstance(error, LocalrunError) else ExitCode.INTERRUPTED
 
 
-def _unwritten(error: OSError) -> int:
-    """A full disk behind stdout, most likely: nothing more is written there."""
+def _refused(what: str, error: OSError) -> int:
+    """A full disk, a folder that may not be read: nothing more is written to stdout, which may be what refuses."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    Output().error(f"The answer could not be written: {error.strerror or error}.")
+    Output().error(f"{what}: {error.strerror or error}.")
     return ExitCode.ENGINE
 
 
@@ -96,12 +101,15 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     is_terminal = output.out_is_terminal and sys.stdin.isatty()
     takes_stdin = options.batch is None and not options.plain and not options.json_session
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
-    if options.model is None and (prompt is not None or not is_terminal):
-        raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
-    if prompt is None and takes_stdin:
-        if not is_terminal:
-            raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
+    is_chat = prompt is None and takes_stdin
+    if is_chat and is_terminal and os.environ.get("TERM") not in NO_SCREEN:
         return open_screen(options)
+    if options.model is None:
+        raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
+    if is_chat and not is_terminal:
+        raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
+    if is_chat:
+        output.note("This terminal shows no screen (TERM): a plain chat.")
     return _without_screen(options, output, prompt)
 
 

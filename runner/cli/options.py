@@ -110,7 +110,7 @@ def load_config(path: Path) -> dict[str, object]:
     """The configuration file; empty without one."""
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from models.errors import ExitCode
@@ -59,6 +60,8 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
     messages = opening(options)
     sampling = sampling_of(options, service)
     code = ExitCode.OK
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     output.note("End with Ctrl-D; Ctrl-C stops an answer.")
     while (line := _next_line(output)) is not None:
         if not line.strip():
@@ -77,9 +80,15 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
     return code
 
 
+def _end(number: int, _frame: object) -> None:
+    """In order: readline has the terminal in a state of its own, and gives it back."""
+    sys.exit(128 + number)
+
+
 def _next_line(output: Output) -> str | None:
     if output.out_is_terminal and sys.stdin.isatty():
-        import readline  # noqa: F401  (history and editing for input())
+        if output.escapes:
+            import readline  # noqa: F401  (history and editing for input(); it switches bracketed paste)
 
         try:
             return readable(input("> "), output)

@@ -11,7 +11,7 @@ from models.weights import Offer, WeightSet
 from runner.report.contract import Json
 from runner.report.sampling import sampling_json, sampling_lines
 from runner.report.table import Table
-from runner.report.words import file_size, gib
+from runner.report.words import file_size, gib, one_line
 from runner.types.codec import pack
 from runner.types.sampling import Sampling, in_force
 
@@ -19,7 +19,7 @@ from runner.types.sampling import Sampling, in_force
 def offers_table(offers: Sequence[Offer]) -> Table:
     """`list`: a row per set of weights, the largest of each offer first; several of one quantization by their files."""
     rows = [
-        (_row_name(offer, one), one.quant or "unknown", gib(one.bytes), offer.origin)
+        (one_line(_row_name(offer, one)), one_line(one.quant or "unknown"), gib(one.bytes), offer.origin)
         for offer in offers
         for one in sorted(offer.sets, key=lambda one: -one.bytes)
     ]
@@ -45,16 +45,19 @@ def description_json(one: Description, asked: Sampling) -> Json:
 
 
 def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
-    """`show`: one set of weights, and how it is sampled where only the configuration asks."""
+    """`show`: one set of weights, and how it is sampled where only the configuration asks.
+
+    Foreign words are single lines, so that none poses as a line of ours.
+    """
     experts = f", {one.experts_used} of {one.experts} experts a token" if one.experts else ""
     windows = f", {one.windowed_layers} of {one.layers} layers keep only a window" if one.windowed_layers else ""
     state = f", and {gib(one.state_bytes)} of state" if one.state_bytes else ""
-    yield f"{one.name or one.files[0]}  {one.quant}"
-    yield f"  architecture  {one.arch}, {one.layers} layers{experts}"
+    yield f"{one_line(one.name or one.files[0])}  {one_line(one.quant)}"
+    yield f"  architecture  {one_line(one.arch)}, {one.layers} layers{experts}"
     yield f"  parameters    {one.parameters / 1e9:.4g}B at {one.bits_per_weight:.2f} bits each"
     yield f"  quality       {quality_word(one.quality_loss)}: {one.quality_loss:.4g} ({one.quality_source})"
     here = "here" if one.is_here else "not here"
-    files = f"{len(one.files)} files" if len(one.files) > 1 else one.files[0]
+    files = f"{len(one.files)} files" if len(one.files) > 1 else one_line(one.files[0])
     yield f"  size          {gib(one.file_bytes)} ({file_size(one.file_bytes)}), {files}, {here}"
     for role in one.roles:
         yield f"    {role.role:<13} {gib(role.bytes):>9}  {role.bits_per_weight:5.2f} bits"
@@ -63,7 +66,7 @@ def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
     yield f"  vocabulary    {one.vocabulary} tokens"
     yield f"  template      {'in the file' if one.template else 'none: ChatML is used'}"
     yield from _sampling(one, asked)
-    yield f"  licence       {one.licence or 'not stated'}"
+    yield f"  licence       {one_line(one.licence or 'not stated')}"
 
 
 def _sampling(one: Description, asked: Sampling) -> Iterator[str]:
@@ -76,7 +79,7 @@ def _sampling(one: Description, asked: Sampling) -> Iterator[str]:
 
 def removal_question(files: Sequence[Path], size: int) -> str:
     """What `rm` asks first; `size` in bytes."""
-    return f"Remove {', '.join(path.name for path in files)}, {gib(size)}?"
+    return f"Remove {', '.join(one_line(path.name) for path in files)}, {gib(size)}?"
 
 
 def freed_line(size: int) -> str:

@@ -321,3 +321,16 @@ def test_the_parent_stays_small(environment: dict[str, str]) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert resident < 80 << 20
+
+
+@pytest.mark.parametrize("command", [["list"], ["paths"]])
+def test_a_command_that_answers_nothing_does_not_speak_of_an_answer(
+    environment: dict[str, str], command: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-P", "-m", "localrun", *command]
+        done = subprocess.run(words, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "localrun: The output could not be written: No space left on device.\n",
+    )

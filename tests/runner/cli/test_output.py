@@ -60,13 +60,28 @@ def test_what_every_turn_would_say_is_said_once() -> None:
 
 
 @pytest.mark.parametrize("streams", [on_terminals, on_pipes])
-def test_no_colour_means_none(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_escape_where_none_is_wanted_or_understood(
+    streams: Streams, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
     output, out, err = streams()
     output.note("noted")
     output.error("failed")
+    output.thinking("hm")
+    output.progress("Loading 50%")
+    output.answer("Hi")
+    output.progress("Loaded", final=True)
     output.table(Table(("a", "b"), [("1", "2")]))
     assert "\x1b" not in out.getvalue() + err.getvalue()
+
+
+def test_a_quoted_name_begins_no_line_of_its_own() -> None:
+    output, _, err = on_pipes()
+    for say in (output.note, output.warn, output.error):
+        say("no such file: a\nlocalrun: all is well\u2028\u061c\U000e0041")
+    lines = err.getvalue().split("\n")
+    assert len(lines) == 4 and all(line.endswith("a␊localrun: all is well⟨2028⟩⟨061C⟩⟨E0041⟩") for line in lines[:3])
 
 
 def test_the_progress_line_gives_way() -> None:
