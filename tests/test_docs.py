@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PATH = re.compile(r"`((?:runner|models|tui|tests|scripts|docs|examples)/[\w/.]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 MODULE = re.compile(r"python -m (scripts\.[\w.]+)")
 
 
@@ -21,6 +22,19 @@ def test_what_a_page_names_exists(page: Path) -> None:
     missing = [str(path) for path in (*named, *linked) if not path.exists()]
     missing += [str(path) for path in run if not (path.is_dir() or path.with_suffix(".py").exists())]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_test_that_a_page_names_is_there(page: Path) -> None:
+    named = TEST.findall(page.read_text("utf-8"))
+    wanted = {path: (ROOT / path).read_text("utf-8") for path, _ in named}
+    assert not [f"{path}::{name}" for path, name in named if f"def {name}(" not in wanted[path]]
+
+
+def test_each_line_on_what_is_not_trusted_has_its_test() -> None:
+    text = (ROOT / "docs/security.md").read_text("utf-8").partition("## What nothing guards")[0]
+    lines = [line for line in text.splitlines() if line.startswith("- ")]
+    assert lines and not [line for line in lines if not TEST.search(line)]
 
 
 def test_the_map_has_every_room() -> None:

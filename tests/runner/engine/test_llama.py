@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from runner.engine import llama
 from runner.engine.generator import Generator
 from runner.types.generation import Finish, Request
@@ -40,3 +42,19 @@ def test_weights_that_cannot_be_pinned_are_mapped_instead_and_it_is_said(smollm2
         assert last.finish is Finish.LENGTH
     finally:
         loaded.close()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__['os'].getcwd() }}",
+        "{{ messages.append(1) }}",
+        "{{ raise_exception.__globals__['sys'] }}",
+        "{% include '/etc/hostname' %}",
+        "{% import 'os' as os %}",
+    ],
+)
+def test_a_template_reaches_for_nothing_outside(template: str) -> None:
+    with pytest.raises(ValueError, match="refuses this conversation"):
+        llama.render(template, "", "", [{"role": "user", "content": "Hi"}])
