@@ -9,8 +9,15 @@ from runner.report.words import context, gib, hardware, parameters, rate, rates
 from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo, Verdict
+from runner.types.reasons import Refused
 
 PLACES = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "does not fit"}
+
+
+def place(candidate: Candidate) -> str:
+    """Where it would run; why it would not, if that is no matter of memory."""
+    is_refused = any(isinstance(reason, Refused) for reason in candidate.reasons)
+    return "refused" if is_refused else PLACES[candidate.verdict]
 
 
 def model_facts(model: ModelInfo) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from models.weights import WeightFile, WeightSet
@@ -9,7 +11,8 @@ from runner.hardware.described import parse_hardware
 from runner.planning.choose import Contender, choose
 from runner.report.plan_table import WIDTH, plan_lines
 from runner.report.sentences import why
-from runner.types.plan import Plan
+from runner.types.plan import Plan, Verdict
+from runner.types.reasons import Refused
 from runner.types.wish import Wish
 from tests.support.planner import shape
 
@@ -46,3 +49,10 @@ def test_it_says_what_the_gpu_lacks_and_why_something_does_not_run() -> None:
 def test_equal_devices_are_one_phrase() -> None:
     text = " ".join(plan_lines(planned("llama-3.3-70b", MACHINES[3])))
     assert "8 × RTX 3090 (23.3 GiB free each)" in text
+
+
+def test_what_llama_cpp_refuses_is_no_matter_of_memory() -> None:
+    plan = planned("llama-3.1-8b", "gpu=24g@1008gbps,ram=64g")
+    refused = [replace(one, verdict=Verdict.NO, reasons=(Refused("no such thing"),)) for one in plan.candidates]
+    text = "\n".join(plan_lines(replace(plan, candidates=tuple(refused), chosen=None)))
+    assert "refused" in text and "does not fit" not in text
