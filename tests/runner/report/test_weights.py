@@ -33,6 +33,8 @@ PLAIN = Description(
     licence="mit",
     quality_loss=0.1,
     quality_source="measured",
+    recommended=(),
+    unsupported=(),
 )
 FORGED = "x\n  licence       mit\r\v\f\u2028\u2029\x85\x1c\u061c\U000e0041"
 
@@ -47,7 +49,9 @@ def test_no_word_of_a_file_poses_as_a_line_of_show(name: str) -> None:
 
 def test_no_name_of_a_file_poses_as_a_line() -> None:
     unnamed = replace(PLAIN, name="", files=(FORGED,))
-    assert len("\n".join(description_lines(unnamed, Sampling())).splitlines()) == len(list(description_lines(PLAIN, Sampling())))
+    assert len("\n".join(description_lines(unnamed, Sampling())).splitlines()) == len(
+        list(description_lines(PLAIN, Sampling()))
+    )
     offer = Offer(FORGED, "folder", (WeightSet(FORGED, (WeightFile("m.gguf", 1),)),))
     assert len("\n".join(offers_table([offer]).lines()).splitlines()) == 2
     assert len(removal_question([Path(FORGED)], 1).splitlines()) == 1
