@@ -55,6 +55,7 @@ async def full(app: RunningApp) -> None:
 
 async def failed(app: RunningApp) -> None:
     await app.until_screen(Chat)
+    app.screen.query_one(Composer).cursor_blink = False
     app.session.script = [EngineError("The engine ended unexpectedly (signal 9).")]
     await app.say("Hi")
     await app.until_words("Nothing said is")
