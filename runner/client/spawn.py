@@ -16,6 +16,7 @@ _LOG_LIMIT = 4 << 20
 _DEFAULTS = {
     "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
     "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
+    "OPENBLAS_NUM_THREADS": "1",  # numpy's threads would do nothing here but hold memory
     "PYTHONUNBUFFERED": "1",
 }
 

@@ -114,7 +114,7 @@ def with_longer_ubatches(problem: Problem, found: Proposal) -> Proposal:
         if ubatch > settings.ctx or weigh(problem, settings, found.layout).seconds > bound:
             break  # not even if it took no memory
         longer = best(problem, settings)
-        if longer is None or longer.seconds > bound:
+        if longer is None or longer.seconds > bound or (found.layout.is_whole and not longer.layout.is_whole):
             break
         found = longer
     return found

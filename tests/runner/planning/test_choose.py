@@ -87,7 +87,7 @@ def taken(made: Plan) -> Candidate:
         ("mixtral-8x22b", machine(h100(), ram_gbps=80), "Q5_K_M", Verdict.SPLIT),
         ("mixtral-8x22b", machine(gpu(24, 1008), ram_gbps=64), "IQ4_XS", Verdict.SPLIT),
         ("llama-3.1-8b", machine(gpu(8, 448), ram=16), "Q6_K", Verdict.GPU),
-        ("llama-3.1-8b", machine(ram=16, ram_gbps=97), "Q5_K_M", Verdict.CPU),
+        ("llama-3.1-8b", machine(ram=16, ram_gbps=105), "Q5_K_M", Verdict.CPU),
         ("qwen3-30b-a3b", machine(gpu(8, 448), ram=32), "Q6_K", Verdict.SPLIT),
     ],
 )
