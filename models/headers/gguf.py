@@ -1,7 +1,7 @@
 """A GGUF header as data: what a file of weights says about itself before its first weight byte. Pure.
 
 A header is 24 bytes (magic, version, counts), then key-value pairs, then the tensor table; the weights follow,
-padded. Keys, names and strings may hold any bytes: what is not UTF-8 is decoded as backslash escapes, so that every
+aligned. Keys, names and strings may hold any bytes: what is not UTF-8 is decoded as backslash escapes, so that every
 string can be printed and encoded again.
 """
 
@@ -109,7 +109,7 @@ class Header:
 
     def accounts_for(self, size: int) -> bool:
         """Whether a file of `size` bytes holds this header, its tensors and nothing else."""
-        return size in {self.data_end, padded(self.data_end, self.alignment)}
+        return size in {self.data_end, aligned(self.data_end, self.alignment)}
 
     def tokenizer(self) -> Span | None:
         """The pairs from the first long array to the last, None where that run holds other than tokenizer keys."""
@@ -131,6 +131,6 @@ def _moved(value: Value, by: int) -> Value:
     return replace(value, offset=value.offset + by, end=value.end + by) if isinstance(value, Array) else value
 
 
-def padded(size: int, alignment: int) -> int:
+def aligned(size: int, alignment: int) -> int:
     """A size in bytes, rounded up to the alignment."""
     return -(-size // alignment) * alignment

@@ -13,7 +13,7 @@ from models.headers.gguf import Header, TensorInfo, Value
 from models.headers.roles import role_and_layer
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """The value is the phrase for a sentence."""
 
     CHAT = "a model that answers prompts"
@@ -36,40 +36,40 @@ class Kind(StrEnum):
         return self in _COMPANIONS
 
 
-_COMPANIONS = (Kind.PROJECTOR, Kind.ADAPTER, Kind.DRAFT, Kind.IMATRIX, Kind.VOCABULARY)
+_COMPANIONS = (FileKind.PROJECTOR, FileKind.ADAPTER, FileKind.DRAFT, FileKind.IMATRIX, FileKind.VOCABULARY)
 _BY_TYPE = {
-    "adapter": Kind.ADAPTER,
-    "mmproj": Kind.PROJECTOR,
-    "imatrix": Kind.IMATRIX,
-    "vocab": Kind.VOCABULARY,
+    "adapter": FileKind.ADAPTER,
+    "mmproj": FileKind.PROJECTOR,
+    "imatrix": FileKind.IMATRIX,
+    "vocab": FileKind.VOCABULARY,
 }
 _BY_ARCHITECTURE = {
-    **dict.fromkeys(known.WITHOUT_MEMORY, Kind.DIFFUSION),
-    **dict.fromkeys(known.ENCODERS | {"gemma-embedding", "llama-embed"}, Kind.EMBEDDING),
-    **dict.fromkeys(("wavtokenizer-dec", "qwen3tts", "pockettts"), Kind.SPEECH),
-    **dict.fromkeys(("eagle3", "dflash", "gemma4-assistant"), Kind.DRAFT),
-    "clip": Kind.PROJECTOR,
-    "t5": Kind.ENCODER_DECODER,
-    "t5encoder": Kind.ENCODER,
+    **dict.fromkeys(known.WITHOUT_MEMORY, FileKind.DIFFUSION),
+    **dict.fromkeys(known.ENCODERS | {"gemma-embedding", "llama-embed"}, FileKind.EMBEDDING),
+    **dict.fromkeys(("wavtokenizer-dec", "qwen3tts", "pockettts"), FileKind.SPEECH),
+    **dict.fromkeys(("eagle3", "dflash", "gemma4-assistant"), FileKind.DRAFT),
+    "clip": FileKind.PROJECTOR,
+    "t5": FileKind.ENCODER_DECODER,
+    "t5encoder": FileKind.ENCODER,
 }
 _RANKING = 4  # LLAMA_POOLING_TYPE_RANK; 0 is none, all others make one vector of a text
 
 
-def kind_of(headers: Sequence[Header]) -> Kind:
+def kind_of(headers: Sequence[Header]) -> FileKind:
     """What a file is, or all its shards together."""
     tensors = [tensor for header in headers for tensor in header.tensors]
     kv = headers[0].kv
     if any(tensor.name.endswith(".lora_a") for tensor in tensors):
-        return Kind.ADAPTER
+        return FileKind.ADAPTER
     kind = kind_by_keys(kv)
     if kind.is_companion:
         return kind
     if not tensors:
-        return Kind.VOCABULARY
-    return Kind.DRAFT if _only_predicts(kv, tensors) else kind
+        return FileKind.VOCABULARY
+    return FileKind.DRAFT if _only_predicts(kv, tensors) else kind
 
 
-def kind_by_keys(kv: Mapping[str, Value]) -> Kind:
+def kind_by_keys(kv: Mapping[str, Value]) -> FileKind:
     """The same as far as the keys in front of the vocabulary tell; a file with blocks for prediction may be a DRAFT."""
     if kind := _BY_TYPE.get(str(kv.get("general.type"))):
         return kind
@@ -78,8 +78,8 @@ def kind_by_keys(kv: Mapping[str, Value]) -> Kind:
         return kind
     pooling = kv.get(f"{arch}.pooling_type")
     if isinstance(pooling, int) and pooling > 0:
-        return Kind.RERANKER if pooling == _RANKING else Kind.EMBEDDING
-    return Kind.WORDLESS if kv.get("tokenizer.ggml.model") in ("none", "no_vocab") else Kind.CHAT
+        return FileKind.RERANKER if pooling == _RANKING else FileKind.EMBEDDING
+    return FileKind.WORDLESS if kv.get("tokenizer.ggml.model") in ("none", "no_vocab") else FileKind.CHAT
 
 
 def predicts(kv: Mapping[str, Value]) -> bool:

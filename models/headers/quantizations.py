@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from models.files import model_of
 from models.headers.gguf import Header, TensorInfo, Value
-from models.headers.kinds import Kind, kind_of
+from models.headers.kinds import FileKind, kind_of
 from models.headers.quants import FILE_TYPES, TYPES, family
 from models.weights import WeightSet
 
@@ -38,7 +38,7 @@ def quantizations(sets: Sequence[ReadSet]) -> tuple[tuple[ReadSet, ...], tuple[s
 
 
 def _preference(model: Sequence[ReadSet]) -> tuple[bool, int, int]:
-    return kind_of(model[0].headers) is Kind.CHAT, len(model), sum(one.weights.bytes for one in model)
+    return kind_of(model[0].headers) is FileKind.CHAT, len(model), sum(one.weights.bytes for one in model)
 
 
 def _models(sets: Sequence[ReadSet]) -> list[Sequence[ReadSet]]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from models.errors import BadFile
 from models.headers import gguf_bytes as decode
-from models.headers.gguf import DEFAULT_ALIGNMENT, SHORT, Array, Header, Pair, Span, TensorInfo, Value, padded
+from models.headers.gguf import DEFAULT_ALIGNMENT, SHORT, Array, Header, Pair, Span, TensorInfo, Value, aligned
 from models.headers.gguf_bytes import BadHeader, NeedMore, shown
 
 HEADER_LIMIT = 64 << 20
@@ -120,7 +120,7 @@ class Reader:
         assert isinstance(alignment, int)  # _read_pair refuses others
         tensors = yield from self._read_table(tensor_count, alignment)
         table_end = self._position
-        data_start = padded(table_end, alignment) if tensors else table_end
+        data_start = aligned(table_end, alignment) if tensors else table_end
         return Header(version, self._kv, tensors, alignment, self._pairs, table_end, data_start)
 
     def _read_pair(self, left: int) -> Generator[_Need, None, None]:
@@ -192,7 +192,7 @@ class Reader:
                 raise BadHeader(f"{shown(tensor.name)} is there twice")
             if tensor.offset != offset:
                 raise BadHeader(f"{shown(tensor.name)} has offset {tensor.offset}, the tensors before end at {offset}")
-            offset += padded(tensor.bytes, alignment)
+            offset += aligned(tensor.bytes, alignment)
             if offset > decode.MAX_U64:
                 raise BadHeader(f"{shown(tensor.name)} ends beyond 64 bits")
             tensors[tensor.name] = tensor

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from models.headers.gguf import Array, TensorInfo, Value, padded
+from models.headers.gguf import Array, TensorInfo, Value, aligned
 from models.headers.gguf_bytes import FIXED, STRING, Scalar
 
 Pairs = Mapping[str, tuple[int, Value]]  # the GGUF type of each value, and the value
@@ -21,14 +21,14 @@ def header_bytes(pairs: Pairs, tensors: Sequence[TensorInfo], alignment: int) ->
     for tensor in tensors:
         dims = struct.pack(f"<I{len(tensor.dims)}Q", len(tensor.dims), *tensor.dims)
         parts += [_string(tensor.name), dims, struct.pack("<IQ", tensor.type, offset)]
-        offset += padded(tensor.bytes, alignment)
+        offset += aligned(tensor.bytes, alignment)
     head = b"".join(parts)
-    return head.ljust(padded(len(head), alignment), b"\0")
+    return head.ljust(aligned(len(head), alignment), b"\0")
 
 
 def weight_bytes(tensors: Sequence[TensorInfo], alignment: int) -> int:
     """Bytes that the weights take behind the header."""
-    return sum(padded(tensor.bytes, alignment) for tensor in tensors)
+    return sum(aligned(tensor.bytes, alignment) for tensor in tensors)
 
 
 def _value(kind: int, value: Value) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.errors import BadFile
 from models.headers.gguf import Header, Value
-from models.headers.kinds import Kind, kind_by_keys, kind_of, predicts
+from models.headers.kinds import FileKind, kind_by_keys, kind_of, predicts
 from models.headers.reader import Reader
 
 _WINDOW = 64 << 10
@@ -37,13 +37,13 @@ def _read_header(path: Path) -> Header:
     return reader.header
 
 
-def kind_of_file(path: Path) -> Kind:
+def kind_of_file(path: Path) -> FileKind:
     """What a local file is, mostly from its first kilobytes; one that cannot be read is taken for a model."""
     try:
         keys = _first_keys(path)
         return kind_of([read_header(path)]) if predicts(keys) else kind_by_keys(keys)
     except (OSError, BadFile):
-        return Kind.CHAT  # whoever wants to run it will hear what is wrong
+        return FileKind.CHAT  # whoever wants to run it will hear what is wrong
 
 
 def _first_keys(path: Path) -> Mapping[str, Value]:

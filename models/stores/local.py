@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.errors import ModelNotFound
 from models.files import Grouping, group, label_of, model_of, shard_names
-from models.headers.kinds import Kind
+from models.headers.kinds import FileKind
 from models.stores.header_files import kind_of_file
 from models.stores.ollama import full_name, ollama_offers
 from models.stores.places import Places, places
@@ -211,7 +211,7 @@ def _models(found: Grouping) -> Grouping:
     return Grouping(tuple(one for one in found.sets if not _kind(one).is_companion), found.notes)
 
 
-def _kind(one: WeightSet) -> Kind:
+def _kind(one: WeightSet) -> FileKind:
     path = one.files[0].path
     assert path is not None  # it lies in a folder
     return kind_of_file(path)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 from models import errors
 from models.errors import EngineError, LocalrunError
 from runner.client.lines import Lines
-from runner.client.watch import TICK_S, Patience, Watch, patience
+from runner.client.watch import TICK_S, Limits, Watch, patience
 from runner.types.codec import pack, unpack
 from runner.types.pipe import Command, Event, EventKind, Failure, LastWords, LongCommand, Stop
 
@@ -56,7 +56,7 @@ class Pipe:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
 
-    def stream(self, command: LongCommand[Step, Reply], limits: Patience | None = None) -> Generator[Step, None, Reply]:
+    def stream(self, command: LongCommand[Step, Reply], limits: Limits | None = None) -> Generator[Step, None, Reply]:
         """Send a command, yield its steps, return its reply. Errors come as what they were there.
 
         `limits` are for the next word, the command's own if not given.
@@ -78,7 +78,7 @@ class Pipe:
         finally:
             self._writing.release()
 
-    def _exchange(self, command: Command[Any], limits: Patience | None = None) -> Generator[Any, None, Any]:
+    def _exchange(self, command: Command[Any], limits: Limits | None = None) -> Generator[Any, None, Any]:
         step, reply = command.types()
         with self._asking:
             self._sent = number = self._sent + 1

@@ -13,7 +13,7 @@ from runner.client.spawn import spawn
 
 if TYPE_CHECKING:  # what talks to the process is imported at the first word: the process gets ready meanwhile
     from runner.client.pipe import Pipe
-    from runner.client.watch import Patience
+    from runner.client.watch import Limits
     from runner.types.pipe import Command, LastWords, LongCommand
 
 Reply = TypeVar("Reply")
@@ -82,7 +82,7 @@ class EngineProcess:
         """Send a command and return its reply; steps on the way are dropped. Errors come as what they were there."""
         return self._opened().ask(command)
 
-    def stream(self, command: LongCommand[Step, Reply], limits: Patience | None = None) -> Generator[Step, None, Reply]:
+    def stream(self, command: LongCommand[Step, Reply], limits: Limits | None = None) -> Generator[Step, None, Reply]:
         """Send a command, yield its steps, return its reply. Errors come as what they were there.
 
         `limits` bound the wait for each word of it; without them the command's own do.

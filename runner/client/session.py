@@ -9,7 +9,7 @@ from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.client.pipe import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
-from runner.client.watch import Patience, answering
+from runner.client.watch import Limits, answering
 from runner.hardware.meter import sample
 from runner.types.commands import Count, Generate
 from runner.types.engine import Loaded
@@ -123,7 +123,7 @@ class EngineSession:
             yield _cut(answer.last, None, note)
             asked = answer.rest()
 
-    def _patience(self) -> Patience:
+    def _patience(self) -> Limits:
         predicted = self.candidate.predicted
         return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
 

@@ -12,7 +12,7 @@ TICK_S = 0.2  # the engine is listened to for so long before it is looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Limits:
     """Seconds: how long an engine may do nothing at all, and how long it may be busy without a word (None: for ever).
 
     It says that it goes on wherever llama.cpp lets it: between tensors, tokens and the CPU's operations.
@@ -23,30 +23,30 @@ class Patience:
 
 
 # What no step takes. llama.cpp maps a whole file in one step, and then it reads as slowly as the disk does.
-USUAL = Patience(30.0, 300.0)
+USUAL = Limits(30.0, 300.0)
 _TIMES = 20  # slower than predicted, and busy with others
-BY_COMMAND: dict[type, Patience | None] = {
-    commands.AddRpc: Patience(8.0, 30.0),
-    commands.Load: Patience(60.0, None),
+BY_COMMAND: dict[type, Limits | None] = {
+    commands.AddRpc: Limits(8.0, 30.0),
+    commands.Load: Limits(60.0, None),
     commands.Lend: None,
 }
 
 
-def patience(command: Command[object]) -> Patience | None:
+def patience(command: Command[object]) -> Limits | None:
     """How long to wait for the next word about a command; None for one that has nothing to say."""
     return BY_COMMAND.get(type(command), USUAL)
 
 
-def answering(step_s: float) -> Patience:
+def answering(step_s: float) -> Limits:
     """The same for an answer, whose steps should take so long. Another machine may be the one that is busy."""
     longest = _TIMES * step_s
-    return Patience(max(USUAL.idle_s, longest), max(USUAL.silent_s or 0.0, longest))
+    return Limits(max(USUAL.idle_s, longest), max(USUAL.silent_s or 0.0, longest))
 
 
 class Watch:
     """Counts in ticks of its own, so that a machine that was suspended has not been idle."""
 
-    def __init__(self, pid: int, limits: Patience | None) -> None:
+    def __init__(self, pid: int, limits: Limits | None) -> None:
         self._pid, self._limits = pid, limits
         self.heard()
 

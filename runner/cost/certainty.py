@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from runner.cost.kernels import backend_of, memory_of
-from runner.cost.work import Work
+from runner.cost.work import Work, is_by_tensor
 from runner.types.plan import Spread
 
 # Measured over predicted, at the tenth and the ninetieth of a hundred rows of each kind: how sure a speed is. As
@@ -32,7 +32,7 @@ def spread_class(work: Sequence[Work]) -> str:
         return "CPU"
     if len(devices) < len(work):
         return "split with the host"
-    if len(devices) > 1 and work[0].reductions:
+    if is_by_tensor(work):
         return "split by tensor"
     if len(devices) > 1:
         return "several GPUs"

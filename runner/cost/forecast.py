@@ -11,7 +11,7 @@ from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.tensor_split import work_on_each
-from runner.cost.work import PINNED, Prompt, Transfer, Work
+from runner.cost.work import PINNED, Offload, Prefill, Work
 from runner.types.exchange import Exchange
 from runner.types.machine import Machine
 from runner.types.plan import Predicted
@@ -51,7 +51,7 @@ class Forecast:
     settings: ContextSettings
     machine: Machine
     loads: _Loads
-    transfer: Transfer
+    offload: Offload
 
     def decode_tps(self, depth: int) -> float:
         """Tokens per second of an answer with `depth` tokens behind it."""
@@ -60,7 +60,7 @@ class Forecast:
 
     def prefill_tps(self, tokens: int, depth: int = 0) -> float:
         """Tokens per second of a prompt that is read behind `depth` others."""
-        prompt = Prompt(tokens, self.settings.ubatch, self.transfer)
+        prompt = Prefill(tokens, self.settings.ubatch, self.offload)
         return prefill_tps(self._work(depth + tokens // 2), self.machine, prompt)
 
     def prompt_seconds(self, asked: Exchange) -> float:
@@ -82,17 +82,10 @@ class Forecast:
 
 
 def forecast(
-    blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, transfer: Transfer = PINNED
+    blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, offload: Offload = PINNED
 ) -> Forecast:
     """What every device reads is counted once, for all depths."""
-    return Forecast(blocks, layout, settings, machine, _loads(blocks, layout), transfer)
-
-
-def predict(
-    blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, *, pinned: bool = True
-) -> Predicted:
-    """What is said of a layout's speed; `pinned` as in `runner.cost.work.Transfer`."""
-    return forecast(blocks, layout, settings, machine, Transfer(pinned)).predicted()
+    return Forecast(blocks, layout, settings, machine, _loads(blocks, layout), offload)
 
 
 def sampling_seconds(blocks: Blocks) -> float:

@@ -17,7 +17,7 @@ computed one ubatch of n tokens at a time, on GPUs:
 
 and weights that lie in the host's memory are first copied over the bus, once an ubatch: at its rate where they are
 pinned, at 9.6 GB/s where they are mapped from the file. Caches of layers that live there are copied too. Only experts
-that some token of the ubatch is routed to are read or copied. Batches below `Transfer.offload_batch` tokens are
+that some token of the ubatch is routed to are read or copied. Batches below `Offload.offload_batch` tokens are
 computed where the weights are.
 
 "Cycles" are those of all multiprocessors together (`Device.cycles`). That llama.cpp's integer kernels do about as much
@@ -34,7 +34,7 @@ from collections.abc import Sequence
 from runner.cost.blocks import USUAL_CYCLES
 from runner.cost.kernels import Memory, kernels_of, memory_of
 from runner.cost.reductions import reduction_seconds
-from runner.cost.work import Prompt, Work
+from runner.cost.work import Prefill, Work, is_by_tensor
 from runner.types.machine import Device, Machine
 
 # Bytes of bandwidth per cycle, for devices whose cycles nobody states: about the middle of those that are known.
@@ -89,12 +89,12 @@ def decode_tps(work: Sequence[Work], machine: Machine, splits: int | None = None
     return 1 / max(seconds, 1e-9)
 
 
-def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prompt | None = None) -> float:
+def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prefill | None = None) -> float:
     """Prompt tokens per second, `work` taken at the prompt's mean depth.
 
     Several GPUs that hold all of it work on several ubatches at once (pipeline parallelism).
     """
-    prompt = prompt or Prompt()
+    prompt = prompt or Prefill()
     devices = [item.device for item in work if item.device]
     helper = next((device for device in devices if device.has_host_buffer), None)
     stages = [_prefill_seconds(item, helper, machine, prompt) for item in work]
@@ -104,11 +104,6 @@ def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prompt | None = 
     if 1 < len(devices) == len(work):
         seconds -= _OVERLAP * (seconds - max(stages)) * (1 - 1 / prompt.batches)
     return prompt.batch / max(seconds, 1e-9)
-
-
-def is_by_tensor(work: Sequence[Work]) -> bool:
-    """Whether the devices work at once on slices of every layer."""
-    return len(work) > 1 and work[0].reductions > 0
 
 
 def _decode_seconds(work: Work, machine: Machine) -> float:
@@ -135,16 +130,16 @@ def _host_decode_seconds(work: Work, machine: Machine) -> float:
     return reading + max(work.kv_bytes / bandwidth, work.kv_bytes / (_CORE_KV * cores)) + layers
 
 
-def _prefill_seconds(work: Work, helper: Device | None, machine: Machine, prompt: Prompt) -> float:
+def _prefill_seconds(work: Work, helper: Device | None, machine: Machine, prompt: Prefill) -> float:
     """One ubatch."""
     reached = 1 - work.untouched ** (prompt.distinct or prompt.batch)
     touched = work.stored_bytes - (1 - reached) * work.routed_bytes
     if work.device is not None:
         reading = touched / _bandwidth(work.device, machine)
         return reading + _gpu_prefill_seconds(work, work.device, machine, prompt.batch, reached)
-    if helper is not None and prompt.batch >= prompt.transfer.offload_batch:
+    if helper is not None and prompt.batch >= prompt.offload.offload_batch:
         bus = _BUS_SHARE * (helper.bus or _UNKNOWN_BUS)
-        copying = touched / (bus if prompt.transfer.pinned else min(bus, _MAPPED_BANDWIDTH))
+        copying = touched / (bus if prompt.offload.pinned else min(bus, _MAPPED_BANDWIDTH))
         copying += 2 * work.kv_bytes / bus + work.homes * _SECONDS_PER_COPIED_LAYER
         return copying + _gpu_prefill_seconds(work, helper, machine, prompt.batch, reached)
     operations = 2 * prompt.batch * (work.weights + work.attention)

@@ -1,5 +1,6 @@
 """What the speed model is asked about: what devices do for one token, and how a prompt is fed. Pure data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.types.machine import Device
@@ -40,8 +41,13 @@ class Work:
     reduced: int = 0
 
 
+def is_by_tensor(work: Sequence[Work]) -> bool:
+    """Whether the devices work at once on slices of every layer."""
+    return len(work) > 1 and work[0].reductions > 0
+
+
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class Offload:
     """How weights in the host's memory reach a GPU that computes with them.
 
     `pinned`: at the bus's full rate, not mapped from their file. `offload_batch`: for batches of so many tokens and
@@ -52,16 +58,16 @@ class Transfer:
     offload_batch: int = USUAL_OFFLOAD_BATCH
 
 
-PINNED = Transfer()
+PINNED = Offload()
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class Prefill:
     """A prompt of `tokens`, computed `ubatch` at a time; `distinct` of a ubatch's tokens differ (None: all of them)."""
 
     tokens: int = 512
     ubatch: int = 512
-    transfer: Transfer = PINNED
+    offload: Offload = PINNED
     distinct: int | None = None
 
     @property

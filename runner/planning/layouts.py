@@ -33,8 +33,12 @@ def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
     """All layouts worth weighing."""
     for devices in problem.device_sets():
         yield from layouts_by_tensor(problem, devices)
-        if problem.split_mode is SplitMode.TENSOR:
-            continue
+    if problem.split_mode is not SplitMode.TENSOR:
+        yield from _of_undivided_layers(problem, settings)
+
+
+def _of_undivided_layers(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
+    for devices in problem.device_sets():
         whole = [*on_devices(problem, settings, devices), *_sequential(problem, settings, devices)]
         yield from whole
         if whole:
@@ -42,8 +46,7 @@ def layouts(problem: Problem, settings: ContextSettings) -> Iterator[Layout]:
         if not problem.blocks.shape.experts:
             yield _by_layers(problem, settings, devices)
         yield from _apart(problem, settings, devices)
-    if problem.split_mode is not SplitMode.TENSOR:
-        yield contiguous((), (), problem.layers_total)
+    yield contiguous((), (), problem.layers_total)
 
 
 # ---- whole

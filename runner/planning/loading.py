@@ -2,7 +2,7 @@
 
 from runner.cost.blocks import Blocks
 from runner.cost.layout import Layout, overrides_of
-from runner.cost.work import Transfer
+from runner.cost.work import Offload
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.types.machine import Kind
@@ -33,8 +33,8 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         outputs=settings.outputs,
         sequences=settings.sequences,
         threads=wish.threads or _threads(layout, problem.machine.cores),
-        load_mode=_load_mode(problem.blocks, layout, proposal.speeds.transfer),
-        offload_batch=proposal.speeds.transfer.offload_batch,
+        load_mode=_load_mode(problem.blocks, layout, proposal.speeds.offload),
+        offload_batch=proposal.speeds.offload.offload_batch,
         split_mode=layout.split_mode,
     )
 
@@ -46,7 +46,7 @@ def _threads(layout: Layout, cores: int) -> int:
     return cores - 1 if cores > 2 else max(1, cores)
 
 
-def _load_mode(blocks: Blocks, layout: Layout, transfer: Transfer) -> str:
+def _load_mode(blocks: Blocks, layout: Layout, offload: Offload) -> str:
     """Mapped, unless that would keep two copies of a weight or pages that a GPU should fetch quickly.
 
     On the CPU alone some types are stored again in another order; integrated GPUs take copies.
@@ -54,6 +54,6 @@ def _load_mode(blocks: Blocks, layout: Layout, transfer: Transfer) -> str:
     if layout.is_whole:
         return "none" if any(device.kind is Kind.IGPU for device in layout.devices) else "mmap"
     if layout.devices:
-        return "none" if transfer.pinned else "mmap"
+        return "none" if offload.pinned else "mmap"
     repacked = any(tensor.type in _REPACKED for tensor in blocks.shape.tensors)
     return "none" if repacked else "mmap"

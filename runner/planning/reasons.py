@@ -151,10 +151,10 @@ def _lowered(wish: Wish, settings: ContextSettings) -> Iterator[Lowered]:
 
 def _prompts(wish: Wish, proposal: Proposal) -> Iterator[LongerUbatch | Mapped | ShortOnHost]:
     """How prompts are read, where that is not as usual."""
-    ubatch, transfer = proposal.settings.ubatch, proposal.speeds.transfer
+    ubatch, offload = proposal.settings.ubatch, proposal.speeds.offload
     if wish.ubatch is None and ubatch > USUAL_UBATCH:
         yield LongerUbatch(ubatch, USUAL_UBATCH)
-    if not transfer.pinned:
+    if not offload.pinned:
         yield Mapped()
-    if transfer.offload_batch > USUAL_OFFLOAD_BATCH:
-        yield ShortOnHost(transfer.offload_batch)
+    if offload.offload_batch > USUAL_OFFLOAD_BATCH:
+        yield ShortOnHost(offload.offload_batch)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from runner.cost.laid_out import LaidOut, layout_in
 from runner.cost.layout import Layout
-from runner.cost.placed import Placed, layout_in
 from runner.planning import search
 from runner.planning.layouts import layouts
 from runner.planning.loading import placement_of
@@ -72,13 +72,13 @@ class Contest:
         layout = layout_in(self.problem.blocks, devices, placement)
         if placement.layers_total != len(layout.layers):
             return None
-        proposal = self._proposal(Placed(self.problem.machine, placement, self.problem.blocks, layout))
+        proposal = self._proposal(LaidOut(self.problem.machine, placement, self.problem.blocks, layout))
         said = self.rehearse(placement) if self.rehearse else None
         standing = confirmed(self.problem, proposal, said) if said else Standing(proposal, Source.FORMULA)
         is_vouched = said is not None or not layout.is_by_tensor or self.wish.split_mode is not None
         return Rival(placement, standing) if standing.fits and is_vouched else None
 
-    def _proposal(self, there: Placed) -> Proposal:
+    def _proposal(self, there: LaidOut) -> Proposal:
         speeds = there.speeds()
         wait = wait_for(self.problem.mix(there.settings), speeds)
         return replace(search.weigh(self.problem, there.settings, there.layout), speeds=speeds, wait=wait)

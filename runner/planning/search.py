@@ -18,8 +18,8 @@ from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import rows, shortages
 from runner.planning.layouts import arranged, layouts, on_devices, overdrawn, some_of
 from runner.planning.mix import wait_for
+from runner.planning.offload import with_offload
 from runner.planning.problem import FEW_DEVICES, Problem
-from runner.planning.transfer import transferred
 from runner.types.exchange import Wait
 from runner.types.plan import MemoryRow, Predicted
 
@@ -136,7 +136,7 @@ def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
 
 def _transferred(problem: Problem, found: Proposal) -> Proposal:
     """With the best way for the host's weights to reach a GPU."""
-    speeds = transferred(found.speeds, found.wait.mix, found.memory[-1].weights)
+    speeds = with_offload(found.speeds, found.wait.mix, found.memory[-1].weights)
     return replace(found, speeds=speeds, wait=wait_for(found.wait.mix, speeds))
 
 

@@ -14,7 +14,7 @@ from runner.types.reasons import Refused
 PLACES = {Verdict.GPU: "GPU", Verdict.SPLIT: "GPU+CPU", Verdict.CPU: "CPU", Verdict.NO: "does not fit"}
 
 
-def place(candidate: Candidate) -> str:
+def place_word(candidate: Candidate) -> str:
     """Where it would run; why it would not, if that is no matter of memory."""
     is_refused = any(isinstance(reason, Refused) for reason in candidate.reasons)
     return "refused" if is_refused else PLACES[candidate.verdict]
@@ -44,10 +44,10 @@ def where(candidate: Candidate) -> str:
     placement = candidate.placement
     if placement is None:
         return "does not run here"
-    return f"{spread(placement)}, {cache(placement)}"
+    return f"{layers_on(placement)}, {cache(placement)}"
 
 
-def spread(placement: Placement) -> str:
+def layers_on(placement: Placement) -> str:
     """`all 81 layers on CUDA0, the FFN of 4 in RAM`."""
     names, total = " and ".join(placement.devices) or "the CPU", placement.layers_total
     if placement.devices and placement.gpu_layers < total:

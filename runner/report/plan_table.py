@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from models.headers.describe import quality_word
 from models.headers.quants import quality
 from runner.report import sentences
-from runner.report.placement import machine_facts, model_facts, place
+from runner.report.placement import machine_facts, model_facts, place_word
 from runner.report.words import context, gib, rate_cell
 from runner.types.plan import Candidate, MemoryRow, Plan, Verdict
 
@@ -51,7 +51,7 @@ def _line(candidate: Candidate, chosen: bool) -> str:
 def _where(candidate: Candidate) -> str:
     """A bar per device: how full it gets; a single block each where there are many."""
     if candidate.verdict is Verdict.NO:
-        return place(candidate)
+        return place_word(candidate)
     used = [row for row in candidate.memory if row.device != "CPU"]
     host = candidate.memory[-1]
     if not used:

@@ -52,7 +52,7 @@ def bench_record(measured: Benchmark, session: Session, studied: StudiedSet, whe
         **pack(when),
         "fit_by": None,
         "random_weights": False,
-        "machine": machine_json(session.plan.machine),
+        "machine": anonymous_machine(session.plan.machine),
         "models": {model: geometry_json(studied.read.headers, studied.shape)},
         "rows": [{"model": model, **_bench_row(measured, session)}],
     }
@@ -92,7 +92,7 @@ def shared_sentence(path: str) -> str:
 # ---- its parts
 
 
-def machine_json(machine: Machine) -> Json:
+def anonymous_machine(machine: Machine) -> Json:
     """Everything that a prediction depends on; no PCI ids, no notes, no addresses (which RPC devices are named by)."""
     fields: Json = pack(replace(machine, devices=tuple(map(_anonymous, machine.devices)), notes=()))
     for device in fields["devices"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.report.contract import Json, placement_json, request_json
-from runner.report.placement import spread
+from runner.report.placement import layers_on
 from runner.report.table import Table
 from runner.report.words import NOT_KNOWN, one_line, percent, rate_cell, seconds
 from runner.types.placement import Placement
@@ -28,7 +28,7 @@ def differences(placement: Placement, planned: Placement) -> str:
 
 def _differences(placement: Placement, planned: Placement) -> Iterator[str]:
     if _layout(placement) != _layout(planned):
-        yield spread(placement)
+        yield layers_on(placement)
     if placement.ubatch != planned.ubatch:
         yield f"ubatch {placement.ubatch}"
     if placement.threads != planned.threads:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from models.errors import BadFile
-from models.headers.kinds import Kind, kind_of
+from models.headers.kinds import FileKind, kind_of
 from models.headers.quantizations import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
@@ -48,5 +48,5 @@ def planned(
 def _refuse_unless_it_chats(study: Study) -> None:
     first = study.sets[0].read
     kind = kind_of(first.headers)
-    if kind is not Kind.CHAT:
-        raise BadFile(f"{first.weights.files[0].name} is {kind}, not {Kind.CHAT}.")
+    if kind is not FileKind.CHAT:
+        raise BadFile(f"{first.weights.files[0].name} is {kind}, not {FileKind.CHAT}.")

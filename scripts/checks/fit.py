@@ -22,9 +22,9 @@ from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.forecast import Forecast
 from runner.cost.kv import ContextSettings
+from runner.cost.laid_out import laid_out, layout_of
 from runner.cost.layout import Layout
-from runner.cost.placed import layout_of, placed
-from runner.cost.work import Transfer
+from runner.cost.work import Offload
 from runner.planning.mix import wait_for
 from runner.planning.placement import Placed, place
 from runner.planning.problem import Problem
@@ -190,8 +190,8 @@ def judge(answer: Answer) -> Verdict:
     ours = answer.ours(fit.settings.ctx)
     free = answer.ours(None) if answer.ctx == 0 else None
     whole = free is not None and free.verdict == "gpu" and free.placement is not None
-    mapped = replace(fit.speeds, transfer=Transfer(pinned=False))  # as llama.cpp's tools load it
-    here = ours.placement and placed(answer.shape, answer.machine, ours.placement).speeds()
+    mapped = replace(fit.speeds, offload=Offload(pinned=False))  # as llama.cpp's tools load it
+    here = ours.placement and laid_out(answer.shape, answer.machine, ours.placement).speeds()
     return Verdict(
         fit_s=tuple(_seconds(mapped)),
         our_s=tuple(_seconds(here)) if here else (),

@@ -10,7 +10,7 @@ from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
-from runner.cost.placed import Placed, placed
+from runner.cost.laid_out import LaidOut, laid_out
 from runner.report.contract import Json
 from runner.report.record import FORMAT
 from runner.types.codec import unpack
@@ -33,11 +33,11 @@ def read(path: Path) -> Json:
     return found
 
 
-def placed_row(found: Json, row: Json) -> Placed:
+def placed_row(found: Json, row: Json) -> LaidOut:
     """A row of a record as the speed model takes it. BadFile where it names what the record lacks."""
     try:
         machine, placement = unpack(Machine, found["machine"]), unpack(Placement, row["placement"])
-        return placed(_shape(json.dumps(found["models"][row["model"]])), machine, placement)
+        return laid_out(_shape(json.dumps(found["models"][row["model"]])), machine, placement)
     except (LookupError, TypeError, ValueError) as error:
         raise BadFile(f"A row cannot be understood: {error}.") from None
 

@@ -18,10 +18,10 @@ from runner.cost.certainty import spread_class
 from runner.cost.forecast import sampling_seconds, work_of
 from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
+from runner.cost.laid_out import layout_of
 from runner.cost.layout import HOST, Layout, contiguous
-from runner.cost.placed import layout_of
 from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Transfer, Work
+from runner.cost.work import Offload, Prefill, Work
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override
@@ -53,7 +53,7 @@ class Case:
     work: tuple[Work, ...]
     splits: int | None = None
     sampling: float = 0.0
-    prompt: Prompt | None = None
+    prompt: Prefill | None = None
     name: str = ""
 
     @property
@@ -199,7 +199,7 @@ def _case(table: Json, hardware: str, model: tuple[str, ByHand | None], test: st
     ubatch = table.get("ubatch", 512)
     settings = ContextSettings(_CTX, table.get("kv", "f16"), ubatch)
     work, splits = _work(model, table, machine, settings, depth + tokens // 2)
-    prompt = Prompt(tokens, ubatch, Transfer(table.get("pinned", True))) if name.startswith("pp") else None
+    prompt = Prefill(tokens, ubatch, Offload(table.get("pinned", True))) if name.startswith("pp") else None
     return Case(table["source"], hardware, model[0], tokens, depth, tps, machine, work, splits, prompt=prompt)
 
 
@@ -265,7 +265,7 @@ def _measured(row: Json, machine: Machine, sampling_s: float) -> Iterator[Case]:
         yield Case(*common, _BENCH_TOKENS, depth, tps, machine, work, layout.splits, sampling, name=row.get("name", ""))
     for tokens, tps in row["prefill"]:
         work = work_of(built, layout, settings, tokens // 2)
-        prompt = Prompt(tokens, settings.ubatch, Transfer(row.get("pinned", True)), row.get("distinct"))
+        prompt = Prefill(tokens, settings.ubatch, Offload(row.get("pinned", True)), row.get("distinct"))
         yield Case(*common, tokens, 0, tps, machine, work, layout.splits, prompt=prompt, name=row.get("name", ""))
 
 
@@ -317,7 +317,7 @@ def _older(source: str, hardware: str, count: int, model: str, numbers: list[flo
     built = blocks(*model.split())
     layout = _layout(built, machine, 0, 0)
     settings = ContextSettings(_CTX)
-    tests = [(tokens, None) for tokens in _DECODED_2024] + [(512, Prompt())]
+    tests = [(tokens, None) for tokens in _DECODED_2024] + [(512, Prefill())]
     for (tokens, prompt), tps in zip(tests, numbers, strict=False):
         if tps:
             work = work_of(built, layout, settings, tokens // 2)

@@ -12,7 +12,7 @@ from runner.cost.forecast import work_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import by_tensor, contiguous
 from runner.cost.tensor_split import sliced
-from runner.cost.work import Prompt, Work
+from runner.cost.work import Prefill, Work
 from runner.types.machine import Machine
 from scripts.checks.speed_rows import ByHand, Case, blocks_like, load, machine_of, scaled
 
@@ -60,7 +60,7 @@ def _rows(*, doubted: bool) -> Iterator[Both]:
                     weights = _Weights(model, by_hand.get(model), width, machine_of(hardware, "CUDA"))
                     case = Case(table["source"], hardware, model, int(name[2:]), int(at or 0), 0.0, weights.machine, ())
                     if name.startswith("pp"):
-                        case = replace(case, prompt=Prompt(case.tokens))
+                        case = replace(case, prompt=Prefill(case.tokens))
                     yield weights.both(case, table.get("kv", "f16"), by_layer, tensor)
 
 

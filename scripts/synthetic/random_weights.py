@@ -20,7 +20,7 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from models.headers.gguf import padded
+from models.headers.gguf import aligned
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from runner.types.varied import varied
@@ -83,7 +83,7 @@ def header(geometry: Geometry, quant: str) -> bytes:
 def write(path: Path, geometry: Geometry, quant: str, seed: int = 1, *, sparse: bool = False) -> Path:
     """The file, unless one of its size is there already. `sparse` leaves holes, see above."""
     head, table = header(geometry, quant), entries(geometry, quant)
-    size = len(head) + sum(padded(entry.bytes, ALIGNMENT) for entry in table)
+    size = len(head) + sum(aligned(entry.bytes, ALIGNMENT) for entry in table)
     if path.exists() and path.stat().st_size == size:
         return path
     pools: dict[tuple[int, int, bool, bool], memoryview] = {}
@@ -92,7 +92,7 @@ def write(path: Path, geometry: Geometry, quant: str, seed: int = 1, *, sparse: 
         file.write(head)
         for entry in table:
             if sparse and _may_be_zero(entry):
-                file.seek(padded(entry.bytes, ALIGNMENT), 1)
+                file.seek(aligned(entry.bytes, ALIGNMENT), 1)
                 continue
             if _kind(entry) not in pools:
                 pools[_kind(entry)] = _pool(entry, seed)
@@ -119,7 +119,7 @@ def _data(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
     """The bytes of a tensor with its padding."""
     for start in range(0, entry.bytes, len(pool)):
         yield pool[: entry.bytes - start]
-    yield memoryview(bytes(padded(entry.bytes, ALIGNMENT) - entry.bytes))
+    yield memoryview(bytes(aligned(entry.bytes, ALIGNMENT) - entry.bytes))
 
 
 def _pool(entry: Entry, seed: int) -> memoryview:

@@ -9,9 +9,9 @@ import pytest
 from models.errors import BadFile
 from models.headers.reader import parse
 from models.headers.shape import shape_of
-from runner.cost.placed import placed
+from runner.cost.laid_out import laid_out
 from runner.report.contract import Json
-from runner.report.record import FORMAT, geometry_json, machine_json, text_of
+from runner.report.record import FORMAT, anonymous_machine, geometry_json, text_of
 from runner.types.codec import pack
 from runner.types.placement import Override, Placement
 from scripts.checks import record
@@ -27,7 +27,7 @@ def said(model: str, placement: Placement) -> Json:
     found = parse(header(GEOMETRIES[model], "Q4_K_M"))
     return {
         "format": FORMAT,
-        "machine": machine_json(machine(gpu(24))),
+        "machine": anonymous_machine(machine(gpu(24))),
         "models": {"it": geometry_json([found], shape_of([found]))},
         "rows": [{"model": "it", "placement": pack(placement), "requests": []}],
     }
@@ -40,7 +40,7 @@ def test_a_model_comes_out_of_a_record_as_it_went_in(model: str) -> None:
     placement = Placement(("CUDA0",), total, total, (total,), 4096, overrides=(Override(r"^blk\.1\.ffn_up", "CPU"),))
     found = json.loads(json.dumps(said(model, placement)))
     there = record.placed_row(found, found["rows"][0])
-    direct = placed(whole, machine(gpu(24)), placement)
+    direct = laid_out(whole, machine(gpu(24)), placement)
     assert asdict(replace(there.blocks.shape, name="", tensors=())) == asdict(replace(whole, name="", tensors=()))
     assert sorted(map(str, there.blocks.shape.tensors)) == sorted(map(str, whole.tensors))
     assert there.ledger() == direct.ledger()
@@ -63,7 +63,7 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_row_of_a_model_or_device_that_is_not_in_it_is_refused(tmp_path: Path) -> None:
-    without: tuple[Json, ...] = ({"models": {}}, {"machine": machine_json(machine())})
+    without: tuple[Json, ...] = ({"models": {}}, {"machine": anonymous_machine(machine())})
     for broken in without:
         path = tmp_path / f"{next(iter(broken))}.json"
         path.write_text(text_of(said("llama-3.1-8b", Placement(("CUDA0",), 33, 33, (33,), 4096)) | broken))

@@ -6,8 +6,8 @@ import pytest
 
 from models.errors import DoesNotFit
 from models.headers.shape import ModelShape
+from runner.cost.laid_out import laid_out
 from runner.cost.ledger import reserve
-from runner.cost.placed import placed
 from runner.planning.placement import place
 from runner.types.placement import Placement
 from runner.types.units import GIB
@@ -31,7 +31,7 @@ def by_hand(text: str, there: Subject) -> Placement:
 
 
 def used(there: Subject, placement: Placement) -> int:
-    return placed(there.shape, there.machine, placement).ledger()[0].held + reserve(there.device, None)
+    return laid_out(there.shape, there.machine, placement).ledger()[0].held + reserve(there.device, None)
 
 
 @pytest.mark.parametrize("model", ["mistral-small-24b", "qwen3-30b-a3b"])
@@ -41,7 +41,7 @@ def test_the_device_is_filled_to_its_limit(model: str, head: str, ubatch: int) -
     there = subject(shape(model))
     placement = by_hand(f"{head},ubatch={ubatch},pinned", there)
     assert (placement.ubatch, placement.load_mode, placement.ctx) == (ubatch, "none", 16384)
-    largest = max(block.bytes for block in placed(there.shape, MACHINE, placement).blocks.layers)
+    largest = max(block.bytes for block in laid_out(there.shape, MACHINE, placement).blocks.layers)
     assert 10 * GIB - largest < used(there, placement) <= 10 * GIB
 
 
@@ -51,7 +51,7 @@ def test_front_and_back_take_the_parts_of_the_first_and_of_the_last_layers() -> 
     for head in ("front", "back"):
         placement = by_hand(head, there)
         assert (placement.gpu_layers, placement.experts_on_cpu) == (41, 0)
-        moved[head] = {layer for layer, _ in placed(there.shape, MACHINE, placement).layout.moved}
+        moved[head] = {layer for layer, _ in laid_out(there.shape, MACHINE, placement).layout.moved}
         assert len(moved[head]) == placement.ffn_on_cpu
     assert min(moved["front"]) == 0 and max(moved["back"]) == 39
     assert max(moved["front"]) == len(moved["front"]) - 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError
+from runner.cost.laid_out import ledger
 from runner.cost.ledger import reserve
-from runner.cost.placed import ledger
 from runner.types.machine import Kind, Machine
 from runner.types.placement import Override, Placement
 from runner.types.units import GIB

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from models.errors import LocalrunError
 from models.headers.quants import CACHE_TYPES
 from runner.report import sentences
-from runner.report.placement import cache, expected, place
+from runner.report.placement import cache, expected, place_word
 from runner.report.words import context, file_size, gib, one_line
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.service import Service
@@ -151,7 +151,7 @@ def _outlook(candidate: Candidate) -> str:
     """`Q4_K_M · GPU · 8k context in f16 · about 17.3 tok/s · 43.9 GiB`."""
     facts = [
         candidate.quant,
-        place(candidate),
+        place_word(candidate),
         cache(candidate.placement) if candidate.placement else "",
         expected(candidate),
         gib(sum(row.total for row in candidate.memory)),

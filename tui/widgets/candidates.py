@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from runner.report.placement import place
+from runner.report.placement import place_word
 from runner.report.words import context, file_size, gib_cell, one_line, rate_cell
 from runner.types.plan import Candidate, Plan, Verdict
 
@@ -43,7 +43,7 @@ def _cells(candidate: Candidate, *, picked: bool, running: bool) -> list[Text]:
     cells = [
         mark,
         one_line(candidate.quant),
-        place(candidate),
+        place_word(candidate),
         rate_cell(predicted.decode_tps) if predicted else "–",
         rate_cell(predicted.prefill_tps) if predicted else "–",
         context(placement.ctx) if placement else "–",

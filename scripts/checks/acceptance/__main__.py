@@ -29,7 +29,7 @@ from models.errors import EngineError, LocalrunError
 from models.stores.replacing import replace_file
 from runner.hardware import nvml
 from runner.report.contract import Json
-from runner.report.record import FORMAT, geometry_json, machine_json, text_of
+from runner.report.record import FORMAT, anonymous_machine, geometry_json, text_of
 from runner.types.wish import Wish
 from scripts.checks.acceptance.cases import CASES
 from scripts.checks.acceptance.engine import devices_of, fit_params_of, programs_of
@@ -80,7 +80,7 @@ def _filled(said: Json, setup: Setup, options: argparse.Namespace) -> Iterator[t
         except LocalrunError as error:
             say(f"{name}: {error}")
             continue
-        said.setdefault("machine", machine_json(there.machine))
+        said.setdefault("machine", anonymous_machine(there.machine))
         said["models"][model.name] = geometry_json([model.header], model.shape)
         for row in rows_of(setup, name, there, options.variants):
             say(sentence(row))

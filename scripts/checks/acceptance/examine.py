@@ -14,7 +14,7 @@ from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.cost.placed import placed
+from runner.cost.laid_out import laid_out
 from runner.hardware import nvml
 from runner.service.service import LocalService
 from runner.types.commands import Load
@@ -100,7 +100,7 @@ def planned(model: Model, wish: Wish) -> Examined:
 
 def expected(there: Examined, placement: Placement, asked: Asked) -> Expected:
     """What our formulas say of any placement; of the planner's own what llama.cpp said in its rehearsal."""
-    laid = placed(there.model.shape, there.machine, placement)
+    laid = laid_out(there.model.shape, there.machine, placement)
     memory = there.candidate.memory if placement == there.placement else laid.ledger()
     speeds = laid.speeds()
     requests = {

@@ -7,9 +7,9 @@ from itertools import chain
 from models.errors import DoesNotFit, UsageError
 from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.laid_out import ledger
 from runner.cost.layout import HOST, Layout, contiguous, overrides_of
 from runner.cost.ledger import reserve
-from runner.cost.placed import ledger
 from runner.types.machine import Device, Machine
 from runner.types.placement import Placement
 from runner.types.wish import Wish

@@ -9,9 +9,9 @@ from pathlib import Path
 from models.errors import EngineError
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
+from runner.cost.laid_out import settings_of
 from runner.cost.layout import Layout, overrides_of
 from runner.cost.ledger import reserve
-from runner.cost.placed import settings_of
 from runner.planning.packing import apportion
 from runner.planning.problem import Problem
 from runner.planning.restrictions import limited

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from runner.cost.placed import ledger
+from runner.cost.laid_out import ledger
 from runner.types.engine import ComponentBytes
 from scripts.checks.ledger.cases import MACHINE, Case, cases
 from scripts.synthetic.headers import shape

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.errors import BadFile
 from models.headers.architectures import KNOWN, SLIDING_WINDOWS
-from models.headers.gguf import Header, padded
+from models.headers.gguf import Header, aligned
 from models.headers.gguf_bytes import STRING
 from models.headers.reader import parse
 from models.headers.roles import role_and_layer
@@ -119,7 +119,7 @@ def expected(shape: ModelShape, placement: Placement) -> dict[str, tuple[int, in
         if tensor.mirrored:
             homes = {"CPU", devices[-1]} if tensor.layer is None else set(devices[:-1])
         for device in () if tensor.unused else homes:
-            weights[device] += padded(tensor.bytes, ALIGNMENT)
+            weights[device] += aligned(tensor.bytes, ALIGNMENT)
     settings = ContextSettings(placement.ctx, placement.kv_type, placement.ubatch)
     for device, size in zip(devices, caches_of(shape).held(settings), strict=False):
         kv[device] += size

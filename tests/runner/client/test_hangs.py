@@ -15,7 +15,7 @@ from runner.client import watch
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.client.watch import TICK_S, Patience, Watch, answering, patience
+from runner.client.watch import TICK_S, Limits, Watch, answering, patience
 from runner.types.commands import AddRpc, Devices, Generate, Load
 from runner.types.generation import Chunk, Finish, Request
 from runner.types.machine import Machine
@@ -28,7 +28,7 @@ CPU = Placement((), 0, 31, (), 512, threads=1)
 ON_LENT = Placement(("RPC0",), 31, 31, (31,), 512)
 GREEDY = Sampling(temperature=0)
 STORY = Request(raw="The sea", sampling=GREEDY, ignore_end=True)
-IMPATIENT = Patience(0.6, 60.0)
+IMPATIENT = Limits(0.6, 60.0)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def use_the_processor() -> None:
 
 
 def test_what_is_busy_is_not_idle_and_may_be_silent_for_long() -> None:
-    watched = Watch(os.getpid(), Patience(TICK_S, 5 * TICK_S))
+    watched = Watch(os.getpid(), Limits(TICK_S, 5 * TICK_S))
     for _tick in range(5):
         use_the_processor()
         assert watched.waited_s() is None

@@ -18,7 +18,7 @@ from models.weights import Offer, WeightFile, WeightSet
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
 from runner.client.spawn import offload_setting
-from runner.client.watch import Patience
+from runner.client.watch import Limits
 from runner.types.commands import Devices, Generate, Load, Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.generation import Chunk, Finish, Message, Phase
@@ -105,7 +105,7 @@ class Failing(EngineProcess):
     at: tuple[int, ...] = ()
     error: type[EngineError] = OutOfMemory
 
-    def stream(self, command: LongCommand[Any, Any], limits: Patience | None = None) -> Generator[Any, None, Any]:
+    def stream(self, command: LongCommand[Any, Any], limits: Limits | None = None) -> Generator[Any, None, Any]:
         """The real answer, until it fails."""
         if not isinstance(command, Generate) or not self.at:
             return super().stream(command, limits)

@@ -11,9 +11,9 @@ from runner.client.process import EngineProcess
 from runner.cost.blocks import blocks_of
 from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings, caches_of
+from runner.cost.laid_out import layout_of, ledger
 from runner.cost.layout import HOST, Layout, contiguous, number_patterns, overrides_of
 from runner.cost.ledger import Rehearsed, host_reserve, measured, reserve, rows, shortages
-from runner.cost.placed import layout_of, ledger
 from runner.types.commands import Rehearse, StandIns
 from runner.types.engine import ComponentBytes
 from runner.types.machine import Device, Kind

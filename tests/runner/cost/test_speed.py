@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from runner.cost.blocks import blocks_of
 from runner.cost.certainty import SPREADS, spread_class, spread_of
-from runner.cost.forecast import predict, work_of
+from runner.cost.forecast import forecast, work_of
 from runner.cost.kernels import KERNELS, Memory, backend_of, kernels_of, memory_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import Layout, contiguous
 from runner.cost.speed import decode_tps, prefill_tps
-from runner.cost.work import Prompt, Transfer, Work
+from runner.cost.work import Offload, Prefill, Work
 from runner.hardware.bandwidth import measure_bandwidth
 from runner.hardware.described import parse_hardware
 from runner.types.machine import Device, Kind, Machine
@@ -190,11 +190,11 @@ def test_small_model_on_few_cores_is_bound_by_arithmetic() -> None:
 def test_long_prompts_copy_host_weights_to_the_gpu() -> None:
     """Over the bus where they are pinned, slower where they are mapped; short ones are computed where they are."""
     on_host = [work(None), Work(gpu(bus=63 * GB), 0, 0, layers=1)]
-    pinned, mapped = (prefill_tps(on_host, host(), Prompt(512, 512, Transfer(pinned))) for pinned in (True, False))
+    pinned, mapped = (prefill_tps(on_host, host(), Prefill(512, 512, Offload(pinned))) for pinned in (True, False))
     assert 512 / mapped - 512 / pinned == pytest.approx(BYTES / 9.6e9 - BYTES / (0.85 * 63e9), rel=1e-6)
-    assert prefill_tps(on_host, host(), Prompt(2048, 2048)) > 1.5 * prefill_tps(on_host, host(), Prompt(2048, 512))
-    short = prefill_tps(on_host, host(), Prompt(31, 512))
-    assert short == pytest.approx(prefill_tps([work(None)], host(), Prompt(31, 512)), rel=0.01)
+    assert prefill_tps(on_host, host(), Prefill(2048, 2048)) > 1.5 * prefill_tps(on_host, host(), Prefill(2048, 512))
+    short = prefill_tps(on_host, host(), Prefill(31, 512))
+    assert short == pytest.approx(prefill_tps([work(None)], host(), Prefill(31, 512)), rel=0.01)
     without = [work(None), Work(gpu(has_host_buffer=False), 0, 0, layers=1)]
     assert prefill_tps(without, host()) == pytest.approx(prefill_tps([work(None)], host()), rel=0.01)
 
@@ -203,15 +203,15 @@ def test_only_experts_that_are_met_are_copied() -> None:
     """Of 128 experts with 8 used, a token repeated meets 8; 40 different ones nearly all."""
     experts = Work(None, 6e8, 1e9, stored_bytes=10e9, layers=24, routed=16e9, routed_bytes=10e9, untouched=1 - 8 / 128)
     split = [experts, work(gpu(bus=63 * GB), 0.1)]
-    alike, different = (prefill_tps(split, host(), Prompt(512, 512, distinct=count)) for count in (1, 40))
+    alike, different = (prefill_tps(split, host(), Prefill(512, 512, distinct=count)) for count in (1, 40))
     assert alike > 4 * different
-    assert prefill_tps(split, host(), Prompt(512)) == pytest.approx(different, rel=0.12)
+    assert prefill_tps(split, host(), Prefill(512)) == pytest.approx(different, rel=0.12)
 
 
 def test_several_gpus_read_a_long_prompt_together() -> None:
     pair = [work(gpu(), 0.5), work(gpu(id="CUDA1"), 0.5)]
-    assert prefill_tps(pair, host(), Prompt(512)) == pytest.approx(prefill_tps([work(gpu())], host()), rel=0.01)
-    assert 1.1 < prefill_tps(pair, host(), Prompt(4096)) / prefill_tps(pair, host(), Prompt(512)) < 1.5
+    assert prefill_tps(pair, host(), Prefill(512)) == pytest.approx(prefill_tps([work(gpu())], host()), rel=0.01)
+    assert 1.1 < prefill_tps(pair, host(), Prefill(4096)) / prefill_tps(pair, host(), Prefill(512)) < 1.5
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,8 @@ def test_how_sure_a_speed_is() -> None:
     assert spread_class([work(None)]) == "CPU"
     widths = [high - low for low, high in (spread_of(works).decode for works in ([work(a100())], [work(gpu())], both))]
     assert widths == sorted(widths)
-    found = predict(blocks_of(shape("llama-3.1-8b")), whole("llama-3.1-8b"), ContextSettings(8192), named(a100()))
+    blocks, layout = blocks_of(shape("llama-3.1-8b")), whole("llama-3.1-8b")
+    found = forecast(blocks, layout, ContextSettings(8192), named(a100())).predicted()
     assert found.range is not None
     assert found.range.decode[0] < found.decode_tps < found.range.decode[1]
     assert found.range.prefill[0] < found.prefill_tps < found.range.prefill[1]
@@ -284,7 +285,7 @@ def test_fewer_layers_in_ram_are_never_slower(model: str) -> None:
     there = named(card(80))
     total = len(blocks.layers)
     found = [
-        predict(blocks, contiguous(there.devices, [count], total), ContextSettings(4096), there)
+        forecast(blocks, contiguous(there.devices, [count], total), ContextSettings(4096), there).predicted()
         for count in range(1, total + 1)
     ]
     for fewer, more in pairwise(found):
@@ -310,7 +311,7 @@ def test_floats_are_read_faster_per_byte_and_in_prompts() -> None:
     for quant in ("F16", "Q4_K_M"):
         blocks = blocks_of(shape("llama-3.1-8b", quant))
         layout = contiguous(there.devices, [len(blocks.layers)], len(blocks.layers))
-        speeds.append(predict(blocks, layout, ContextSettings(8192), there))
+        speeds.append(forecast(blocks, layout, ContextSettings(8192), there).predicted())
     floats, quantized = speeds
     assert floats.decode_tps / quantized.decode_tps == pytest.approx(0.65, rel=0.1)
     assert floats.prefill_tps / quantized.prefill_tps == pytest.approx(2.35, rel=0.15)
@@ -361,16 +362,16 @@ def test_depth_and_splits_cost(kv_a: float, kv_b: float, splits_a: int, splits_b
 @given(bandwidths, bandwidths, st.integers(32, 8192))
 def test_a_faster_bus_is_never_slower_and_pinned_no_slower_than_mapped(a: float, b: float, tokens: int) -> None:
     slow, fast = ([Work(gpu(bus=bus), 0, 0, layers=1), work(None)] for bus in sorted((a, b)))
-    assert prefill_tps(fast, host(), Prompt(tokens)) >= prefill_tps(slow, host(), Prompt(tokens))
-    assert prefill_tps(slow, host(), Prompt(tokens)) >= prefill_tps(
-        slow, host(), Prompt(tokens, transfer=Transfer(pinned=False))
+    assert prefill_tps(fast, host(), Prefill(tokens)) >= prefill_tps(slow, host(), Prefill(tokens))
+    assert prefill_tps(slow, host(), Prefill(tokens)) >= prefill_tps(
+        slow, host(), Prefill(tokens, offload=Offload(pinned=False))
     )
 
 
 @given(shares, st.integers(1, 4096), st.integers(1, 2048))
 def test_speeds_are_finite_and_positive(share: float, tokens: int, ubatch: int) -> None:
     parts = [work(gpu(), share), work(None, 1 - share)]
-    assert 0 < prefill_tps(parts, host(), Prompt(tokens, ubatch)) < 1e9
+    assert 0 < prefill_tps(parts, host(), Prefill(tokens, ubatch)) < 1e9
     assert 0 < decode_tps(parts, host()) < 1e9
     assert decode_tps([], host()) > 0
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
-from runner.cost.placed import placed
-from runner.cost.work import Transfer
+from runner.cost.laid_out import laid_out
+from runner.cost.work import Offload
 from runner.planning.mix import mix_of, wait_for
 from runner.planning.placement import Placed, place
 from runner.planning.problem import Problem
@@ -103,9 +103,9 @@ def test_requests_take_less_than_where_the_tool_of_llama_cpp_would_put_it(model:
     """Which maps the weights; at the same context and in the same memory."""
     problem, ours = chosen(model)
     settings, request = ContextSettings(CASES[model][0]), (Exchange(0, prompt, 256),)
-    tool = replace(fitted(problem, settings).speeds, transfer=Transfer(pinned=False))
+    tool = replace(fitted(problem, settings).speeds, offload=Offload(pinned=False))
     assert ours.placement is not None
-    speed = placed(shape(model), problem.machine, ours.placement).speeds()
+    speed = laid_out(shape(model), problem.machine, ours.placement).speeds()
     assert wait_for(request, tool).seconds >= gain * wait_for(request, speed).seconds
 
 

@@ -11,8 +11,8 @@ from models.errors import UsageError
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
 from runner.cost.kv import ContextSettings
+from runner.cost.laid_out import layout_in, ledger
 from runner.cost.ledger import Rehearsed, shortages
-from runner.cost.placed import layout_in, ledger
 from runner.planning.placement import MOST_REHEARSALS, Placed, Rehearser, place
 from runner.planning.restrictions import limited
 from runner.report.sentences import sentence

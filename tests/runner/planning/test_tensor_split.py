@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from models.errors import UsageError
+from runner.cost.laid_out import ledger
 from runner.cost.ledger import Rehearsed
-from runner.cost.placed import ledger
 from runner.planning.placement import place
 from runner.report.sentences import sentence
 from runner.types.engine import ComponentBytes

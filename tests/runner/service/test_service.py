@@ -16,7 +16,7 @@ from models.errors import DoesNotFit, ModelNotFound, OutOfMemory
 from models.weights import Progress
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
-from runner.client.watch import Patience
+from runner.client.watch import Limits
 from runner.hardware import host
 from runner.service.service import LocalService
 from runner.storage.paths import paths
@@ -130,7 +130,7 @@ class Full(EngineProcess):
         super().__init__(log)
         self.tried: list[Placement] = []
 
-    def stream(self, command: LongCommand[Any, Any], limits: Patience | None = None) -> Generator[Any, None, Any]:
+    def stream(self, command: LongCommand[Any, Any], limits: Limits | None = None) -> Generator[Any, None, Any]:
         """Refuse to load; everything else goes on."""
         if isinstance(command, Load):
             self.tried.append(command.placement)

@@ -10,14 +10,14 @@ from runner.cost.forecast import Forecast, forecast, work_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, by_tensor, contiguous
 from runner.cost.ledger import rows
-from runner.cost.work import Prompt, Transfer, Work
+from runner.cost.work import Offload, Prefill, Work
 from runner.types.machine import Device, Machine
 from runner.types.placement import Override, Placement, SplitMode
 from runner.types.plan import MemoryRow
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class LaidOut:
     """A placement as the formulas of runner.cost take it, on a machine that has its devices."""
 
     machine: Machine
@@ -31,17 +31,17 @@ class Placed:
         return settings_of(self.placement)
 
     @property
-    def transfer(self) -> Transfer:
+    def offload(self) -> Offload:
         """How weights on the host reach a GPU."""
-        return Transfer(self.placement.load_mode == "none", self.placement.offload_batch)
+        return Offload(self.placement.load_mode == "none", self.placement.offload_batch)
 
     def ledger(self) -> tuple[MemoryRow, ...]:
         """What it takes: a row for each of its devices, the host last."""
         return rows(self.blocks, self.layout, self.settings, self.machine)
 
-    def prompt(self, tokens: int) -> tuple[tuple[Work, ...], Prompt]:
+    def prompt(self, tokens: int) -> tuple[tuple[Work, ...], Prefill]:
         """What is done for a prompt from an empty cache on, and how it is fed."""
-        return self.work(tokens // 2), Prompt(tokens, self.placement.ubatch, self.transfer)
+        return self.work(tokens // 2), Prefill(tokens, self.placement.ubatch, self.offload)
 
     def work(self, depth: int) -> tuple[Work, ...]:
         """What is done for a token so far into the context."""
@@ -49,20 +49,20 @@ class Placed:
 
     def speeds(self) -> Forecast:
         """How fast it would run."""
-        return forecast(self.blocks, self.layout, self.settings, self.machine, self.transfer)
+        return forecast(self.blocks, self.layout, self.settings, self.machine, self.offload)
 
 
-def placed(shape: ModelShape, machine: Machine, placement: Placement) -> Placed:
+def laid_out(shape: ModelShape, machine: Machine, placement: Placement) -> LaidOut:
     """Read it as llama.cpp does."""
     blocks = blocks_of(shape)
     by_id = {device.id: device for device in machine.devices}
     devices = tuple(by_id[name] for name in placement.devices)
-    return Placed(machine, placement, blocks, layout_in(blocks, devices, placement))
+    return LaidOut(machine, placement, blocks, layout_in(blocks, devices, placement))
 
 
 def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[MemoryRow, ...]:
     """What `placement` takes: a row for each of its devices, the host last."""
-    return placed(shape, machine, placement).ledger()
+    return laid_out(shape, machine, placement).ledger()
 
 
 def settings_of(placement: Placement) -> ContextSettings:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from runner.cost.compute_buffers import helper_of
 from runner.cost.forecast import Forecast
-from runner.cost.work import Transfer
+from runner.cost.work import Offload
 from runner.planning.mix import wait_for
 from runner.types.exchange import Exchange
 from runner.types.placement import USUAL_OFFLOAD_BATCH
@@ -20,15 +20,15 @@ _REQUESTS_A_LOAD = 8  # that share the time of one load
 _SURE = 1.5  # times faster the host has to be before batches are left to it: its arithmetic is guessed
 
 
-def transferred(speeds: Forecast, mix: tuple[Exchange, ...], on_host: int) -> Forecast:
+def with_offload(speeds: Forecast, mix: tuple[Exchange, ...], on_host: int) -> Forecast:
     """The speeds with the way that takes the least time for the mix; `on_host`: bytes of weights there."""
     if helper_of(speeds.layout) is None:
         return speeds
     later = on_host / _PINNING / _REQUESTS_A_LOAD
-    mapped = replace(speeds, transfer=Transfer(pinned=False))
+    mapped = replace(speeds, offload=Offload(pinned=False))
     pays = wait_for(mix, speeds).seconds + later <= wait_for(mix, mapped).seconds
     fastest = speeds if pays else mapped
-    return replace(fastest, transfer=replace(fastest.transfer, offload_batch=_offload_batch(fastest)))
+    return replace(fastest, offload=replace(fastest.offload, offload_batch=_offload_batch(fastest)))
 
 
 def _offload_batch(speeds: Forecast) -> int:
@@ -40,5 +40,5 @@ def _offload_batch(speeds: Forecast) -> int:
 
 
 def _is_faster_on_host(speeds: Forecast, batch: int) -> bool:
-    there = replace(speeds, transfer=replace(speeds.transfer, offload_batch=batch + 1))
+    there = replace(speeds, offload=replace(speeds.offload, offload_batch=batch + 1))
     return there.prefill_tps(batch) > _SURE * speeds.prefill_tps(batch)
