@@ -39,18 +39,18 @@ def read_lines(text: str, sampling: Sampling) -> Iterator[BatchLine]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             is_object = line.lstrip().startswith("{")
-            said = _object(line) if is_object else {"prompt": line.removesuffix("\r")}
+            said = _object(line, number) if is_object else {"prompt": line.removesuffix("\r")}
             digest = blake2b(line.strip().encode(), digest_size=8).hexdigest()
             own = _settings(said, number, sampling)
             yield BatchLine(number, str(said.get("id", number)), digest, str(said["prompt"]), own)
 
 
-def _object(line: str) -> dict[str, Any]:
+def _object(line: str, number: int) -> dict[str, Any]:
     try:
         asked: dict[str, Any] = json.loads(line)
         _ = asked["prompt"]
-    except (ValueError, KeyError) as error:
-        message = f"--batch: a line that starts with a brace must be JSON with a prompt: {error!r}."
+    except (ValueError, KeyError):
+        message = f"--batch, line {number}: a line that starts with a brace must be JSON with a prompt."
         raise UsageError(message) from None
     return asked
 
