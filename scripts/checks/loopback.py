@@ -16,6 +16,13 @@ from runner.types.commands import Lend
 @contextmanager
 def lent(log: Path, count: int, really: int | None = None) -> Iterator[str]:
     """The endpoint of `count` loopback devices for others; they claim more than the bytes that they `really` have."""
+    with lending(log, count, really) as (endpoint, _pid):
+        yield endpoint
+
+
+@contextmanager
+def lending(log: Path, count: int, really: int | None = None) -> Iterator[tuple[str, int]]:
+    """The same with the process that lends them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -29,7 +36,7 @@ def lent(log: Path, count: int, really: int | None = None) -> Iterator[str]:
         _wait_for(endpoint)
         if really is not None:
             grow_no_more_than(lender.pid, really)
-        yield endpoint
+        yield endpoint, lender.pid
 
 
 def grow_no_more_than(pid: int, size: int) -> None:

@@ -22,7 +22,7 @@ from runner.types.machine import Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo, Plan, Source, Verdict
 from runner.types.sampling import Sampling
-from scripts.checks.loopback import lent
+from scripts.checks.loopback import lending
 
 CPU = Placement((), 0, 31, (), 512, threads=1)
 ON_LENT = Placement(("RPC0",), 31, 31, (31,), 512)
@@ -110,10 +110,10 @@ def test_a_silent_port_is_no_device(engine: EngineProcess, monkeypatch: pytest.M
 
 
 def test_a_lent_device_that_stops_is_named(engine: EngineProcess, smollm2: Path, tmp_path: Path) -> None:
-    with lent(tmp_path / "lender.log", 1) as endpoint:
+    with lending(tmp_path / "lender.log", 1) as (endpoint, pid):
         add_rpc(engine, [endpoint])
         engine.ask(Load(str(smollm2), ON_LENT))
-        (lender,) = [one for one in psutil.Process().children() if one.pid != engine.pid]
+        lender = psutil.Process(pid)
         with pytest.raises(EngineHung, match=f"did not go on for .*the devices at {endpoint} may be gone or busy"):
             for _chunk in engine.stream(Generate(STORY), IMPATIENT):
                 lender.suspend()

@@ -19,7 +19,7 @@ from runner.types.plan import Verdict
 from runner.types.sampling import Sampling
 from runner.types.units import MIB
 from runner.types.wish import Wish
-from scripts.checks.loopback import lent
+from scripts.checks.loopback import lending
 from tests.support.homes import own_home
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -122,22 +122,17 @@ def test_the_next_message_starts_a_killed_engine_again(service: LocalService, sm
         next(session.generate(ASKED, GREEDY))
 
 
-def lost_while_answering(session: EngineSession, lender: psutil.Process) -> None:
+def lost_while_answering(session: EngineSession, lender: int) -> None:
     with pytest.raises(DeviceLost):
         for _chunk in session.generate(ASKED, GREEDY):
-            lender.kill()
-
-
-def lender_of(service: LocalService) -> psutil.Process:
-    (lender,) = [child for child in psutil.Process().children() if child.pid != service.engine.pid]
-    return lender
+            os.kill(lender, signal.SIGKILL)
 
 
 def test_after_a_device_is_lost_the_plan_is_made_anew(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
-    with lent(tmp_path / "lender.log", 1) as endpoint:
+    with lending(tmp_path / "lender.log", 1) as (endpoint, pid):
         session = opened(service, smollm2, Wish(ctx=1024, gpu_layers=31, rpc=(endpoint,)))
         assert session.placement.devices == ("RPC0",)
-        lost_while_answering(session, lender_of(service))
+        lost_while_answering(session, pid)
         chunks = list(session.generate(ASKED, GREEDY))
     assert happened(chunks) == [
         "The engine was started again without RPC0: all 31 layers on the CPU, 1k context in f16."
@@ -146,9 +141,9 @@ def test_after_a_device_is_lost_the_plan_is_made_anew(service: LocalService, smo
 
 
 def test_what_does_not_fit_without_the_lost_device(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
-    with lent(tmp_path / "lender.log", 1) as endpoint:
+    with lending(tmp_path / "lender.log", 1) as (endpoint, pid):
         wish = Wish(ctx=8192, kv_type="f16", rpc=(endpoint,), ram_limit=1264 * MIB)  # of which 240 MiB may be used
         session = opened(service, smollm2, wish)
-        lost_while_answering(session, lender_of(service))
+        lost_while_answering(session, pid)
         with pytest.raises(DoesNotFit, match="started again without RPC0, and Q4_1 does not fit what is left"):
             list(session.generate(ASKED, GREEDY))

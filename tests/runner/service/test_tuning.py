@@ -13,9 +13,13 @@ from models.errors import ExitCode, UsageError
 from runner.cli.options import Options, parse
 from runner.cli.output import Output
 from runner.cli.subcommands import tune
+from runner.hardware import host
 from runner.report import sentences
 from runner.service import tuning
 from runner.service.service import LocalService
+from runner.storage import rates
+from runner.storage.paths import paths
+from runner.types.measurement import Bandwidth
 from runner.types.plan import Verdict
 from runner.types.reasons import TunedHere
 from runner.types.wish import Wish
@@ -75,6 +79,9 @@ def test_what_won_is_planned_from_then_on_for_the_same_wish(service: LocalServic
 def test_layers_on_a_lent_device_are_measured_against_the_cpu(
     service: LocalService, patient: float, tmp_path: Path
 ) -> None:
+    """On a computer whose memory is not so fast that one of the two is beyond hope."""
+    computer = f"{host.cpu_name()}, {host.cores()} cores"
+    rates.keep_bandwidth(paths().bandwidth, computer, Bandwidth(10e9, quiet=True))
     with lent(tmp_path / "lender.log", 1) as endpoint:
         plan = service.plan(MODEL, Wish(ctx=512, rpc=(endpoint,)))
         trials = service.tuner(plan, 0, patient).trials()
