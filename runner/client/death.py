@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import DeviceLost, EngineError, EngineHung, EngineKilled, OutOfMemory, OutOfRam
-from runner.types.failures import Diagnosis, diagnose
+from models.errors import (
+    BadFile,
+    DeviceLost,
+    EngineError,
+    EngineHung,
+    EngineKilled,
+    LocalrunError,
+    OutOfMemory,
+    OutOfRam,
+)
+from runner.types.failures import TEMPLATE_S, Diagnosis, diagnose
 from runner.types.pipe import LastWords
 
 _HOW = {
@@ -19,12 +28,15 @@ _HOW = {
 _TAIL, _LAST_LINES = 1024, 4
 
 
-def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> EngineError:
+def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> LocalrunError:
     """The error for a process that ended with `code` (minus the signal's number) after it said `words`.
 
     OutOfMemory and DeviceLost by its words, or by the end of its log where it said none; OutOfRam by SIGKILL where the
-    kernel has killed for want of memory (`for_ram`), EngineKilled by any other; EngineError for everything else.
+    kernel has killed for want of memory (`for_ram`), EngineKilled by any other; BadFile by SIGALRM, which ends a chat
+    template that does not; EngineError for everything else.
     """
+    if code == -signal.SIGALRM:
+        return BadFile(f"The model's chat template did not come to an end in {TEMPLATE_S:.0f} s.")
     found = diagnose((words.message, *words.complaints))
     if not found.reason:
         found = _told_by(log)

@@ -32,7 +32,7 @@ class Fate:
     """How a process ends: `death` says why it is gone, `hung` ends one that did nothing for so many seconds."""
 
     pid: int
-    death: Callable[[LastWords], EngineError]
+    death: Callable[[LastWords], LocalrunError]
     hung: Callable[[float], EngineError]
 
 
@@ -73,7 +73,7 @@ class Pipe:
             return
         try:
             self._write(0, Stop(self._sent))
-        except EngineError:
+        except LocalrunError:
             return  # it is dead already; whoever listens is told so
         finally:
             self._writing.release()
@@ -154,7 +154,7 @@ class Pipe:
         try:
             for _event in self._hear(number):
                 pass
-        except EngineError:
+        except LocalrunError:
             return
 
 

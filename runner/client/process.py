@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.errors import EngineError
+from models.errors import EngineError, LocalrunError
 from runner.client.spawn import spawn
 
 if TYPE_CHECKING:  # what talks to the process is imported at the first word: the process gets ready meanwhile
@@ -116,7 +116,7 @@ class EngineProcess:
             self._pipe = Pipe(self._commands, self._events, Fate(self.pid, self._death, self._hung))
         return self._pipe
 
-    def _death(self, words: LastWords) -> EngineError:
+    def _death(self, words: LastWords) -> LocalrunError:
         from runner.client.death import death
         from runner.hardware import host
 

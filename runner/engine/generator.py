@@ -14,6 +14,7 @@ from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt, co
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.chunks import Chunks
 from runner.engine.context import Context
+from runner.engine.llama import BrokenTemplate
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
 from runner.types.commands import Count
@@ -118,8 +119,10 @@ class Generator:
         try:
             fence = markers.fence_in(template)
             prompt = build_prompt(request.messages, lambda messages: model.render(template, messages), fence)
+        except BrokenTemplate as error:
+            raise BadFile(str(error)) from error
         except ValueError as error:
-            raise UsageError(f"{error}.") from error
+            raise UsageError(str(error)) from error
         self._reject_hopeless(prompt.text)
         tokens = model.tokenize(prompt.text, special=True)
         if model.adds_begin:

@@ -21,6 +21,7 @@ _SIGNS: tuple[tuple[type[EngineError], str], ...] = ((OutOfMemory, _OUT_OF_MEMOR
 _NOT_PINNED = r"(?i)failed to allocate ([\d.]+ \w+ of )?pinned memory"
 # `/build/ggml-cuda.cu:97: `, `, in function f at /build/ggml-cuda.cu:97`: where in llama.cpp it was said.
 _PLACE = r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?"
+TEMPLATE_S = 10.0  # the engine ends by SIGALRM when a chat template takes longer
 _FUNCTION = r"^([a-z_][\w:~]*(\(\))?: )+"
 
 

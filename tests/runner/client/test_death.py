@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
+from models.errors import BadFile, DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
 from runner.client.death import death
 from runner.types.pipe import LastWords
 
@@ -92,3 +92,9 @@ def test_a_kill_by_the_kernel_is_told_apart() -> None:
     assert type(error) is OutOfRam
     assert str(error) == f"The engine was ended by the system, which had run out of memory. Its log is {LOG}."
     assert type(death(ABORT, NO_WORDS, LOG, for_ram=True)) is EngineError
+
+
+def test_the_clock_of_a_template_is_told_as_the_template() -> None:
+    error = death(-signal.SIGALRM, NO_WORDS, LOG)
+    assert type(error) is BadFile
+    assert str(error) == "The model's chat template did not come to an end in 10 s."

@@ -14,14 +14,15 @@ import pytest
 
 from runner.client.process import EngineProcess
 from runner.types.commands import Devices
+from tests.support.templates import with_template
 
 SOON_S = 3.0
 PARENT = """
 import sys
 from pathlib import Path
 from runner.client.process import EngineProcess
-from runner.types.commands import Generate, Load, Rehearse
-from runner.types.generation import Request
+from runner.types.commands import Count, Generate, Load, Rehearse
+from runner.types.generation import Message, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
@@ -30,6 +31,12 @@ engine = EngineProcess(Path(log))
 print(engine.pid, flush=True)
 cpu = Placement((), 0, 31, (), 512, threads=1)
 story = Generate(Request(raw="The sea", sampling=Sampling(temperature=0), ignore_end=True))
+
+
+def render():
+    engine.ask(Load(model, cpu))
+    print("loaded", flush=True)
+    engine.ask(Count((Message("user", "hang"),)))
 
 
 def answer():
@@ -42,6 +49,7 @@ def answer():
     "starts": lambda: sys.stdin.read(),
     "loads": lambda: engine.ask(Load(model, cpu)),
     "rehearses": lambda: engine.ask(Rehearse(model, (cpu,))),
+    "renders": render,
     "answers": answer,
 }[what]()
 """
@@ -95,6 +103,16 @@ def test_while_it_reads_a_file(tmp_path: Path, pipe: Path, what: str) -> None:
 def test_while_it_answers(tmp_path: Path, smollm2: Path) -> None:
     parent = Parent(str(tmp_path / "log"), str(smollm2), "answers")
     assert parent.line() == "said\n"
+    assert not parent.is_survived()
+
+
+def test_while_it_renders_a_template_that_does_not_end(tmp_path: Path, smollm2: Path) -> None:
+    path = with_template(smollm2, "{{ 7**(10**8) }}", tmp_path / "endless.gguf")
+    parent = Parent(str(tmp_path / "log"), str(path), "renders")
+    assert parent.line() == "loaded\n"
+    idle = parent.engine.cpu_times().user
+    while parent.engine.cpu_times().user < idle + 0.3:
+        pass
     assert not parent.is_survived()
 
 

@@ -1,0 +1,41 @@
+"""Bounds for a chat template: it is a program of somebody else's, and may neither hang the engine nor eat the memory.
+
+An endless one may hold the interpreter (`{{ 7**(10**8) }}` does), so what ends it is a signal that needs none: SIGALRM,
+which ends the process. The parent says why (runner/client/death.py) and starts another at the next message.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from runner.types.failures import TEMPLATE_S
+
+_MORE_BYTES, _PER_LETTER = 1 << 30, 64
+_STATM = Path("/proc/self/statm")
+_DATA = 5  # its field in pages, proc_pid_statm(5)
+
+
+@contextmanager
+def bounded(letters: int) -> Iterator[None]:
+    """Within, `TEMPLATE_S` seconds end the process, and memory far beyond what so many letters need is a MemoryError.
+
+    Memory is bounded on Linux alone: no other system counts it so.
+    """
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with suppress(OSError, ValueError):  # an own limit of the user's is lower
+        resource.setrlimit(resource.RLIMIT_DATA, (_held() + _MORE_BYTES + _PER_LETTER * letters, before[1]))
+    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _held() -> int:
+    """Bytes that count for RLIMIT_DATA."""
+    return int(_STATM.read_text().split()[_DATA]) * resource.getpagesize()
