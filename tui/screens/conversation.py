@@ -3,24 +3,27 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual import work
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
+from runner.report.room import Way
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line, plural
 from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Phase
+from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
 from tui.screens.engine import EngineScreen
-from tui.screens.fitting import Shortage, question, shortage
+from tui.screens.fitting import question
 from tui.settings import ChatSettings
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import AnswerView
-from tui.workers import batches
+from tui.workers import aside, batches
 
 
 class ConversationScreen(EngineScreen):
@@ -191,13 +194,13 @@ class ConversationScreen(EngineScreen):
         try:
             while (session := await self._engine()) is not None:
                 wanted = replace(self._log.conversation, turns=turns)
-                short = await shortage(session, wanted, self._settings.sampling, fresh=fresh)
+                short = await aside(partial(shortage, session, wanted, self._settings.sampling, fresh=fresh))
                 if short is None:
                     return True
                 remedy = await self.app.push_screen_wait(question(short))
                 if not await self._make_room(remedy, short):
                     return False
-                if remedy == "new":
+                if remedy == Way.NEW:
                     turns = turns[-1:]
         except LocalrunError as error:
             self.complain(str(error))
@@ -207,12 +210,12 @@ class ConversationScreen(EngineScreen):
     async def _make_room(self, remedy: str | None, short: Shortage) -> bool:
         """Do what was chosen; False if nothing was done."""
         match remedy:
-            case "more":
+            case Way.MORE:
                 return await self._change(replace(self._plan.wish, ctx=short.longer))
-            case "drop":
+            case Way.DROP:
                 with self._saving():
                     self._log.skip(short.drop)
                 await self.query_one(ConversationView).say_skipped(short.drop)
-            case "new":
+            case Way.NEW:
                 await self._begin(self._store.new(self._label, self._log.conversation.system))
         return remedy is not None

@@ -3,8 +3,8 @@
 import pytest
 
 from runner.types.conversation import Turn
+from runner.types.room import drop_points, more_context, room_for_answer
 from runner.types.sampling import Sampling
-from tui.view.room import drop_points, more_context, room_for_answer
 
 
 @pytest.mark.parametrize(("ctx", "wanted", "room"), [(8192, None, 256), (8192, 10, 10), (512, None, 64), (4, None, 1)])
