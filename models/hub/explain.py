@@ -115,6 +115,7 @@ def _by_status(error: "httpx2.HTTPError", repo: str) -> str:
 def _breakdown(error: BaseException) -> DownloadError | None:
     """What fails below HTTP, or on this machine."""
     import httpx2
+    from huggingface_hub import constants
 
     text = ""
     match error:
@@ -130,6 +131,8 @@ def _breakdown(error: BaseException) -> DownloadError | None:
             text = "The connection broke off. Run the command again; what was fetched is kept."
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             text = "The disk is full. Free some space and run the command again; what was fetched is kept."
+        case OSError(filename=constants.HF_TOKEN_PATH):
+            text = f"The token cannot be read: {said(error)}. Check HF_TOKEN_PATH, or set HF_TOKEN."
         case OSError():
             text = f"The model cache cannot be written: {said(error)}. Check HF_HOME and its permissions."
     return DownloadError(text) if text else None

@@ -6,18 +6,21 @@ huggingface-hub brings the session, the token and the typed errors. Left to itse
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import DownloadError, LocalrunError
-from models.hub.explain import explain, is_transient, wait_asked
+from models.hub.explain import explain, is_transient, said, wait_asked
 
 if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
+LEAST = 1024  # bytes: fewer in the time that silence may last are as good as silence
+_TIMES_SILENCE = 3  # within which an answer's first line and headers, or a listing, have to be whole
 Note = Callable[[str], None]  # takes a sentence for the person who waits
 
 
@@ -58,30 +61,84 @@ def opened(url: str, start: int = 0, stop: int | None = None, *, timeout: float 
     Leaving the block closes the connection if bytes are left. Raises what `explain` understands, and
     DownloadError for an answer that is not what was asked for.
     """
-    from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     headers = build_hf_headers(library_name="localrun") | {"Accept-Encoding": "identity"}
     if start or stop is not None:
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+    with ExitStack() as stack:
+        stream = session().stream("GET", url, headers=headers, timeout=timeout)
+        response = within(timeout, lambda: stack.enter_context(stream))
         if response.is_error:
             response.close()  # the error page stays unread: it may have no end
         hf_raise_for_status(response)
-        yield _body(response, start)
+        yield _body(response, start, timeout)
 
 
-def _body(response: "httpx2.Response", asked: int) -> Body:
+def session() -> "httpx2.Client":
+    """huggingface-hub's client. DownloadError where what the environment says of proxies or certificates is no use."""
+    from huggingface_hub import get_session
+
+    try:
+        return get_session()
+    except OSError as error:
+        raise DownloadError(f"The certificates cannot be read ({said(error)}). Check SSL_CERT_FILE.") from error
+    except Exception as error:  # httpx2.InvalidURL is nothing else
+        raise DownloadError(f"A proxy cannot be used: {said(error)}. Check HTTPS_PROXY and ALL_PROXY.") from error
+
+
+def within(silence: float, ask: Callable[[], T]) -> T:
+    """`ask()`, or a ReadTimeout where a server keeps it waiting for much longer than it may be silent.
+
+    No timeout of the client's own sees a server that sends a byte now and then.
+    """
+    import httpx2
+
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(ask())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_TIMES_SILENCE * silence)
+    if failures:
+        raise failures[0]
+    if not results:
+        raise httpx2.ReadTimeout("too slow")
+    return results[0]
+
+
+def _flowing(pieces: Iterator[bytes], silence: float) -> Iterator[bytes]:
+    """The same pieces; a ReadTimeout where they are as good as none."""
+    import httpx2
+
+    since, came = time.monotonic(), 0
+    for piece in pieces:
+        came += len(piece)
+        yield piece
+        if (now := time.monotonic()) - since > silence:
+            if came < LEAST:
+                raise httpx2.ReadTimeout("too slow")
+            since, came = now, 0
+
+
+def _body(response: "httpx2.Response", asked: int, silence: float) -> Body:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise DownloadError(f"{response.url.host} sends the file compressed, which was not asked for.")
+    pieces = _flowing(response.iter_raw(), silence)
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
-        return Body(0, int(length) if length.isdecimal() else None, response.iter_raw())
+        return Body(0, int(length) if length.isdecimal() else None, pieces)
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     if response.status_code != 206 or unit != "bytes" or span.partition("-")[0] != str(asked):
         raise DownloadError(f"{response.url.host} did not send the part of the file that was asked for.")
-    return Body(asked, int(total) if total.isdecimal() else None, response.iter_raw())
+    return Body(asked, int(total) if total.isdecimal() else None, pieces)
 
 
 class Persistence:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DownloadError
-from models.hub.http import Note, Patience, Persistence
+from models.hub.http import Note, Patience, Persistence, session, within
 from models.stores.cache import stays_inside
 from models.stores.unchanged import modified_at
 from models.visible import LONGEST, is_plain, one_line
@@ -81,11 +81,11 @@ def search(
     note: Note | None = None,
 ) -> tuple[Found, ...]:
     """The most downloaded GGUF repositories whose names hold `words`, in order. Raises DownloadError."""
-    from huggingface_hub import constants, get_session
+    from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     def ask() -> Any:
-        response = get_session().get(
+        response = session().get(
             f"{endpoint or constants.ENDPOINT}/api/models",
             params={"search": words, "filter": "gguf", "sort": "downloads", "limit": 10},
             headers=build_hf_headers(library_name="localrun"),
@@ -102,8 +102,9 @@ def _answer(ask: Callable[[], T], repo: str, endpoint: str | None, patience: Pat
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     def careful() -> T:
+        session()
         try:
-            return ask()
+            return within(patience.timeout, ask)
         except (HFValidationError, HfHubHTTPError, UnicodeEncodeError):
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from models.errors import DownloadError
 from models.hub.explain import CutShort
-from models.hub.http import Patience, Persistence, Stopped, opened
+from models.hub.http import LEAST, Patience, Persistence, Stopped, opened, session
 from models.stores.cache import Place, size_of
 from models.weights import WeightFile
 
@@ -166,7 +166,7 @@ class Transfer:
     def _count(self, piece: bytes, *, is_new: bool) -> None:
         self._digest.update(piece)
         self._done += len(piece)
-        if is_new and self._done > self._furthest:
+        if is_new and self._done >= self._furthest + LEAST:
             self._furthest = self._done
             self._persistence.progressed()
         now = time.monotonic()
@@ -200,6 +200,7 @@ class Transfer:
         from huggingface_hub import hf_hub_download
 
         def download() -> str:
+            session()
             self._done = 0
             return hf_hub_download(
                 str(self._file.repo),

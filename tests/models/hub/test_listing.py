@@ -1,8 +1,10 @@
 """Listings, searches and refusals, asked of a Hub on the loopback."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from models.errors import DownloadError, ExitCode, LocalrunError, ModelNotFound
 from models.hub.explain import CutShort, wait_asked
 from models.hub.http import Patience, Persistence, Stopped
 from models.hub.listing import Found, list_repo, search
+from models.hub.ranges import Ranges
+from models.weights import WeightFile
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, loopback_client, parse_fault
+from tests.support.hub.socks import socks_proxy
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.05, timeout=2.0)
 
@@ -294,3 +299,76 @@ def test_faults_are_ordered_in_words(text: str, fault: Fault) -> None:
 def test_what_is_no_fault_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a fault|invalid literal|not enough values"):
         parse_fault(text)
+
+
+# ---- what the environment says, and servers that are none
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("HTTPS_PROXY", "foo://x", "A proxy cannot be used: Unknown scheme for proxy URL"),
+        ("ALL_PROXY", "socks4://x", "A proxy cannot be used: Unknown scheme for proxy URL"),
+        ("HTTPS_PROXY", "http://x:port", "A proxy cannot be used: Invalid port: 'port'"),
+        ("SSL_CERT_FILE", "/nonexistent", r"The certificates cannot be read \(.*No such file"),
+        ("SSL_CERT_FILE", "/etc/hosts", r"The certificates cannot be read \(.*no certificate"),
+    ],
+)
+def test_what_keeps_the_client_from_being_made_is_told_by_its_cause(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    from huggingface_hub import close_session
+
+    close_session()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DownloadError, match=sentence):
+        list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK)
+    assert not hub.requests
+
+
+def test_a_token_that_cannot_be_read_is_told_by_its_file(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path))
+    with pytest.raises(DownloadError, match=r"The token cannot be read: .*Is a directory"):
+        list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK)
+
+
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"])
+def test_a_hub_that_drips_is_given_up(begin: bytes) -> None:
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=drop_by_drop, args=(connection,), daemon=True).start()
+
+    def drop_by_drop(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(begin)
+            while not done.wait(0.05):
+                connection.sendall(b"H")
+
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        patience = Patience(tries=2, first_wait=0.01, timeout=0.2)
+        with pytest.raises(DownloadError, match="went silent"):
+            list_repo("org/small-GGUF", endpoint=endpoint, patience=patience)
+        with pytest.raises(DownloadError, match="went silent"):
+            Ranges(endpoint, patience).read(WeightFile("a.gguf", 900, None, "org/small-GGUF", "a" * 40), 0, 900)
+        done.set()
+
+
+def test_a_socks_proxy_is_gone_through(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import close_session
+
+    with socks_proxy() as (port, asked):
+        close_session()
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+        assert list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK).files
+        close_session()
+    assert asked == [hub.endpoint.removeprefix("http://")]
