@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from models.errors import EngineError, LocalrunError
 from runner.client.spawn import spawn
 
 if TYPE_CHECKING:  # what talks to the process is imported at the first word: the process gets ready meanwhile
-    from runner.client.pipe import Pipe
+    from runner.client.mux import Mux
     from runner.client.watch import Limits
     from runner.types.pipe import Command, LastWords, LongCommand
 
@@ -23,14 +24,15 @@ _END_S = 5.0
 
 
 class EngineProcess:
-    """One engine process. One command at a time; `stop` and `close` may be called from any thread."""
+    """One engine process. Commands, `stop` and `close` may come from any thread, also side by side."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._closed = False
         self._prepared: list[Command[Any]] = []
         self._settings: dict[str, str] = {}
-        self._pipe: Pipe | None = None
+        self._mux: Mux | None = None
+        self._opening = threading.Lock()
         self._oom_kills = 0  # of the whole system, before the first command
         self._process, self._commands, self._events = spawn(log)
 
@@ -55,7 +57,7 @@ class EngineProcess:
     def restart(self) -> None:
         """A fresh process in the place of one that ended, prepared like it, but for devices that are gone."""
         self.close()
-        self._closed, self._pipe = False, None
+        self._closed, self._mux = False, None
         self._process, self._commands, self._events = spawn(self._log, self._settings)
         for command in self.prepared:
             try:
@@ -89,10 +91,10 @@ class EngineProcess:
         """
         return self._opened().stream(command, limits)
 
-    def stop(self) -> None:
-        """Interrupt the command under way; it still ends with its own last event, or with StillBusy."""
-        if self._pipe is not None:
-            self._pipe.stop()
+    def stop(self, command: Command[Any] | None = None) -> None:
+        """Interrupt this very command, or all under way; one still ends with its own last event, or with StillBusy."""
+        if self._mux is not None:
+            self._mux.stop(command)
 
     def close(self) -> None:
         """End the process: it keeps nothing that it would have to put away."""
@@ -107,14 +109,17 @@ class EngineProcess:
         with suppress(subprocess.TimeoutExpired):  # what waits for a dead disk ends with that
             self._process.wait(_END_S)
 
-    def _opened(self) -> Pipe:
-        if self._pipe is None:
-            from runner.client.pipe import Fate, Pipe
-            from runner.hardware import host
+    def _opened(self) -> Mux:
+        with self._opening:
+            return self._mux or self._open()
 
-            self._oom_kills = host.oom_kills()
-            self._pipe = Pipe(self._commands, self._events, Fate(self.pid, self._death, self._hung))
-        return self._pipe
+    def _open(self) -> Mux:
+        from runner.client.mux import Fate, Mux
+        from runner.hardware import host
+
+        self._oom_kills = host.oom_kills()
+        self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung))
+        return self._mux
 
     def _death(self, words: LastWords) -> LocalrunError:
         from runner.client.death import death

@@ -1,12 +1,14 @@
-"""A loaded model, seen from the parent: talk to it, sample it, end it."""
+"""A loaded model, seen from the parent: talk to it, from several threads if need be, sample it, end it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
-from runner.client.pipe import StillBusy
+from runner.client.answer import Answer, UnderWay
+from runner.client.mailbox import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
 from runner.client.watch import Limits, answering
@@ -39,7 +41,9 @@ def _give_up(error: EngineError, _ctx: int) -> Running:
 
 
 class EngineSession:
-    """One model in one engine process. `ended` hears of every request and its last chunk.
+    """One model in one engine process. Answers may go on side by side, each in a thread of its own: an engine works on
+    as many at a time as its placement has sequences, and the others wait. `ended` hears of every request and its last
+    chunk.
 
     `recover` is asked to load again after an error, with a context of so many tokens at least: something smaller where
     memory ran out in the midst of an answer, which goes on; before the next answer, where the engine has died. The last
@@ -50,7 +54,8 @@ class EngineSession:
         self._process = process
         self._running = running
         self._recover = recover
-        self._is_stopped = False
+        self._changing = threading.Lock()  # what runs
+        self._under_way: set[UnderWay] = set()
         self._last_error = EngineError("The engine ended between two answers.")
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
@@ -83,7 +88,7 @@ class EngineSession:
         raw: str | None = None,
         ignore_end: bool = False,
         reuse: bool = True,
-    ) -> Iterator[Chunk]:
+    ) -> Answer:
         """Answer the conversation (or go on with `raw` text); the last chunk carries `finish`.
 
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
@@ -92,57 +97,81 @@ class EngineSession:
         history = tuple(messages)
         if history and history[-1].role == "assistant" and not continue_last:
             history = history[:-1]
-        self._is_stopped = False
-        if self._process.has_died():
-            begin = Chunk(Phase.PREFILL)
-            yield _cut(begin, None, self._recovered(self._last_error, begin))
-        filled = resolved(sampling, self.plan.recommended(self.candidate))
-        yield from self._answer(Request(history, raw, filled, ignore_end, reuse))
+        mark = UnderWay()
+        return Answer(self._steps(Request(history, raw, sampling, ignore_end, reuse), mark), mark, self._process)
 
-    def _answer(self, request: Request) -> Iterator[Chunk]:
+    def _steps(self, request: Request, mark: UnderWay) -> Generator[Chunk]:
+        self._under_way.add(mark)
+        try:
+            used = self._running
+            if self._process.has_died():
+                begin = Chunk(Phase.PREFILL)
+                yield _cut(begin, None, self._recovered(self._last_error, begin, used, mark))
+            filled = resolved(request.sampling, self.plan.recommended(self.candidate))
+            yield from self._over_engines(replace(request, sampling=filled), mark)
+        finally:
+            self._under_way.discard(mark)
+
+    def _over_engines(self, request: Request, mark: UnderWay) -> Iterator[Chunk]:
         """The answer, over as many engines as it takes."""
-        answer, asked = Resumed(request), request
+        answer = Resumed(request)
         while True:
+            with self._changing:  # while another answer's thread loads again there is nobody to ask
+                used = self._running
             try:
-                for chunk in self._process.stream(Generate(asked), self._patience()):
-                    if chunk.finish is not None:
-                        self.ended(asked, chunk)
-                    yield answer.joined(chunk)
+                yield from self._in_one(answer, mark)
                 return
             except StillBusy:
                 yield _cut(answer.last, Finish.INTERRUPTED)
                 return
             except OutOfMemory as error:
-                note = self._recovered(error, answer.last)
+                note = self._recovered(error, answer.last, used, mark)
             except EngineError as error:
                 self._last_error = error
                 raise
-            if self._is_stopped:
+            if mark.is_stopped:
                 yield _cut(answer.last, Finish.INTERRUPTED, note)
                 return
             yield _cut(answer.last, None, note)
-            asked = answer.rest()
+
+    def _in_one(self, answer: Resumed, mark: UnderWay) -> Iterator[Chunk]:
+        """What the engine that runs has to say."""
+        asked = answer.rest()
+        mark.command = Generate(asked)
+        for chunk in self._process.stream(mark.command, self._patience()):
+            if chunk.finish is not None:
+                with self._changing:
+                    self.ended(asked, chunk)
+            elif mark.is_stopped:  # maybe before the engine had the command
+                self._process.stop(mark.command)
+            yield answer.joined(chunk)
 
     def _patience(self) -> Limits:
         predicted = self.candidate.predicted
         return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
 
-    def _recovered(self, error: EngineError, last: Chunk) -> str:
-        """Load again; what to say about it."""
+    def _recovered(self, error: EngineError, last: Chunk, used: Running, mark: UnderWay) -> str:
+        """Load again, unless another answer's thread has done so; what to say about it."""
         wanted = max(last.context_used, last.prompt_tokens) + _ROOM_TO_GO_ON
+        with self._changing:
+            if self._running is used:
+                self._load_again(error, min(wanted, used.loaded.ctx), mark)
+            return self.loaded.notes[-1]
+
+    def _load_again(self, error: EngineError, ctx: int, mark: UnderWay) -> None:
         try:
-            running = self._recover(error, min(wanted, self.loaded.ctx))
+            running = self._recover(error, ctx)
         except LocalrunError:
-            if self._is_stopped:  # that is why
+            if mark.is_stopped:  # that is why
                 raise error from None
             raise
         notes = (*self.loaded.notes, *running.loaded.notes)
         self._running = replace(running, loaded=replace(running.loaded, notes=notes))
-        return notes[-1]
 
     def stop(self) -> None:
-        """End the running request soon; thread-safe, returns at once."""
-        self._is_stopped = True
+        """End the running answers soon; thread-safe, returns at once."""
+        for mark in tuple(self._under_way):
+            mark.is_stopped = True
         self._process.stop()
 
     def sample(self) -> Sample:

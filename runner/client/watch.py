@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runner.hardware.host import cpu_seconds
@@ -43,11 +44,20 @@ def answering(step_s: float) -> Limits:
     return Limits(max(USUAL.idle_s, longest), max(USUAL.silent_s or 0.0, longest))
 
 
+def most_patient(asked: Iterable[Limits | None]) -> Limits | None:
+    """For several commands side by side: what is said about one of them is said for all."""
+    limits = list(asked)
+    silences = [one.silent_s for one in limits if one]
+    if not limits or None in limits:
+        return None
+    return Limits(max(one.idle_s for one in limits if one), None if None in silences else max(filter(None, silences)))
+
+
 class Watch:
     """Counts in ticks of its own, so that a machine that was suspended has not been idle."""
 
     def __init__(self, pid: int, limits: Limits | None) -> None:
-        self._pid, self._limits = pid, limits
+        self._pid, self.limits = pid, limits
         self.heard()
 
     def heard(self) -> None:
@@ -60,9 +70,9 @@ class Watch:
         used = cpu_seconds(self._pid)
         self._idle = self._idle + 1 if used == self._used else 0
         self._silent, self._used = self._silent + 1, used
-        if self._limits is None:
+        if self.limits is None:
             return None
-        for ticks, limit in ((self._idle, self._limits.idle_s), (self._silent, self._limits.silent_s)):
+        for ticks, limit in ((self._idle, self.limits.idle_s), (self._silent, self.limits.silent_s)):
             if limit is not None and ticks * TICK_S > limit:
                 return ticks * TICK_S
         return None

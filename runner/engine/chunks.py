@@ -34,6 +34,11 @@ class Chunks:
         """Whether a stop string was met."""
         return self._stream.stopped
 
+    @property
+    def so_far(self) -> Chunk:
+        """The last step, without its text."""
+        return replace(self._state, text="", reasoning="", logprobs=())
+
     def step(self, data: bytes, count: int, used: int) -> Chunk:
         """New bytes of the first `count` tokens; `used` KV cells are in use."""
         self._state = self._told(self._stream.feed(data), count, used)

@@ -1,6 +1,7 @@
 """The engine process: commands in, events out, one JSON object a line (runner.types.commands has them all).
 
-A Stop interrupts its target at once. The end of the command pipe ends the process, so that nothing survives the parent.
+Requests run side by side; other commands are carried out one after the other, between their steps. A Stop interrupts
+its target at once. The end of the command pipe ends the process, so that nothing survives the parent.
 Standard output and error belong to llama.cpp and go to the log file.
 """
 
@@ -11,15 +12,14 @@ import os
 import queue
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.engine import devices, dry_run, llama, standins
+from runner.engine.events import Asker, Events
 from runner.engine.generator import Generator
-from runner.types.codec import pack
 from runner.types.commands import (
     AddRpc,
     Count,
@@ -35,22 +35,20 @@ from runner.types.commands import (
 )
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.machine import Runtime
-from runner.types.pipe import Command, Event, EventKind, Failure, LastWords
+from runner.types.pipe import Command, EventKind, LastWords
 
 _PROGRESS_S = 0.05
-_PULSE_S = 1.0
 Line = dict[str, Any]
 
 
 class Commands:
-    """Carries commands out, one after the other; a second thread listens for Stop and for the parent's end."""
+    """Carries commands out; a second thread listens for Stop and for the parent's end."""
 
     def __init__(self, commands: int, events: int) -> None:
         self._commands = os.fdopen(commands, "rb")
-        self._events = os.fdopen(events, "wb", buffering=0)
+        self._events = Events(events)
         self._waiting: queue.SimpleQueue[Line] = queue.SimpleQueue()
-        self._current = -1
-        self._told = 0.0
+        self._current = 0
         self._stopped: set[int] = set()
         self._loaded: Generator | None = None
         self._operations: dict[type[Command[Any]], Callable[[Any], object]] = {
@@ -61,7 +59,6 @@ class Commands:
             Load: self._load,
             Unload: self._unload,
             Count: lambda command: self._generator().count(command),
-            Generate: self._generate,
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
             Lend: lambda command: devices.serve_rpc(command.endpoint, command.devices, command.threads),
         }
@@ -71,23 +68,34 @@ class Commands:
         threading.Thread(target=self._listen, daemon=True).start()
         llama.start(_log, self._say_last_words)
         while True:
-            line = self._waiting.get()
-            self._current = line["id"]
-            llama.forget_complaints()
-            self._answer(line)
-            self._stopped.discard(self._current)
+            while not self._is_answering or not self._waiting.empty():
+                self._carry_out(self._waiting.get())
+            self._step()
 
-    def _answer(self, line: Line) -> None:
+    @property
+    def _is_answering(self) -> bool:
+        return self._loaded is not None and self._loaded.is_busy
+
+    def _carry_out(self, line: Line) -> None:
+        self._current = number = line["id"]
+        llama.forget_complaints()
         try:
             command = command_of(line)
-            self._tell(EventKind.DONE, self._operations[type(command)](command))
-        except LocalrunError as error:
-            self._tell(EventKind.ERROR, Failure(type(error).__name__, str(error)))
-        except MemoryError:
-            self._tell(EventKind.ERROR, Failure(OutOfMemory.__name__, "The engine ran out of memory."))
+            if isinstance(command, Generate):  # the steps to come answer it
+                asker = Asker(number, self._events, self._stopped.__contains__, self._stopped.discard)
+                self._generator().begin(command.request, asker)
+                return
+            self._events.tell(number, EventKind.DONE, self._operations[type(command)](command))
         except Exception as error:
-            traceback.print_exc()
-            self._tell(EventKind.ERROR, Failure(EngineError.__name__, f"The engine failed: {error!r}."))
+            self._events.fail(number, _as_ours(error))
+        self._stopped.discard(number)
+
+    def _step(self) -> None:
+        generator = self._generator()
+        try:
+            generator.step()
+        except Exception as error:
+            generator.fail(_as_ours(error))
 
     def _listen(self) -> None:
         for text in self._commands:
@@ -98,21 +106,8 @@ class Commands:
                 self._waiting.put(line)
         os._exit(0)
 
-    def _is_cancelled(self) -> bool:
-        """Asked by all that takes long, between its steps: the time to say that it goes on."""
-        if time.monotonic() - self._told > _PULSE_S:
-            self._tell(EventKind.PULSE)
-        return self._current in self._stopped
-
-    def _tell(self, kind: EventKind, value: object = None) -> None:
-        self._told = time.monotonic()
-        try:
-            self._events.write(json.dumps(pack(Event(self._current, kind, value))).encode() + b"\n")
-        except BrokenPipeError:
-            os._exit(0)
-
     def _say_last_words(self, text: str) -> None:
-        self._tell(EventKind.ABORT, LastWords(text, llama.complaints()))
+        self._events.tell(self._current, EventKind.ABORT, LastWords(text, llama.complaints()))
 
     def _devices(self, _command: Devices) -> Runtime:
         real = tuple(device for device in devices.devices() if device.id not in standins.running())
@@ -120,12 +115,12 @@ class Commands:
 
     def _load(self, command: Load) -> Loaded:
         def progress(fraction: float) -> bool:
-            if time.monotonic() - self._told > _PROGRESS_S or fraction >= 1:
-                self._tell(EventKind.STEP, LoadProgress(fraction))
-            return not self._is_cancelled()
+            if self._events.silent_s > _PROGRESS_S or fraction >= 1:
+                self._events.tell(self._current, EventKind.STEP, LoadProgress(fraction))
+            return self._current not in self._stopped
 
         self._unload()
-        self._loaded = Generator(command.path, command.placement, progress, self._is_cancelled)
+        self._loaded = Generator(command.path, command.placement, progress, self._events.pulse)
         return self._loaded.loaded
 
     def _unload(self, _command: Unload | None = None) -> None:
@@ -138,9 +133,14 @@ class Commands:
             raise EngineError("No model is loaded.")
         return self._loaded
 
-    def _generate(self, command: Generate) -> None:
-        for chunk in self._generator().generate(command.request):
-            self._tell(EventKind.STEP, chunk)
+
+def _as_ours(error: Exception) -> LocalrunError:
+    if isinstance(error, LocalrunError):
+        return error
+    if isinstance(error, MemoryError):
+        return OutOfMemory("The engine ran out of memory.")
+    traceback.print_exception(error)
+    return EngineError(f"The engine failed: {error!r}.")
 
 
 def _log(_level: int, line: str) -> None:

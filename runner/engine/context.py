@@ -1,4 +1,4 @@
-"""KV cache and compute buffers of llama.cpp as an object: decodes tokens, keeps what it may."""
+"""KV cache and compute buffers of llama.cpp as an object: decodes pieces of sequences, keeps what it may."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
 from models.headers.quants import CACHE_TYPES
+from runner.engine.batch import Batch, Piece
 from runner.engine.candidates import Logits
 from runner.engine.llama import C, complaints, failure, forget_complaints, ggml
 from runner.engine.model import Model
@@ -22,7 +23,7 @@ _SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "faile
 
 
 class Context:
-    """KV cache and compute buffers over a model: decodes tokens of one sequence."""
+    """KV cache and compute buffers over a model. `sequences` share one pool of `size` cells."""
 
     def __init__(self, model: Model, placement: Placement) -> None:
         forget_complaints()
@@ -41,10 +42,10 @@ class Context:
         self.model = model
         self.size = C.llama_n_ctx(self.handle)
         self.ubatch = C.llama_n_ubatch(self.handle)
+        self.sequences = min(placement.sequences, self.ubatch)  # each has room in every batch
         self._memory = C.llama_get_memory(self.handle)
-        self._address: int | None = None
-        self._one = (C.llama_token * 1)()
-        self._step = C.llama_batch_get_one(self._one, 1)
+        self._batch = Batch(self.ubatch, self.sequences)
+        self._views: dict[int, Logits] = {}
 
     def close(self) -> None:
         """Free everything."""
@@ -52,17 +53,12 @@ class Context:
             C.llama_free(self.handle)
             self.handle = None
 
-    def step(self, token: int) -> None:
-        """Decode one token after the others. OutOfMemory, DeviceLost or EngineError where that fails."""
-        self._one[0] = token
-        code = C.llama_decode(self.handle, self._step)
-        if code:
-            raise decode_failure(code, complaints())
+    def decode(self, pieces: Sequence[Piece]) -> bool:
+        """Decode at most `ubatch` tokens; False if that was interrupted, then of none of them or of some.
 
-    def feed(self, tokens: Sequence[int]) -> bool:
-        """Decode at most `ubatch` tokens after the others, logits for the last one; False if it was interrupted."""
-        array = (C.llama_token * len(tokens))(*tokens)
-        code = C.llama_decode(self.handle, C.llama_batch_get_one(array, len(tokens)))
+        OutOfMemory, DeviceLost or EngineError where it fails.
+        """
+        code = C.llama_decode(self.handle, self._batch.filled(pieces))
         if code not in (0, _INTERRUPTED):
             raise decode_failure(code, complaints())
         return bool(code == 0)
@@ -76,47 +72,61 @@ class Context:
         self._poll = C.ggml_abort_callback(lambda _data: poll()) if poll else C.ggml_abort_callback()
         C.llama_set_abort_callback(self.handle, self._poll, None)
 
-    @property
-    def first_position(self) -> int:
-        """The first position that the caches still hold whole; -1 if empty."""
-        return int(C.llama_memory_seq_pos_min(self._memory, 0))
+    def positions(self, sequence: int = 0) -> int:
+        """How many positions of a sequence are decoded."""
+        return int(C.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
-    @property
-    def positions(self) -> int:
-        """How many positions are decoded."""
-        return int(C.llama_memory_seq_pos_max(self._memory, 0)) + 1
-
-    def keep(self, count: int) -> bool:
+    def keep(self, count: int, sequence: int = 0) -> bool:
         """Forget everything behind the first `count` tokens; False (nothing kept) where that cannot be done exactly.
 
         A sliding window that has moved on reports success but holds nothing, so the rule of llama.cpp's
         server decides first: the window of the new end must still be there.
         """
-        first = self.first_position
+        first = C.llama_memory_seq_pos_min(self._memory, sequence)
         whole = first <= 0 or first < count - self.model.window
-        if whole and C.llama_memory_seq_rm(self._memory, 0, count, -1):
+        if whole and C.llama_memory_seq_rm(self._memory, sequence, count, -1):
             return True
-        C.llama_memory_clear(self._memory, True)
+        C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return False
 
-    def is_number(self, token: int) -> bool:
-        """Whether the last logit of this token is one; none is where a single weight or product of them was not."""
-        return math.isfinite(self.logits()[token])
+    @property
+    def can_share(self) -> bool:
+        """Whether sequences may have their first cells in common.
 
-    def logits(self) -> Logits:
-        """What the model makes of the next token, in llama.cpp's own memory: until the next decode, and writable."""
-        address = _logits_at(self.handle, -1)
+        A recurrent state is of all tokens or none, and cells of a sliding window that two sequences have are never
+        used again (llama-kv-cache.cpp: find_slot), so that the window would fill up.
+        """
+        model = self.model
+        return self.sequences > 1 and not model.window and not model.is_recurrent and bool(self._memory)
+
+    def share(self, source: int, target: int, count: int) -> None:
+        """Give an empty sequence the first `count` tokens of another one, in the same cells."""
+        C.llama_memory_seq_cp(self._memory, source, target, 0, count)
+
+    def overwrite(self) -> None:
+        """Forget all sequences and what their cells held: one that is no number spoils what is computed behind it."""
+        C.llama_memory_clear(self._memory, True)
+
+    def is_number(self, token: int, at: int = -1) -> bool:
+        """Whether this token's logit is one; none is where a single weight or product of them was not."""
+        return math.isfinite(self.logits(at)[token])
+
+    def logits(self, at: int = -1) -> Logits:
+        """What the model makes of the token behind the one at this place of the last batch (-1: the last one).
+
+        In llama.cpp's own memory: until the next decode, and writable. EngineError where it had no `ends`.
+        """
+        address = _logits_at(self.handle, at)
         if address is None:
-            raise EngineError("llama.cpp has no logits for the last token.")
-        if address != self._address:  # a view takes 100 us to make
+            raise EngineError("llama.cpp has no logits for this token.")
+        if address not in self._views:  # a view takes 100 us to make
             memory = (c_float * self.model.tokens).from_address(address)
-            self._logits: Logits = np.ctypeslib.as_array(memory)
-            self._address = address
-        return self._logits
+            self._views[address] = np.ctypeslib.as_array(memory)
+        return self._views[address]
 
-    def has_flat_logits(self) -> bool:
+    def has_flat_logits(self, at: int = -1) -> bool:
         """Whether all logits are equal: the weights are zeros, a file of the right size without its content."""
-        some = self.logits()[::97]
+        some = self.logits(at)[::97]
         return bool((some == some[0]).all())
 
 

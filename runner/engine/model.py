@@ -48,6 +48,7 @@ class Model:
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.tokens = int(C.llama_vocab_n_tokens(self.vocabulary))
         self.window = C.llama_model_n_swa(self.handle)
+        self.is_recurrent = bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
         self._piece = ctypes.create_string_buffer(_LONGEST_PIECE)
 
     def close(self) -> None:

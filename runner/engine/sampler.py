@@ -42,9 +42,9 @@ class Sampler:
         self._recent, self._seen = np.zeros(_REMEMBERED, np.intp), 0
         self._logprobs: list[TokenLogprobs] = []
 
-    def draw(self, context: Context) -> int:
-        """The next token, already accepted. Changes the context's logits: once after each decode."""
-        logits, wanted = context.logits(), self._wanted
+    def draw(self, context: Context, at: int = -1) -> int:
+        """The next token, already accepted, from the logits `at` a place of the last batch, which change: only once."""
+        logits, wanted = context.logits(at), self._wanted
         before = None if wanted is None else logits.copy()
         self._penalize(logits)
         token = self._free(logits)

@@ -16,6 +16,8 @@ def after_turn(last: Chunk, ctx: int) -> str:
 
 def under_way(last: Chunk) -> str:
     """The same while it runs."""
+    if last.phase is Phase.WAITING:
+        return f"Waiting for room: {seconds(last.waited_s)}"
     return prefill_line(last) or " · ".join(_written(last))
 
 

@@ -7,8 +7,9 @@ from runner.types.sampling import Sampling
 
 
 class Phase(StrEnum):
-    """Which part of a request is going on."""
+    """Which part of a request is going on; it waits where others have all the room."""
 
+    WAITING = "waiting"
     PREFILL = "prefill"
     DECODE = "decode"
     DONE = "done"
@@ -78,6 +79,7 @@ class Chunk:
 
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
+    `waited_s`: how long it has waited for room, or had until it began.
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way.
     `logprobs`, where they were asked for, has an entry for each new token, those included that are no text.
     """
@@ -94,6 +96,7 @@ class Chunk:
     prefill_tps: float | None = None
     decode_tps: float | None = None
     seed: int | None = None
+    waited_s: float = 0.0
     finish: Finish | None = None
     notes: tuple[str, ...] = ()
     happened: str | None = None

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from models.errors import LocalrunError
 from runner.engine import llama
 from runner.engine.context import Context
 from runner.engine.generator import Generator
 from runner.engine.sampler import Sampler
-from runner.types.generation import Phase, Request
+from runner.types.generation import Chunk, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
@@ -52,8 +53,8 @@ def main() -> int:
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
     placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
-    generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: False)
-    decode, sample = Watch(Context, "step", Context.wait), Watch(Sampler, "draw")
+    generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: None)
+    decode, sample = Watch(Context, "decode", Context.wait), Watch(Sampler, "draw")
     shares = []
     for _ in range(wanted.rounds + 1):
         decode.seconds = sample.seconds = 0.0
@@ -69,14 +70,31 @@ def main() -> int:
     os._exit(0)
 
 
+class Asker:
+    """Notes when the first token comes."""
+
+    is_cancelled = False
+
+    def __init__(self) -> None:
+        self.started = 0.0
+
+    def tell(self, chunk: Chunk) -> None:
+        """A step of the answer."""
+        if not self.started and chunk.phase is Phase.DECODE:
+            self.started = time.perf_counter()
+
+    def fail(self, error: LocalrunError) -> None:
+        """Ends the benchmark."""
+        raise error
+
+
 def decoding_seconds(generator: Generator) -> float:
     """Seconds from the first token of a greedy answer to its end."""
     request = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
-    started = 0.0
-    for chunk in generator.generate(request):
-        if not started and chunk.phase is Phase.DECODE:
-            started = time.perf_counter()
-    return time.perf_counter() - started
+    generator.begin(request, asker := Asker())
+    while generator.is_busy:
+        generator.step()
+    return time.perf_counter() - asker.started
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from contextlib import closing
 from pathlib import Path
 
 from runner.engine import llama
+from runner.engine.batch import Piece
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
@@ -86,14 +87,14 @@ def _measure(drawn: Sampler, context: Context, clock: Clock) -> Row:
     """Seconds of a token with its decode, of its draw, and of a draw without a decode before it."""
     with closing(drawn) as sampler:
         context.keep(0)
-        context.feed([1])
+        context.decode([Piece(0, 0, [1])])
         context.wait()
         drawing, started = 0.0, clock()
-        for _ in range(TOKENS):
+        for at in range(1, TOKENS + 1):
             begun = clock()
             token = sampler.draw(context)
             drawing += clock() - begun
-            context.step(token)
+            context.decode([Piece(0, at, [token])])
             context.wait()
         whole = clock() - started
         alone = []

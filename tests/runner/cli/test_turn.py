@@ -25,7 +25,7 @@ class Turn(EngineSession):
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    def generate(self, *_asked: object, **_more: object) -> Iterator[Chunk]:
+    def generate(self, *_asked: object, **_more: object) -> Iterator[Chunk]:  # type: ignore[override]
         """Words, a note, the prompt once more, the rest."""
         yield from (PREFILL, SAID, replace(SAID, text="", happened=NOTE), replace(PREFILL, completion_tokens=2))
         if self._error:

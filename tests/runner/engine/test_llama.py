@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadFile
+from models.errors import BadFile, LocalrunError
 from runner.engine import llama
 from runner.engine.generator import Generator
-from runner.types.generation import Finish, Request
+from runner.types.generation import Chunk, Finish, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
@@ -24,6 +24,23 @@ def test_memory_that_could_not_be_pinned_is_remembered_until_the_next_call() -> 
     assert llama.has_pinned()
 
 
+class Heard:
+    """Who asks in this very process."""
+
+    is_cancelled = False
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+
+    def tell(self, chunk: Chunk) -> None:
+        """Keep it."""
+        self.chunks.append(chunk)
+
+    def fail(self, error: LocalrunError) -> None:
+        """Nobody expects that."""
+        raise error
+
+
 def test_weights_that_cannot_be_pinned_are_mapped_instead_and_it_is_said(smollm2: Path) -> None:
     """The line of llama.cpp's log comes while the first load goes on: no GPU's driver is here to refuse."""
     loads: list[float] = []
@@ -38,11 +55,13 @@ def test_weights_that_cannot_be_pinned_are_mapped_instead_and_it_is_said(smollm2
 
     mapped: list[float] = []
     placement = Placement((), 0, 31, (), 512, threads=1, load_mode="none")
-    loaded = Generator(str(smollm2), placement, refused_once, lambda: False)
+    loaded = Generator(str(smollm2), placement, refused_once, lambda: None)
     try:
         assert mapped and loaded.loaded.notes and "mapped from their file" in loaded.loaded.notes[0]
-        last = list(loaded.generate(Request(raw="One two", sampling=Sampling(max_tokens=2), ignore_end=True)))[-1]
-        assert last.finish is Finish.LENGTH
+        loaded.begin(Request(raw="One two", sampling=Sampling(max_tokens=2), ignore_end=True), heard := Heard())
+        while loaded.is_busy:
+            loaded.step()
+        assert heard.chunks[-1].finish is Finish.LENGTH
     finally:
         loaded.close()
 

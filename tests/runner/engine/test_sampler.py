@@ -16,6 +16,7 @@ import pytest
 
 from models.errors import EngineError
 from runner.engine import llama
+from runner.engine.batch import Piece
 from runner.engine.candidates import Logits, Shortlist
 from runner.engine.context import Context
 from runner.engine.llama import C
@@ -97,8 +98,13 @@ def _links(model: Model, sampling: Sampling) -> Iterator[Any]:
 def _opened(path: Path) -> Iterator[Context]:
     llama.start(lambda _level, _line: None, lambda _text: None)
     with closing(Model(str(path), PLACEMENT)) as model, closing(Context(model, PLACEMENT)) as context:
-        assert context.feed([1])
+        decode(context, [1])
         yield context
+
+
+def decode(context: Context, tokens: list[int]) -> None:
+    """Behind those before."""
+    assert context.decode([Piece(0, context.positions(), tokens)])
 
 
 def _random_model(folder: Path, vocabulary: int) -> Path:
@@ -196,14 +202,13 @@ def test_so_it_does_in_a_small_vocabulary(small: Context, sampling: Sampling) ->
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0), Sampling(repeat_penalty=1.2, temperature=1)])
 def test_a_real_model_says_the_same(real: Context, sampling: Sampling) -> None:
     real.keep(0)
-    tokens = real.model.tokenize("The sea is", special=False)
-    real.feed(tokens)
+    decode(real, real.model.tokenize("The sea is", special=False))
     sampler = Sampler(real.model, sampling, SEED)
     with closing(Reference(real.model, sampling)) as reference, closing(sampler) as ours:
         for _ in range(32):
             expected, token = reference.draw(real), ours.draw(real)
             assert token == expected
-            real.step(token)
+            decode(real, [token])
 
 
 def test_asking_the_grammar_afterwards_changes_no_frequency(small: Context) -> None:
@@ -256,7 +261,7 @@ def test_equal_logits_and_logits_that_are_no_numbers() -> None:
 
 def test_logprobs_are_the_models_own(real: Context) -> None:
     real.keep(0)
-    real.feed(real.model.tokenize("The capital of France is", special=False))
+    decode(real, real.model.tokenize("The capital of France is", special=False))
     logits = real.logits().astype(np.float64)
     expected = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
     asked = Sampling(temperature=0, repeat_penalty=2.0, logprobs=5)

@@ -45,4 +45,5 @@ def test_what_goes_on() -> None:
     prefill = Chunk(Phase.PREFILL, prompt_tokens=4100, cached_tokens=100, prefilled=512, prefill_tps=640.2)
     assert under_way(prefill) == "Reading the prompt: 512 of 4,000 tokens · 640 tok/s"
     assert under_way(Chunk(Phase.DECODE, completion_tokens=7)) == "7 tokens"
+    assert under_way(Chunk(Phase.WAITING, waited_s=12.3)) == "Waiting for room: 12 s"
     assert under_way(Chunk(Phase.DECODE, completion_tokens=7, decode_tps=9.0)) == "7 tokens · 9.0 tok/s"

@@ -1,0 +1,54 @@
+"""Pieces of several sequences as one llama_batch, in memory that is used again and again."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.engine.llama import C
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens of a sequence (llama.cpp's seq_id) for its positions `at`, `at` + 1 and so on.
+
+    `ends`: what comes next is to be drawn, from the logits of the last one.
+    """
+
+    sequence: int
+    at: int
+    tokens: Sequence[int]
+    ends: bool = True
+
+
+class Batch:
+    """At most `tokens` tokens in all, of at most so many sequences."""
+
+    def __init__(self, tokens: int, sequences: int) -> None:
+        self._tokens, self._positions = np.zeros(tokens, np.int32), np.zeros(tokens, np.int32)
+        self._outputs = np.zeros(tokens, np.int8)
+        self._names = np.arange(sequences, dtype=np.int32)  # llama.cpp wants a list of sequences for each token
+        self._one_each, self._of = np.ones(tokens, np.int32), np.full(tokens, self._names.ctypes.data, np.uintp)
+        self._batch: Any = C.llama_batch()
+        fields: dict[str, NDArray[Any]] = {"token": self._tokens, "pos": self._positions, "n_seq_id": self._one_each}
+        for name, array in {**fields, "seq_id": self._of, "logits": self._outputs}.items():
+            kind = type(getattr(self._batch, name))
+            setattr(self._batch, name, ctypes.cast(array.ctypes.data, kind))
+
+    def filled(self, pieces: Sequence[Piece]) -> Any:
+        """The llama_batch of these, in their order; valid until the next call."""
+        end = 0
+        for piece in pieces:
+            start, end = end, end + len(piece.tokens)
+            self._tokens[start:end] = piece.tokens
+            self._positions[start:end] = range(piece.at, piece.at + end - start)
+            self._of[start:end] = self._names.ctypes.data + piece.sequence * self._names.itemsize
+            self._outputs[start:end] = 0
+            self._outputs[end - 1] = piece.ends
+        self._batch.n_tokens = end
+        return self._batch

@@ -1,0 +1,195 @@
+"""Requests come and go while others run: each step is one batch of next tokens and of pieces of prompts.
+
+A step holds the next token of every answer under way; as much of prompts joins it as `PrefillBudget` allows, those that
+came first going first. Where no answer is under way prompts fill a whole ubatch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from models.errors import BadFile, EngineError, LocalrunError
+from runner.chat.template import common_prefix
+from runner.engine.batch import Piece
+from runner.engine.cache import Cache
+from runner.engine.context import Context
+from runner.engine.prefill_budget import PrefillBudget
+from runner.engine.sequence import Sequence
+from runner.types.generation import Phase
+
+_MORE = 64  # cells at a time for an answer that has outgrown what it was promised
+_BROKEN = (
+    "The model's numbers are broken: behind {} tokens llama.cpp computes infinities or nothing at all. "
+    "The file is damaged, or this device cannot compute its types."
+)
+_WORTH_WAITING = 32  # tokens that another one is reading already
+
+
+class Scheduler:
+    """The sequences of one context. A request starts when a slot and the cells for it are free, the first one first.
+
+    `pulse` is called now and then while a long step runs.
+    """
+
+    def __init__(self, context: Context, pulse: Callable[[], None]) -> None:
+        self._context, self._pulse = context, pulse
+        self._cache = Cache(context)
+        self._budget = PrefillBudget(context.ubatch)
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+        self._may_start = False
+        self._checked = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a step to take."""
+        return bool(self._running or self._waiting)
+
+    def add(self, sequence: Sequence) -> None:
+        """Let it start as soon as it can."""
+        self._waiting.append(sequence)
+        self._may_start = True
+
+    def step(self) -> None:
+        """One batch, and what it brings. OutOfMemory, DeviceLost, EngineError, BadFile: then none can go on."""
+        self._drop_cancelled()
+        if self._waiting:
+            self._admit()
+        if batch := self._batch():
+            self._run(batch)
+            self._sweep()
+
+    def fail(self, error: LocalrunError) -> None:
+        """End all with this error, and forget what the cache holds."""
+        ended, self._running = [*self._running, *self._waiting], []
+        self._waiting.clear()
+        for sequence in ended:
+            if sequence.phase is not Phase.DONE:
+                sequence.fail(error)
+        self._cache.clear()
+
+    def _drop_cancelled(self) -> None:
+        for sequence in (*self._running, *self._waiting):
+            if sequence.is_cancelled:
+                sequence.interrupt()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Give back the slots of those that are done."""
+        for sequence in [one for one in self._running if one.phase is Phase.DONE]:
+            self._running.remove(sequence)
+            self._cache.give_back(sequence.slot)
+            self._may_start = True
+        for sequence in [one for one in self._waiting if one.phase is Phase.DONE]:
+            self._waiting.remove(sequence)
+
+    def _admit(self) -> None:
+        if self._may_start:
+            self._may_start = False
+            self._start_all()
+        for sequence in self._waiting:
+            sequence.wait()
+
+    def _start_all(self) -> None:
+        """Those that have room, in their order; a prompt that begins like one that is being read waits for that."""
+        context = self._context
+        for sequence in tuple(self._waiting):
+            if self._is_being_read(sequence):
+                continue
+            cells = sequence.cells(context.size // context.sequences)
+            slot = self._cache.take(sequence.tokens, cells, reuse=sequence.may_reuse)
+            if slot is None:
+                return
+            self._waiting.remove(sequence)
+            self._running.append(sequence)
+            sequence.start(slot)
+
+    def _is_being_read(self, sequence: Sequence) -> bool:
+        if not (self._context.can_share and sequence.may_reuse):
+            return False
+        for other in self._running:
+            ahead = len(other.tokens) - len(other.slot.tokens)
+            if ahead > _WORTH_WAITING:
+                common = common_prefix(other.tokens, sequence.tokens[:-1])
+                if common - len(other.slot.tokens) > _WORTH_WAITING:
+                    return True
+        return False
+
+    def _batch(self) -> list[tuple[Sequence, Piece]]:
+        answering = [one for one in self._running if one.phase is Phase.DECODE]
+        batch = [(one, one.piece(1)) for one in answering if self._has_cell(one)]
+        room = min(self._budget.tokens, self._context.ubatch - len(batch)) if batch else self._context.ubatch
+        for one in self._running:
+            if one.phase is Phase.PREFILL and room > 0:
+                batch.append((one, one.piece(room)))
+                room -= len(batch[-1][1].tokens)
+        self._cache.make_room(sum(len(piece.tokens) for _, piece in batch))
+        return batch
+
+    def _has_cell(self, sequence: Sequence) -> bool:
+        """Whether there is room for its next token; else it gives back its slot, and waits for more room."""
+        slot = sequence.slot
+        if len(slot.tokens) < slot.promised:
+            return True
+        if self._cache.promise(slot, max(1, min(_MORE, self._cache.spare))):
+            return True
+        self._running.remove(sequence)
+        self._cache.give_back(slot)
+        sequence.give_back()
+        self._waiting.appendleft(sequence)
+        return False
+
+    def _run(self, batch: list[tuple[Sequence, Piece]]) -> None:
+        is_answering = batch[0][0].phase is Phase.DECODE
+        started = time.perf_counter()
+        if not self._decode([piece for _, piece in batch], may_abort=not is_answering):
+            for sequence, _ in batch:
+                self._cache.resync(sequence.slot)
+            return
+        end = read = 0
+        for sequence, piece in batch:
+            end += len(piece.tokens)
+            self._cache.grow(sequence.slot, piece.tokens)
+            if sequence.phase is Phase.PREFILL:
+                read += len(piece.tokens)
+                self._has_read(sequence, piece)
+            if piece.ends:
+                self._draw(sequence, end - 1)
+        if is_answering:
+            self._budget.learn(time.perf_counter() - started, read)
+
+    def _decode(self, pieces: list[Piece], *, may_abort: bool) -> bool:
+        """Prompts alone are given up as soon as one of them is cancelled: the others read a ubatch again."""
+        if not may_abort:
+            return self._context.decode(pieces)
+        self._context.interrupt_with(self._is_unwanted)
+        try:
+            return self._context.decode(pieces)
+        finally:
+            self._context.interrupt_with(None)
+
+    def _is_unwanted(self) -> bool:
+        self._pulse()
+        return any(one.is_cancelled for one in self._running)
+
+    def _has_read(self, sequence: Sequence, piece: Piece) -> None:
+        if piece.ends:
+            self._context.wait()
+        self._may_start = True  # who waits for what it has read
+        sequence.has_read()
+
+    def _draw(self, sequence: Sequence, at: int) -> None:
+        if not self._checked and self._context.has_flat_logits(at):
+            raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
+        self._checked = True
+        try:
+            token = sequence.draw(self._context, at)
+        except EngineError as error:  # its own grammar's
+            sequence.fail(error)
+            return
+        if not self._context.is_number(token, at):
+            self._context.overwrite()
+            raise EngineError(_BROKEN.format(len(sequence.slot.tokens)))
+        sequence.take(token)
