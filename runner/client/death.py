@@ -25,6 +25,11 @@ _HOW = {
     OutOfRam: "was ended by the system, which had run out of memory",
     DeviceLost: "lost a device",
 }
+_OF_THE_FILE = {
+    -signal.SIGALRM: f"The model's chat template did not come to an end in {TEMPLATE_S:.0f} s.",
+    # What a mapped file answers where it has no bytes any more.
+    -signal.SIGBUS: "The model's file was cut while it was in use, or its disk is gone.",
+}
 _TAIL, _LAST_LINES = 1024, 4
 
 
@@ -32,11 +37,11 @@ def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> L
     """The error for a process that ended with `code` (minus the signal's number) after it said `words`.
 
     OutOfMemory and DeviceLost by its words, or by the end of its log where it said none; OutOfRam by SIGKILL where the
-    kernel has killed for want of memory (`for_ram`), EngineKilled by any other; BadFile by SIGALRM, which ends a chat
-    template that does not; EngineError for everything else.
+    kernel has killed for want of memory (`for_ram`), EngineKilled by any other; BadFile by SIGALRM and SIGBUS;
+    EngineError for everything else.
     """
-    if code == -signal.SIGALRM:
-        return BadFile(f"The model's chat template did not come to an end in {TEMPLATE_S:.0f} s.")
+    if code in _OF_THE_FILE:
+        return BadFile(_OF_THE_FILE[code])
     found = diagnose((words.message, *words.complaints))
     if not found.reason:
         found = _told_by(log)

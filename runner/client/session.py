@@ -56,6 +56,7 @@ class EngineSession:
         self._recover = recover
         self._changing = threading.Lock()  # what runs
         self._under_way: set[UnderWay] = set()
+        self._is_empty = False  # a fresh engine could not load what the one before had
         self._last_error = EngineError("The engine ended between two answers.")
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
@@ -104,7 +105,7 @@ class EngineSession:
         self._under_way.add(mark)
         try:
             used = self._running
-            if self._process.has_died():
+            if self._process.has_died() or self._is_empty:
                 begin = Chunk(Phase.PREFILL)
                 yield _cut(begin, None, self._recovered(self._last_error, begin, used, mark))
             filled = resolved(request.sampling, self.plan.recommended(self.candidate))
@@ -159,12 +160,14 @@ class EngineSession:
             return self.loaded.notes[-1]
 
     def _load_again(self, error: EngineError, ctx: int, mark: UnderWay) -> None:
+        self._is_empty = True
         try:
             running = self._recover(error, ctx)
         except LocalrunError:
             if mark.is_stopped:  # that is why
                 raise error from None
             raise
+        self._is_empty = False
         notes = (*self.loaded.notes, *running.loaded.notes)
         self._running = replace(running, loaded=replace(running.loaded, notes=notes))
 

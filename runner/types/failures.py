@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
 
+TEMPLATE_S = 10.0  # the engine ends by SIGALRM when a chat template takes longer
+
 # ggml's own words, and those of CUDA, HIP, Vulkan, SYCL, Metal and C++ that it passes on.
 _OUT_OF_MEMORY = (
     r"(?i)out of (\w+ )?memory|out_?of_?(device_?|host_?)?memory|insufficient memory|alloc_failed|bad_alloc"
@@ -21,7 +23,6 @@ _SIGNS: tuple[tuple[type[EngineError], str], ...] = ((OutOfMemory, _OUT_OF_MEMOR
 _NOT_PINNED = r"(?i)failed to allocate ([\d.]+ \w+ of )?pinned memory"
 # `/build/ggml-cuda.cu:97: `, `, in function f at /build/ggml-cuda.cu:97`: where in llama.cpp it was said.
 _PLACE = r"(,? in function \w+)?( at)? ?[^\s(]*\.(cc|cpp|cu|cuh|c|hpp|h|mm|m):\d+:? ?"
-TEMPLATE_S = 10.0  # the engine ends by SIGALRM when a chat template takes longer
 _FUNCTION = r"^([a-z_][\w:~]*(\(\))?: )+"
 
 

@@ -94,7 +94,13 @@ def test_a_kill_by_the_kernel_is_told_apart() -> None:
     assert type(death(ABORT, NO_WORDS, LOG, for_ram=True)) is EngineError
 
 
-def test_the_clock_of_a_template_is_told_as_the_template() -> None:
-    error = death(-signal.SIGALRM, NO_WORDS, LOG)
-    assert type(error) is BadFile
-    assert str(error) == "The model's chat template did not come to an end in 10 s."
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (signal.SIGALRM, "The model's chat template did not come to an end in 10 s."),
+        (signal.SIGBUS, "The model's file was cut while it was in use, or its disk is gone."),
+    ],
+)
+def test_what_is_the_files_fault_is_told_as_that(number: signal.Signals, sentence: str) -> None:
+    error = death(-number, NO_WORDS, LOG)
+    assert (type(error), str(error)) == (BadFile, sentence)

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -100,6 +101,26 @@ def test_weights_that_change_while_they_are_loaded_are_not_run(
     _replace(path)
     with pytest.raises(BadFile, match="has changed since it was planned"):
         list(loading)
+
+
+def test_weights_that_are_cut_while_they_are_mapped(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny-Q4_1.gguf"
+    shutil.copy(smollm2, path)
+    plan = service.plan(str(path), Wish(ctx=256))
+    (one,) = plan.candidates
+    assert one.placement is not None
+    mapped = replace(plan, candidates=(replace(one, placement=replace(one.placement, load_mode="mmap")),))
+    *_, session = service.load(mapped, 0)
+    assert isinstance(session, EngineSession)
+    usual, state = told(list(session.generate(ASKED, GREEDY))), path.stat()
+    os.truncate(path, state.st_size // 2)
+    with pytest.raises(BadFile, match="was cut while it was in use"):
+        list(session.generate(ASKED, GREEDY))
+    with pytest.raises(BadFile, match="has changed since it was planned"):
+        list(session.generate(ASKED, GREEDY))
+    shutil.copy(smollm2, path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert told(list(session.generate(ASKED, GREEDY))) == usual, "the file is what it was"
 
 
 def test_the_next_message_starts_a_killed_engine_again(service: LocalService, smollm2: Path) -> None:
