@@ -222,8 +222,10 @@ def _open_screen(options: Options) -> ExitCode:
     from tui.app import LocalrunApp
     from tui.settings import Launch
 
-    with closing(LocalService(engine=engine)) as service:
-        launch = Launch(options.model, options.wish, options.sampling, options.system or "", ask=not options.yes)
+    said: list[str] = []
+    with closing(LocalService(said.append, engine)) as service:
+        system, notes = options.system or "", tuple(said)
+        launch = Launch(options.model, options.wish, options.sampling, system, ask=not options.yes, notes=notes)
         app = LocalrunApp(service, launch)
         app.run()
     if (code := app.return_code or 0) > 128:

@@ -9,6 +9,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
+from runner.report.words import visible
 from runner.storage.conversations import ConversationStore
 from runner.types.service import Service
 from tui.actions import ACTIONS
@@ -17,6 +18,8 @@ from tui.screens.picker import Picker
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings, Clocks, Launch
 from tui.theme import THEME
+
+_NOTE_S = 15.0
 
 
 class LocalrunApp(App[None]):
@@ -37,6 +40,8 @@ class LocalrunApp(App[None]):
         """Begin, and end in order where the system asks for it: the terminal is left as it was found."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        for note in self._launch.notes:
+            self.notify(visible(note), timeout=_NOTE_S, markup=False)
         self._conduct()
 
     @work

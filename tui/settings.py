@@ -10,13 +10,17 @@ from runner.types.wish import Wish
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What was asked for. `model` None: begin with the picker; `ask` False: download without a question."""
+    """What was asked for. `model` None: begin with the picker; `ask` False: download without a question.
+
+    `notes` are what there was to say before there was a screen.
+    """
 
     model: str | None = None
     wish: Wish = field(default_factory=Wish)
     sampling: Sampling = field(default_factory=Sampling)
     system: str = ""
     ask: bool = True
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def read_headers(
     the Hub makes us wait.
     """
     ranges = Ranges(endpoint, patience, note)
-    source = _Headers(HeaderCache(cache), ranges)
+    kept = HeaderCache(cache)
+    source = _Headers(kept, ranges)
     with ThreadPoolExecutor(THREADS) as pool:
         read = {file: pool.submit(source.of, file) for one in sets for file in one.files}
         try:
@@ -86,7 +87,7 @@ def read_headers(
             notes.append(f"Left out: {one.files[0].name}: {error}")
     if failures and not found:
         raise failures[0]
-    return Reading(tuple(found), tuple(notes), ranges.fetched)
+    return Reading(tuple(found), (*notes, *kept.notes()), ranges.fetched)
 
 
 def _stamp(path: Path | None) -> str | None:

@@ -1,8 +1,8 @@
 """Headers that were read before, on disk, by the digest of the file they belong to.
 
 A digest names a content for ever, so nothing here grows old. An entry is JSON, compressed: what was in the header
-less its long arrays. zlib's checksum finds a damaged one, which then counts as absent. Writing is best effort: a
-cache on a full or read-only disk costs time, not the answer.
+less its long arrays. zlib's checksum finds a damaged one, which is set aside as `NAME.damaged` and counts as absent.
+Writing is best effort: a cache on a full or read-only disk costs time, not the answer.
 """
 
 import hashlib
@@ -38,15 +38,17 @@ def tokenizer_of(header: Header) -> Tokenizer | None:
 
 
 class HeaderCache:
-    """Entries under `folder`, which need not exist yet."""
+    """Entries under `folder`, which need not exist yet; safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._damaged: list[Path] = []
         self._headers = folder / "headers"
         self._tokenizers = folder / "tokenizers"
 
     def get(self, sha256: str | None) -> Header | None:
         """The header of the file with this digest; None if it was not kept, or is damaged."""
-        return _load(self._headers / sha256, _header) if sha256 and SHA256.fullmatch(sha256) else None
+        return self._load(self._headers / sha256, _header) if sha256 and SHA256.fullmatch(sha256) else None
 
     def put(self, sha256: str | None, header: Header) -> None:
         """Keep the header of the file with this digest; without a digest there is nothing to find it by."""
@@ -55,7 +57,7 @@ class HeaderCache:
 
     def tokenizers(self) -> list[Tokenizer]:
         """The tokenizers met before, the latest first."""
-        found = (_load(path, _tokenizer) for path in _latest_first(self._tokenizers))
+        found = (self._load(path, _tokenizer) for path in _latest_first(self._tokenizers))
         return [tokenizer for tokenizer in found if tokenizer is not None]
 
     def remember(self, tokenizer: Tokenizer) -> None:
@@ -66,6 +68,25 @@ class HeaderCache:
         for path in _latest_first(self._tokenizers)[TOKENIZERS_KEPT:]:
             path.unlink(missing_ok=True)
 
+    def notes(self) -> tuple[str, ...]:
+        """What was set aside, in a sentence."""
+        if not self._damaged:
+            return ()
+        return (f"Damaged entries of {self._folder} ({len(self._damaged)}) lie there as NAME.damaged.",)
+
+    def _load(self, path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
+        """What `read` makes of an entry; None where there is none, or one of another version, or a damaged one."""
+        try:
+            entry = json.loads(zlib.decompress(path.read_bytes()))
+            return read(entry) if entry["format"] == FORMAT else None
+        except OSError:
+            return None
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error):
+            with suppress(OSError):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                self._damaged.append(path)
+            return None
+
 
 def _latest_first(folder: Path) -> list[Path]:
     try:
@@ -73,15 +94,6 @@ def _latest_first(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [path for _, path in sorted(times, reverse=True)]
-
-
-def _load(path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
-    """What `read` makes of an entry; None where there is none, or a damaged or foreign one."""
-    try:
-        entry = json.loads(zlib.decompress(path.read_bytes()))
-        return read(entry) if entry["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error):
-        return None
 
 
 def _save(path: Path, entry: dict[str, Any]) -> None:

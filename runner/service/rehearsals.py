@@ -6,7 +6,6 @@ Hardware that is not here is rehearsed on loopback stand-ins under its own devic
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.cost.ledger import Rehearsed
 from runner.planning.placement import Rehearser
+from runner.storage.scratch import Scratch
 from runner.types import commands
 from runner.types.machine import Machine
 from runner.types.placement import Placement
@@ -57,7 +57,7 @@ class Rehearsals:
     def __init__(self, engine: EngineProcess) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Scratch | None = None
         self._files: dict[WeightSet, Path | None] = {}
         self._answers: dict[tuple[WeightSet, RehearsalDevices, Placement], Rehearsed] = {}
 
@@ -91,17 +91,16 @@ class Rehearsals:
     def close(self) -> None:
         """Remove the files."""
         self._files.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
 
     def _header_only_file(self, headers: Sequence[Header]) -> Path | None:
         """A sparse file of the model's full size: llama.cpp checks that every tensor lies within it."""
         try:
             drawn = header_only(headers)
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="localrun-", ignore_cleanup_errors=True)
-            path = Path(self._folder.name) / f"{len(self._files)}.gguf"
+            self._scratch = self._scratch or Scratch()
+            path = self._scratch.path / f"{len(self._files)}.gguf"
             with path.open("wb") as file:
                 file.write(drawn.header)
                 os.truncate(file.fileno(), drawn.file_bytes)

@@ -23,8 +23,10 @@ def read(path: Path, now: float | None = None) -> tuple[Measurement, ...]:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return ()
-    since = (time.time() if now is None else now) - _LIFETIME_S
-    return tuple(found for line in lines if (found := _measurement(line)) is not None and found.at > since)
+    today = time.time() if now is None else now
+    return tuple(
+        found for line in lines if (found := _measurement(line)) is not None and abs(today - found.at) < _LIFETIME_S
+    )
 
 
 def is_readable(data: bytes) -> bool:

@@ -19,8 +19,8 @@ def read(path: Path, now: float | None = None) -> tuple[Tuned, ...]:
     """What is kept and still counts, oldest first; what is damaged is passed over."""
     kept = read_json(path)
     found = [_tuned(one) for one in kept] if isinstance(kept, list) else []
-    since = (time.time() if now is None else now) - _LIFETIME_S
-    return tuple(one for one in found if one is not None and one.at > since)
+    today = time.time() if now is None else now
+    return tuple(one for one in found if one is not None and abs(today - one.at) < _LIFETIME_S)
 
 
 def _tuned(kept: Any) -> Tuned | None:

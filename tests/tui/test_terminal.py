@@ -181,6 +181,17 @@ def test_no_screen_and_no_escape_where_none_is_understood_or_wanted(
         assert b"\x1b" not in terminal.raw
 
 
+def test_what_was_set_aside_is_said_on_the_screen(tmp_path: Path) -> None:
+    history = tmp_path / "data" / "localrun" / "history.jsonl"
+    history.parent.mkdir(parents=True)
+    history.write_bytes(b"\0" * 4096)
+    with opened(tmp_path) as terminal:
+        terminal.until(r"history\.jsonl is damaged|fresh one takes its")
+        terminal.until("Ask something")
+        assert terminal.leave() == 0
+    assert history.with_name("history.jsonl.damaged").read_bytes() == b"\0" * 4096
+
+
 def test_a_killed_engine_leaves_the_terminal_whole(terminal: Terminal) -> None:
     terminal.until("Ask something")
     terminal.type("Write a long story about the sea.\r")

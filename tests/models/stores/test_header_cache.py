@@ -79,6 +79,16 @@ def test_a_damaged_entry_counts_as_absent(tmp_path: Path) -> None:
     assert cache.get(DIGEST) is None
     cache.put(DIGEST, header)
     assert entry.read_bytes() == good
+    assert zlib.decompress(entry.with_name(f"{DIGEST}.damaged").read_bytes()) == b"[" * 100_000
+    (note,) = cache.notes()
+    assert "lie there as NAME.damaged" in note
+
+
+def test_an_entry_of_another_version_is_no_damage(tmp_path: Path) -> None:
+    cache, entry = HeaderCache(tmp_path), tmp_path / "headers" / DIGEST
+    entry.parent.mkdir()
+    entry.write_bytes(zlib.compress(b'{"format": 1}'))
+    assert cache.get(DIGEST) is None and entry.exists() and not cache.notes()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"x\x9c+\xae\x05\x00\x00\xf4\x00\xf4", b"\0" * 100])

@@ -37,6 +37,8 @@ def test_a_month_is_remembered(tmp_path: Path) -> None:
     add(path, one)
     assert len(read(path, NOW + 29 * DAY)) == 1
     assert read(path, NOW + 31 * DAY) == ()
+    assert len(read(path, NOW - DAY)) == 1, "the clock was put back"
+    assert read(path, NOW - 31 * DAY) == (), "it was wrong by years when this was written"
 
 
 def line(**changes: object) -> str:

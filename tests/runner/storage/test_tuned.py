@@ -34,6 +34,7 @@ def test_after_a_month_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "tuned.json"
     keep(path, ONE)
     assert read(path, NOW + 29 * 86400) and not read(path, NOW + 31 * 86400)
+    assert read(path, NOW - 86400) and not read(path, NOW - 31 * 86400), "a clock that jumped"
 
 
 @pytest.mark.parametrize(
