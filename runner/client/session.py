@@ -11,8 +11,11 @@ from runner.client.answer import Answer, UnderWay
 from runner.client.mailbox import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
+from runner.client.slow_watch import SlowWatch
 from runner.client.watch import Limits, answering
+from runner.hardware.causes import work_of
 from runner.hardware.meter import sample
+from runner.hardware.strain import strain
 from runner.types.commands import Count, Generate
 from runner.types.engine import Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
@@ -20,6 +23,7 @@ from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling, resolved
+from runner.types.slowness import Slowness
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class EngineSession:
         self._under_way: set[UnderWay] = set()
         self._is_empty = False  # a fresh engine could not load what the one before had
         self._last_error = EngineError("The engine ended between two answers.")
+        self._watch = self._new_watch()
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
     @property
@@ -79,6 +84,11 @@ class EngineSession:
     def loaded(self) -> Loaded:
         """What llama.cpp answered: real context, bytes per device."""
         return self._running.loaded
+
+    @property
+    def slowness(self) -> Slowness | None:
+        """Why the answer under way, or the last one, is slower than predicted; None where it is not."""
+        return self._watch.found
 
     def generate(
         self,
@@ -116,6 +126,7 @@ class EngineSession:
     def _over_engines(self, request: Request, mark: UnderWay) -> Iterator[Chunk]:
         """The answer, over as many engines as it takes."""
         answer = Resumed(request)
+        self._watch = self._new_watch()
         while True:
             with self._changing:  # while another answer's thread loads again there is nobody to ask
                 used = self._running
@@ -145,7 +156,18 @@ class EngineSession:
                     self.ended(asked, chunk)
             elif mark.is_stopped:  # maybe before the engine had the command
                 self._process.stop(mark.command)
+            if len(self._under_way) == 1:  # the prediction is of one alone
+                self._watch.hear(chunk)
             yield answer.joined(chunk)
+
+    def _new_watch(self) -> SlowWatch:
+        predicted = self.candidate.predicted
+        at_depth = predicted.at_depth if predicted else 0
+        return SlowWatch(
+            predicted.decode_tps if predicted else None,
+            lambda: strain(self.plan.machine, self._process.pid),
+            lambda tokens: work_of(self.placement, self.loaded, tokens, at_depth),
+        )
 
     def _patience(self) -> Limits:
         predicted = self.candidate.predicted

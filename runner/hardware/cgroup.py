@@ -18,20 +18,27 @@ _NO_LIMIT = 1 << 60  # version 1 writes "no limit" as a huge number
 
 def memory(group: Path | None = None) -> list[tuple[int, int]]:
     """(limit, bytes in use that cannot be reclaimed) of every group around us that has a limit, or of `group` alone."""
-    folders = [group] if group else _around_us("memory")
+    folders = [group] if group else _around("memory")
     return [pair for folder in folders if (pair := _memory_limit(folder)) is not None]
 
 
-def cpus() -> float | None:
-    """How many processors' time we may use; None without a quota."""
-    return min((quota for folder in _around_us("cpu") if (quota := _cpu_quota(folder)) is not None), default=None)
+def cpus(pid: int | None = None) -> float | None:
+    """How many processors' time we, or a process, may use; None without a quota."""
+    quotas = (_cpu_quota(folder) for folder in _around("cpu", pid))
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _around_us(controller: str) -> list[Path]:
-    """Our group and all above it: in the controller's own tree (version 1), else in the one tree of version 2."""
+def held_s(pid: int) -> float:
+    """Seconds in which a process had to wait because a quota around it was used up, since its group was made."""
+    stats = (_pairs(folder / "cpu.stat") for folder in _around("cpu", pid))
+    return max((one.get("throttled_usec", 0) / 1e6 + one.get("throttled_time", 0) / 1e9 for one in stats), default=0.0)
+
+
+def _around(controller: str, pid: int | None = None) -> list[Path]:
+    """Our group, or a process's, and all above it: in the controller's own tree (version 1), else in the one tree."""
     tree = folder = MOUNT
     with suppress(OSError, ValueError):
-        for line in MEMBERSHIP.read_text().splitlines():
+        for line in (MEMBERSHIP if pid is None else Path(f"/proc/{pid}/cgroup")).read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controller in controllers.split(","):
                 tree = MOUNT / controller
@@ -54,8 +61,8 @@ def _memory_limit(folder: Path) -> tuple[int, int] | None:
 
 def _reclaimable(folder: Path) -> int:
     """Page cache that the kernel gives back on demand."""
-    values = dict(line.split(" ", 1) for line in read(folder / "memory.stat").splitlines() if " " in line)
-    return int(values.get("inactive_file", values.get("total_inactive_file", 0)))
+    values = _pairs(folder / "memory.stat")
+    return values.get("inactive_file", values.get("total_inactive_file", 0))
 
 
 def _cpu_quota(folder: Path) -> float | None:
@@ -64,6 +71,12 @@ def _cpu_quota(folder: Path) -> float | None:
     if not quota:
         quota, period = (read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    """The numbers of a file whose lines are names with a number each."""
+    words = (line.split() for line in read(path).splitlines())
+    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
 
 
 def _number(path: Path) -> int | None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from runner.hardware import cgroup, pci
+from runner.types.sample import EngineUse, ProcessTime
 
 PROCESSORS = Path("/sys/devices/system/cpu")
+_THROTTLED = "cpu*/thermal_throttle/package_throttle_count"
+_MAJOR_FAULTS = 9  # of the words behind the name in /proc/PID/stat (proc_pid_stat(5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,14 @@ def cores() -> int:
     return max(1, min(physical, _in_mask() or physical, physical if quota is None else int(quota)))
 
 
-def _in_mask() -> int | None:
-    """Cores behind the processors that we may run on (two threads of one are one); None where there is no mask."""
+def _in_mask(pid: int = 0) -> int | None:
+    """Cores behind the processors that we (or a process) may run on; None where there is no mask.
+
+    Two threads of one core are one.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return None
-    threads = (PROCESSORS / f"cpu{number}/topology/thread_siblings_list" for number in os.sched_getaffinity(0))
+    threads = (PROCESSORS / f"cpu{number}/topology/thread_siblings_list" for number in os.sched_getaffinity(pid))
     return len({pci.read(path) or path for path in threads})
 
 
@@ -74,13 +82,56 @@ def cpu_seconds(pid: int) -> float | None:
     return float(used.user + used.system)
 
 
+def process_use(pid: int) -> EngineUse | None:
+    """What an engine's process has used, and may use; None when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        used = process.cpu_times()
+        cores = _in_mask(pid) or psutil.cpu_count(logical=False) or 1
+    except (psutil.Error, OSError):
+        return None
+    disk_read: int | None = None
+    with suppress(psutil.Error, AttributeError):  # not on macOS
+        disk_read = process.io_counters().read_bytes
+    quota = cgroup.cpus(pid)
+    return EngineUse(
+        cpu_s=float(used.user + used.system),
+        cores=cores if quota is None else min(cores, quota),
+        disk_read=disk_read,
+        major_faults=_major_faults(pid),
+        held_s=cgroup.held_s(pid),
+    )
+
+
+def _major_faults(pid: int) -> int | None:
+    """Pages that a process had to wait for until a disk gave them; None where the system does not count them."""
+    words = pci.read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return int(words[_MAJOR_FAULTS]) if len(words) > _MAJOR_FAULTS else None
+
+
+def other_processes() -> tuple[ProcessTime, ...]:
+    """All processes but this one and what it started, with the processor time that each has used."""
+    ours = own_processes()
+    found = psutil.process_iter(["name", "cmdline", "cpu_times"])
+    return tuple(_timed(one.pid, one.info) for one in found if one.pid not in ours and one.info["cpu_times"])
+
+
+def _timed(pid: int, info: dict[str, Any]) -> ProcessTime:
+    times = info["cpu_times"]
+    return ProcessTime(pid, _called(info["name"] or "", info["cmdline"] or ()), float(times.user + times.system))
+
+
 def process_name(pid: int) -> str | None:
     """What a process is called; None when it is gone, or nobody of ours."""
     try:
         process = psutil.Process(pid)
-        return "another localrun" if "runner.engine" in process.cmdline() else str(process.name())
+        return _called(process.name(), process.cmdline())
     except psutil.Error:
         return None
+
+
+def _called(name: str, command: Sequence[str]) -> str:
+    return "another localrun" if "runner.engine" in command else name
 
 
 def own_processes() -> set[int]:
@@ -91,10 +142,36 @@ def own_processes() -> set[int]:
 
 def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since the system started; 0 where it does not count."""
-    with suppress(OSError):
-        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-        return int(counters.get("oom_kill", 0))
-    return 0
+    return _counted("oom_kill")
+
+
+def swapped_in() -> int:
+    """Bytes read back from swap since the system started; 0 where it does not count."""
+    return _counted("pswpin") * resource.getpagesize()
+
+
+def _counted(event: str) -> int:
+    """How often the kernel has counted an event."""
+    counters = dict(line.split() for line in pci.read(Path("/proc/vmstat")).splitlines())
+    return int(counters.get(event, 0))
+
+
+def overheated() -> int:
+    """How often the processor has slowed down for heat since the system started; 0 where nobody counts."""
+    return max(
+        (int(text) for path in PROCESSORS.glob(_THROTTLED) if (text := pci.read(path).strip()).isdigit()), default=0
+    )
+
+
+def on_battery() -> bool:
+    """Whether this is a computer with a battery, and no plug."""
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return battery is not None and battery.power_plugged is False
+
+
+def is_wsl() -> bool:
+    """Whether this is Linux under Windows, whose driver moves memory of a full GPU to the host."""
+    return Path("/dev/dxg").exists()
 
 
 def address_limit() -> int | None:

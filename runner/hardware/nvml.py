@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from runner.types.machine import pcie_bandwidth
+from runner.types.sample import Throttle
 
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")  # driver, WSL2, Jetson
+# nvmlClocksEventReasons: software power cap and power brake; hardware and software slowdown for heat.
+_THROTTLES = {Throttle.POWER: 0x4 | 0x80, Throttle.HEAT: 0x8 | 0x20 | 0x40}
 _TEMPERATURE_GPU, _CLOCK_MEM = 0, 2  # of nvmlTemperatureSensors_t and nvmlClockType_t
 
 
@@ -60,6 +64,25 @@ def holders(uid: str) -> tuple[tuple[int, int | None], ...]:
     asked = ("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v3")
     found = (process for function in asked for process in _ask(function, handle) or ())
     return tuple({int(one.pid): one.usedGpuMemory for one in found}.items())
+
+
+def throttled(uid: str) -> frozenset[Throttle]:
+    """What keeps the clocks of the GPU of a PCI id down now; empty where the driver does not say."""
+    handle = _ask("nvmlDeviceGetHandleByPciBusId", uid)
+    reasons = _ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle) or 0
+    return frozenset(why for why, bits in _THROTTLES.items() if reasons & bits)
+
+
+def busy(uid: str, look_back_s: float) -> dict[int, float] | None:
+    """The share of the GPU's time that each process took in the last seconds, by id; None where nobody tells."""
+    handle = _ask("nvmlDeviceGetHandleByPciBusId", uid)
+    samples = _ask("nvmlDeviceGetProcessUtilization", handle, int(1e6 * (time.time() - look_back_s)))
+    if samples is None:
+        return None
+    found: dict[int, float] = {}
+    for one in samples:
+        found[one.pid] = max(found.get(one.pid, 0.0), one.smUtil / 100)
+    return found
 
 
 def _gpu(handle: Any) -> DriverGpu | None:

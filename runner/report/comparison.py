@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.report.contract import paired
+from runner.report.slowness import slow_line
 from runner.report.table import Table
 from runner.report.turn import after_turn
 from runner.report.words import NOT_KNOWN, gib_cell, plural, rate_cell, rates, seconds
@@ -20,6 +21,8 @@ def stats_lines(session: Session, last: Chunk | None) -> Iterator[str]:
         yield after_turn(last, session.loaded.ctx)
         yield f"prompt of {plural(last.prompt_tokens, 'token')}"
     yield from speed_table(session.candidate.predicted, last).lines()
+    if session.slowness is not None:
+        yield slow_line(session.slowness)
     yield f"loaded in {seconds(session.loaded.load_s)}, {plural(session.placement.threads, 'thread')}"
     yield from memory_table(session.candidate, session.loaded).lines()
 

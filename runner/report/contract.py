@@ -9,6 +9,7 @@ from typing import Any
 from models.errors import ExitCode, LocalrunError
 from runner.report import sentences
 from runner.report.sampling import sampling_json
+from runner.report.slowness import slow_json
 from runner.types.codec import pack
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.exchange import Wait
@@ -175,6 +176,7 @@ def answer_json(
             "ttft_s": _rounded(last.ttft_s, 3),
             "prefill_tps": _rounded(last.prefill_tps, 1),
             "decode_tps": _rounded(last.decode_tps, 2),
+            "slow": slow_json(session.slowness),
         },
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
         "memory": planned_and_measured(candidate.memory, loaded.memory),

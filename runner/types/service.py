@@ -16,6 +16,7 @@ from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan, Terms, Verdict
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling
+from runner.types.slowness import Slowness
 from runner.types.wish import Wish
 
 
@@ -54,6 +55,10 @@ class Session(Protocol):
     @property
     def loaded(self) -> Loaded:
         """What llama.cpp answered: real context, bytes per device."""
+
+    @property
+    def slowness(self) -> Slowness | None:
+        """Why the answer under way, or the last one, is slower than predicted; None where it is not."""
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False

@@ -15,6 +15,7 @@ from runner.types.plan import Candidate, Plan, Terms, Verdict
 from runner.types.sample import DeviceSample, Sample
 from runner.types.sampling import Sampling
 from runner.types.service import Choice, Session
+from runner.types.slowness import Slowness
 from runner.types.wish import Wish
 from scripts.draw.plans import expert_plan, gibibytes, large_plan, small_plan
 
@@ -54,6 +55,7 @@ class ScriptedSession:
     stopped: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
     busy: float = 0.97
+    slowness: Slowness | None = None
 
     @property
     def candidate(self) -> Candidate:

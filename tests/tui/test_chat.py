@@ -11,6 +11,7 @@ from models.errors import DoesNotFit, EngineError, PromptTooLong
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.sampling import Sampling
+from runner.types.slowness import CoresTaken, Slowness
 from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
 from tui.screens.chat import Chat
@@ -556,3 +557,20 @@ async def test_a_conversation_that_another_window_holds_goes_on_as_a_copy(tmp_pa
         said = [[turn.text for turn in log.conversation.turns] for log in ConversationStore(app.service.folder).all()]
         assert sorted(said) == [["Mine", "one", "More", "two"], ["Mine", "one", "Yours"]]
         elsewhere.close()
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_why_it_is_slow_stands_beside_the_speed(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with running(scripted(tmp_path), size=size) as app:
+        await app.until_screen(Chat)
+        chat = app.screen
+        assert isinstance(chat, Chat)
+        app.session.slowness = Slowness(0.38, CoresTaken("ffmpeg", 812, 1.5))
+        chat.tick()
+        await app.pilot.pause()
+        shown = " ".join(app.words().replace("│", " ").split())
+        assert "! Decode is 38% below its prediction: other programs" in shown
+        assert "Ending it would help." in shown
+        app.session.slowness = None
+        chat.tick()
+        await app.until(lambda: "below its prediction" not in app.words())

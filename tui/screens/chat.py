@@ -112,7 +112,8 @@ class Chat(ChatActions):
 
     def _show_speed(self) -> None:
         ctx = self._session.loaded.ctx if self._session else 0
-        speed = self._speed_history.speed(self._last, ctx, self._candidate.predicted)
+        slowness = self._session.slowness if self._session else None
+        speed = replace(self._speed_history.speed(self._last, ctx, self._candidate.predicted), slowness=slowness)
         self.query_one(SpeedPanel).show(speed)
         self.query_one(Strip).show(self._meters, speed)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runner.types.generation import Chunk, Phase
 from runner.types.plan import Predicted
+from runner.types.slowness import Slowness
 
 _KEPT = 240
 
@@ -24,6 +25,7 @@ class Speed:
     context: int = 0
     predicted_decode: float | None = None
     predicted_prefill: float | None = None
+    slowness: Slowness | None = None
 
 
 class SpeedHistory:

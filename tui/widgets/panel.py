@@ -15,7 +15,7 @@ from tui.view.speed_history import Speed
 from tui.widgets.drawing import Drawing, styled
 from tui.widgets.memory import MemoryBars, bar
 from tui.widgets.placement import PlacementMap
-from tui.widgets.speed import SpeedPanel
+from tui.widgets.speed import SpeedPanel, why_slow
 
 
 class Panel(VerticalScroll):
@@ -45,7 +45,7 @@ class Panel(VerticalScroll):
 
 
 class Strip(Drawing):
-    """The same on one line, for a narrow terminal."""
+    """The same on one line, for a narrow terminal; below it, why it is slow where it stays so."""
 
     meters: tuple[Meter, ...] = ()
     speed = Speed()
@@ -71,4 +71,4 @@ class Strip(Drawing):
         room = (width - head.cell_length - taken) // max(1, len(self.meters))
         for number, meter in zip(numbers, self.meters, strict=True):
             head = head + styled((f"  {meter.device} ", "$quiet")) + bar(meter, max(3, min(16, room))) + number
-        return [head]
+        return [head, *(why_slow(speed.slowness, width) if speed.slowness else ())]

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from runner.report.slowness import slow_line
 from runner.report.words import rate_cell, seconds
+from runner.types.slowness import Slowness
 from tui.view.speed_history import Speed
 from tui.widgets.drawing import Drawing, gauge, spread, styled
 
@@ -24,7 +26,7 @@ class SpeedPanel(Drawing):
             self.changed()
 
     def lines(self, width: int) -> Sequence[Content]:
-        """Nine lines."""
+        """Nine lines, and why it is slow where it stays so."""
         speed = self.speed
         fill = speed.context_used / max(1, speed.context)
         return [
@@ -37,7 +39,13 @@ class SpeedPanel(Drawing):
                 width,
             ),
             gauge(fill, width, "$error" if fill > 0.9 else "$kv"),
+            *(why_slow(speed.slowness, width) if speed.slowness else ()),
         ]
+
+
+def why_slow(slowness: Slowness, width: int) -> list[Content]:
+    """The sentence, on as many lines as it needs."""
+    return styled(("! ", "bold $warning"), slow_line(slowness)).wrap(max(1, width))
 
 
 def _against(name: str, measured: float | None, predicted: float | None, width: int) -> Content:
