@@ -48,10 +48,8 @@ def test_ten_slow_seconds_are_told_with_their_cause() -> None:
 
 def test_a_fast_second_begins_anew_and_takes_it_back() -> None:
     told = Told()
-    told.hear([60.0] * 6 + [90.0] + [60.0] * 6)
-    assert told.watch.found is None
-    told.hear([60.0] * 6)
-    assert told.watch.found is not None
+    assert told.hear([60.0] * 6 + [90.0] + [60.0] * 6) is None
+    assert told.hear([60.0] * 6) is not None
     assert told.hear([90.0] * 2) is None
 
 
