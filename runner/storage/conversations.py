@@ -21,7 +21,7 @@ from typing import Any
 
 from runner.storage.claims import Claim, claim, claim_new
 from runner.storage.lines import append_lines
-from runner.types.conversation import Conversation, Turn
+from runner.types.conversation import Conversation, Listed, Turn
 
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
@@ -84,13 +84,14 @@ def _lines(path: Path) -> list[str]:
 class ConversationLog:
     """A conversation and its file. Not thread-safe: one owner, who holds the file from the first turn written on.
 
-    The file of a new one (`is_new`) is made with the first turn; `path` is where, unless another took that name.
-    `damaged` lines of its file could not be read; they stay there.
+    The file of a new one (`is_new`) is made with the first turn; `path` is where, unless another took that name. One
+    that is not `is_kept` never has a file. `damaged` lines of its file could not be read; they stay there.
     """
 
     path: Path
     conversation: Conversation = field(default_factory=Conversation)
     is_new: bool = False
+    is_kept: bool = True
     damaged: int = 0
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _claim: Claim | None = None
@@ -146,11 +147,19 @@ class ConversationLog:
         """Apply an event, and append it; nothing touches the disk before somebody said something."""
         self.conversation = after(self.conversation, event)
         self._waiting.append(event)
-        if self.conversation.turns or not self.is_new:
+        if self.is_kept and (self.conversation.turns or not self.is_new):
             self.hold()
             text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in self._waiting)
             append_lines(self.path, text.encode("utf-8", "replace"), sync=sync)
             self._waiting = []
+
+
+def _replayed(log: ConversationLog, path: Path) -> ConversationLog:
+    """What `path` says at this moment: only while it is held that is the last word. A new log has it all to write."""
+    lines = [line for line in _lines(path) if line]
+    conversation, events = _replay(lines)
+    waiting = events if log.is_new else []
+    return replace(log, conversation=conversation, damaged=len(lines) - len(events), _waiting=waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,27 +181,32 @@ class ConversationStore:
         return ConversationLog(path, read(_lines(path)))
 
     def go_on(self, path: Path) -> ConversationLog:
-        """An earlier conversation, held; where another holds it, a copy (`is_new`) that its first change writes."""
+        """An earlier conversation, held; where another holds it, a copy. OSError as of the disk."""
         log = ConversationLog(path)
         try:
             log.hold()
         except BlockingIOError:
-            log = ConversationLog(self._path(self.clock()), is_new=True)
-        lines = [line for line in _lines(path) if line]  # only what is read while it is held is the last word
-        conversation, events = _replay(lines)
-        waiting = events if log.is_new else []
-        return replace(log, conversation=conversation, damaged=len(lines) - len(events), _waiting=waiting)
+            return self.copy(path)
+        return _replayed(log, path)
+
+    def copy(self, path: Path) -> ConversationLog:
+        """What was said in an earlier conversation, in a new one that its first change writes (`is_new`)."""
+        return _replayed(ConversationLog(self._path(self.clock()), is_new=True), path)
 
     def _path(self, now: float) -> Path:
         return self.folder / (time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + ".jsonl")
 
     def all(self) -> list[ConversationLog]:
         """Every conversation, the latest used first; unreadable files are left out."""
-        found: list[tuple[float, ConversationLog]] = []
+        return [ConversationLog(one.path, one.conversation) for one in self.listed()]
+
+    def listed(self) -> list[Listed]:
+        """The same, as they were when they were read."""
+        found: list[Listed] = []
         for path in self.folder.glob("*.jsonl"):
             try:
-                found.append((path.stat().st_mtime, self.open(path)))
+                found.append(Listed(read(_lines(path)), path, path.stat().st_mtime))
             except OSError:
                 continue
-        found.sort(key=lambda pair: (pair[0], pair[1].path.name), reverse=True)
-        return [log for _, log in found if log.conversation.turns]
+        found.sort(key=lambda one: (one.used, one.path.name), reverse=True)
+        return [one for one in found if one.conversation.turns]

@@ -13,13 +13,15 @@ NAME = "localrun"
 class Paths:
     """Files and folders of this user; none is made before something is written to it.
 
-    `config_file` holds the user's settings, `conversations` a file for each, `history` what was planned and measured, a
-    line per load, `tuned` the placements that won when several were measured, `engine_log` what the engine and
-    llama.cpp print. In the cache: `headers` of weights, by content digest; `listings`, what the Hub offered when it was
-    last asked; `bandwidth` of this computer's memory, and the `download_rate` of the last download.
+    `config_file` holds the user's settings, `prompts` a file for each that has a name, `conversations` a file for each,
+    `history` what was planned and measured, a line per load, `tuned` the placements that won when several were
+    measured, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content digest;
+    `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
+    `download_rate` of the last download.
     """
 
     config_file: Path
+    prompts: Path
     conversations: Path
     history: Path
     tuned: Path
@@ -35,9 +37,11 @@ def paths() -> Paths:
     from platformdirs import PlatformDirs
 
     dirs = PlatformDirs(NAME, appauthor=False)
+    config = _xdg("XDG_CONFIG_HOME", dirs.user_config_dir)
     data, cache = _xdg("XDG_DATA_HOME", dirs.user_data_dir), _xdg("XDG_CACHE_HOME", dirs.user_cache_dir)
     return Paths(
-        config_file=_xdg("XDG_CONFIG_HOME", dirs.user_config_dir) / "config.toml",
+        config_file=config / "config.toml",
+        prompts=config / "prompts",
         conversations=data / "conversations",
         history=data / "history.jsonl",
         tuned=data / "tuned.json",

@@ -1,6 +1,7 @@
 """A conversation as a person and a model had it. Pure data."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from runner.types.generation import Message
 
@@ -41,3 +42,17 @@ class Conversation:
         return system + tuple(
             Message(turn.role, turn.text, turn.reasoning or None) for turn in self.turns[self.skipped :]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A conversation among others: its file, and when it was last `used`, in seconds since 1970.
+
+    `excerpt` is a line of it that was looked for, from turn `turn`; None: from the title or the system prompt.
+    """
+
+    conversation: Conversation
+    path: Path
+    used: float
+    excerpt: str = ""
+    turn: int | None = None

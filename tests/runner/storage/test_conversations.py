@@ -1,6 +1,7 @@
 """Conversations on disk: what is said is kept, whatever happens to the file."""
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -142,6 +143,31 @@ def test_a_conversation_goes_on_where_its_last_owner_left_it(store: Conversation
     assert store.go_on(listed.path).is_new
     del second
     assert not store.go_on(listed.path).is_new
+
+
+def test_a_copy_goes_its_own_way_and_leaves_no_file_before_its_first_change(store: ConversationStore) -> None:
+    first = talked(store)
+    copy = store.copy(first.path)
+    assert (copy.is_new, copy.conversation, len(store.all())) == (True, first.conversation, 1)
+    copy.rename("a branch")
+    assert store.open(copy.path).conversation.title == "a branch"
+    assert store.open(first.path).conversation == first.conversation
+
+
+def test_what_is_not_kept_never_has_a_file(store: ConversationStore) -> None:
+    log = store.new("model")
+    log.is_kept = False
+    log.say("user", "Hi")
+    log.end("complete")
+    assert [turn.text for turn in log.conversation.turns] == ["Hi"]
+    assert not store.folder.exists()
+
+
+def test_each_is_listed_with_the_time_it_was_last_used(store: ConversationStore) -> None:
+    old, new = talked(store), talked(store)
+    os.utime(old.path, (NOON, NOON))
+    os.utime(new.path, (NOON + 60, NOON + 60))
+    assert [(one.path, one.used) for one in store.listed()] == [(new.path, NOON + 60), (old.path, NOON)]
 
 
 def test_what_another_holds_is_not_written(store: ConversationStore) -> None:
