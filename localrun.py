@@ -217,6 +217,8 @@ def _open_screen(options: Options) -> ExitCode:
     engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
     os.environ.setdefault("ESCDELAY", "30")
+    from pathlib import Path
+
     from models.errors import ExitCode
     from runner.service.service import LocalService
     from tui.app import LocalrunApp
@@ -224,8 +226,16 @@ def _open_screen(options: Options) -> ExitCode:
 
     said: list[str] = []
     with closing(LocalService(said.append, engine)) as service:
-        system, notes = options.system or "", tuple(said)
-        launch = Launch(options.model, options.wish, options.sampling, system, ask=not options.yes, notes=notes)
+        launch = Launch(
+            options.model,
+            options.wish,
+            options.sampling,
+            options.system or "",
+            ask=not options.yes,
+            notes=tuple(said),
+            conversation=Path(options.continued) if options.continued is not None else None,
+            title=options.save or "",
+        )
         app = LocalrunApp(service, launch)
         app.run()
     if (code := app.return_code or 0) > 128:

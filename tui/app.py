@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from textual import work
@@ -61,8 +62,11 @@ class LocalrunApp(App[None]):
                     break
                 name = ""
                 continue
-            settings = ChatSettings(name, launch.sampling, launch.system, self._clocks)
+            settings = ChatSettings(
+                name, launch.sampling, launch.system, self._clocks, launch.conversation, launch.title
+            )
             name = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
+            launch = replace(launch, conversation=None, title="")
         self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

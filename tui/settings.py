@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
@@ -13,6 +14,7 @@ class Launch:
     """What was asked for. `model` None: begin with the picker; `ask` False: download without a question.
 
     `notes` are what there was to say before there was a screen.
+    `conversation`: the file of an earlier one to go on with; `title`: keep it, or a copy of that one, under this name.
     """
 
     model: str | None = None
@@ -21,6 +23,8 @@ class Launch:
     system: str = ""
     ask: bool = True
     notes: tuple[str, ...] = ()
+    conversation: Path | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,14 @@ class Clocks:
 
 @dataclass(slots=True)
 class ChatSettings:
-    """What a chat is held with; `name` is what was planned. /set changes the sampling."""
+    """What a chat is held with; `name` is what was planned. /set changes the sampling.
+
+    `conversation` and `title`: as in `Launch`.
+    """
 
     name: str
     sampling: Sampling
     system: str
     clocks: Clocks
+    conversation: Path | None = None
+    title: str = ""

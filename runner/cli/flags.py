@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from models.errors import UsageError
 from models.headers.quants import CACHE_TYPES
 from runner.cli.subcommands import COMMANDS
+from runner.storage.text_files import text_of
 from runner.types import sampling
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
@@ -31,7 +32,8 @@ localrun MODEL                 chat
 localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes first)
 localrun plan MODEL            what this machine can do with it, before any download
 localrun search WORDS          GGUF repositories on the Hub, with what this machine can do with each
-localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths"""
+localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths; conversation, prompt,
+                               completion"""
 EPILOG = """\
 MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
 ollama:NAME[:TAG]. SIZE is 24g, 512m, 1.5GiB. HARDWARE is a100-sxm-80gb, 2xrtx-3090, rtx-4090,ram=64g@60gbps,
@@ -41,7 +43,10 @@ LOCALRUN_FLAG."""
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A long flag. `read` makes its value of the text that follows, and raises UsageError; None: a switch."""
+    """A long flag. `read` makes its value of the text that follows, and raises UsageError; None: a switch.
+
+    `bare` is its value where no text follows; None: one must. `words` are all that the text may be, where they are few.
+    """
 
     name: str
     help: str
@@ -49,6 +54,8 @@ class Flag:
     read: Callable[[str], Any] | None = None
     short: str | None = None
     repeats: bool = False
+    bare: str | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -71,6 +78,19 @@ class Group:
     commands: Collection[str]
     flags: tuple[Flag, ...]
     title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Positional:
+    """What follows a command without a flag; `count` as argparse's nargs. `words` are what its first one may be."""
+
+    key: str
+    metavar: str
+    count: str | None = None
+    words: tuple[str, ...] = ()
+
+
+MODEL = Positional("model", "MODEL")
 
 
 def _whole(low: int, high: float = float("inf")) -> Callable[[str], float]:
@@ -98,19 +118,31 @@ def _split_mode(text: str) -> SplitMode:
     return SplitMode(_one_of(*SplitMode)(text))
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise UsageError("a name is not empty.")
+    return " ".join(text.split())
+
+
+def _text(said: str) -> str:
+    """A text, or the file that holds it, as `@FILE`."""
+    return text_of(Path(said[1:])).strip("\n") if said.startswith("@") else said
+
+
 def _sampling_flag(setting: sampling.Setting) -> Flag:
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 
 
+_SPLITS = tuple(SplitMode)
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
-    Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*CACHE_TYPES)),
+    Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*CACHE_TYPES), words=tuple(CACHE_TYPES)),
     QUANT,
-    Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer),
+    Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer, words=tuple(Prefer)),
     Flag("gpu-layers", "whole layers on the devices, the output layer included", "N", _whole(0)),
     Flag("tensor-split", "proportions over the devices", "A,B,…", _list_of(partial(parse_number, kind=float, low=0))),
-    Flag("split-mode", "layer, or tensor: a slice of every layer on each GPU", "MODE", _split_mode),
+    Flag("split-mode", "layer, or tensor: a slice of every layer on each GPU", "MODE", _split_mode, words=_SPLITS),
     Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
     Flag("rpc", "devices lent by other machines, as host:port", "LIST", _list_of(str)),
     Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", _whole(1)),
@@ -119,7 +151,17 @@ PLACEMENT = (
     Flag("vram-limit", "use at most this much of every device", "SIZE", parse_size),
     Flag("ram-limit", "use at most this much host memory, mapped weights included", "SIZE", parse_size),
 )
-SAMPLING = (*map(_sampling_flag, sampling.SETTINGS), Flag("system", "system prompt", "TEXT", str))
+SAMPLING = (
+    *map(_sampling_flag, sampling.SETTINGS),
+    Flag("system", "system prompt; @FILE: what a file says", "TEXT", _text),
+)
+_FILLED = "answer the prompt of this name; {} in it is stdin and -p"
+CONVERSATION = (
+    Flag("continue", "go on with the conversation used last, or with this one", "NAME", str, short="-c", bare=""),
+    Flag("save", "keep the conversation under this name", "NAME", _name),
+    Flag("file", "put a text file before the prompt; may repeat", "FILE", Path, short="-f", repeats=True),
+    Flag("named-prompt", _FILLED, "NAME", str, short="-P"),
+)
 INPUT_AND_OUTPUT = (
     Flag("prompt", "answer this and exit", "PROMPT", str, short="-p"),
     Flag("plain", "chat line by line, no full screen"),
@@ -141,20 +183,33 @@ CONFIGURABLE = PLACEMENT + SAMPLING
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
 _PLANNING = (RUN, "plan", "bench", "tune", "pull")
 GROUPS = (
-    Group([name for name in COMMANDS if name != "worker"], (Flag("json", "JSON on stdout"),)),
+    Group([name for name in COMMANDS if name not in ("worker", "completion")], (Flag("json", "JSON on stdout"),)),
     Group(_PLANNING, PLACEMENT, "placement"),
     Group(_PLANNING, (Flag("yes", "no question before a large download"),)),
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
     Group(("bench",), (Flag("share", "write a record that anybody may see: docs/records.md", "FILE", Path),)),
     Group(("tune",), (Flag("budget", "measure for about so long (default 60)", "SECONDS", _SECONDS),)),
-    Group(("rm",), (QUANT, Flag("yes", "no question"))),
+    Group(("rm",), (QUANT,)),
+    Group(("rm", "conversation"), (Flag("yes", "no question"),)),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
     Group((RUN,), SAMPLING, "sampling"),
     Group((RUN,), (Flag("stop", "end the answer before this text; may repeat", "TEXT", str, repeats=True),)),
+    Group((RUN,), CONVERSATION, "conversation"),
     Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
 )
-_WITHOUT_MODEL = ("doctor", "worker", "paths", "list", "search")
+POSITIONALS = {
+    RUN: Positional("model", "MODEL", "?"),
+    "search": Positional("words", "WORDS", "+"),
+    "list": Positional("words", "WHAT", "*", ("conversations", "prompts")),
+    "conversation": Positional(
+        "words", "export [NAME [FILE]] | import FILE… | rm NAME", "+", ("export", "import", "rm")
+    ),
+    "prompt": Positional("words", "add NAME [TEXT] | show NAME | rm NAME", "+", ("add", "show", "rm")),
+    "completion": Positional("words", "bash | zsh | fish", "+", ("bash", "zsh", "fish")),
+    **dict.fromkeys(("doctor", "worker", "paths")),
+}
+"""What follows the commands, other than one MODEL."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -182,7 +237,9 @@ def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
 
     UsageError for what is not understood, SystemExit(0) after --help and --version.
     """
-    return vars(_parser(command).parse_args(words))
+    parser = _parser(command)
+    takes_words = (POSITIONALS.get(command) or MODEL).key != MODEL.key
+    return vars(parser.parse_intermixed_args(words) if takes_words else parser.parse_args(words))
 
 
 def _parser(command: str) -> _Parser:
@@ -195,10 +252,8 @@ def _parser(command: str) -> _Parser:
     if command == RUN:
         parser.usage, parser.epilog = USAGE, EPILOG
         parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
-    if command == "search":
-        parser.add_argument("words", metavar="WORDS", nargs="+")
-    if command not in _WITHOUT_MODEL:
-        parser.add_argument("model", metavar="MODEL", nargs="?" if command == RUN else None)
+    if positional := POSITIONALS.get(command, MODEL):
+        parser.add_argument(positional.key, metavar=positional.metavar, nargs=positional.count)
     for group in GROUPS:
         if command in group.commands:
             target = parser.add_argument_group(group.title) if group.title else parser
@@ -214,4 +269,5 @@ def _add(target: argparse._ActionsContainer, flag: Flag) -> None:
         return
     action = "append" if flag.repeats else "store"
     read = partial(flag.value, place=f"--{flag.name}")
-    target.add_argument(*spellings, action=action, type=read, metavar=flag.metavar, help=flag.help)
+    bare: dict[str, Any] = {"nargs": "?", "const": flag.bare} if flag.bare is not None else {}
+    target.add_argument(*spellings, action=action, type=read, metavar=flag.metavar, help=flag.help, **bare)

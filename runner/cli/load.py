@@ -36,7 +36,11 @@ def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan
 
 def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
     """Plan, download what is missing, load."""
-    plan, index = ready(service, options, output)
+    return load(service, output, *ready(service, options, output))
+
+
+def load(service: LocalService, output: Output, plan: Plan, index: int) -> EngineSession:
+    """Load a candidate whose files are here; what ran before ends."""
     candidate = plan.candidates[index]
     for step in service.load(plan, index):
         if isinstance(step, EngineSession):

@@ -13,7 +13,7 @@ from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.flags import RUN
 from runner.cli.options import Options, load_config, parse
 from runner.cli.output import NO_SCREEN, Output, Unwritten
-from runner.cli.prompt import prompt_of
+from runner.cli.prompt import Prompt, prompt_of
 from runner.cli.subcommands import COMMANDS
 from runner.client.process import EngineProcess
 from runner.storage.paths import paths
@@ -100,6 +100,10 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     """A model is run: by lines of JSON, in a batch, for one answer, as a chat with or without a screen."""
     is_terminal = output.out_is_terminal and sys.stdin.isatty()
     takes_stdin = options.batch is None and not options.plain and not options.json_session
+    if options.continued is not None or options.save is not None:
+        from runner.cli.earlier import with_earlier
+
+        options = with_earlier(options)
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
     is_chat = prompt is None and takes_stdin
     if is_chat and is_terminal and os.environ.get("TERM") not in NO_SCREEN:
@@ -113,7 +117,7 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     return _without_screen(options, output, prompt)
 
 
-def _without_screen(options: Options, output: Output, prompt: str | None) -> ExitCode:
+def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> ExitCode:
     engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
     from runner.cli.load import service_for
 
@@ -126,9 +130,13 @@ def _without_screen(options: Options, output: Output, prompt: str | None) -> Exi
             from runner.cli.batch import batch
 
             return batch(service, options, output)
-        from runner.cli.run import chat, one_answer
+        if prompt is None:
+            from runner.cli.chat import chat
 
-        return chat(service, options, output) if prompt is None else one_answer(service, options, output, prompt)
+            return chat(service, options, output)
+        from runner.cli.run import one_answer
+
+        return one_answer(service, options, output, prompt)
 
 
 def _check(options: Options) -> None:
@@ -139,3 +147,6 @@ def _check(options: Options) -> None:
         raise UsageError("--batch IN and --out OUT belong together.")
     if options.batch is not None and options.prompt is not None:
         raise UsageError("--batch and --prompt exclude each other.")
+    of_one = (options.continued, options.save, options.named_prompt, options.files or None)
+    if (options.batch is not None or options.json_session) and any(flag is not None for flag in of_one):
+        raise UsageError("--continue, --save, --file and --named-prompt are for one conversation.")

@@ -51,6 +51,10 @@ class Options:
     json_session: bool = False
     share: Path | None = None
     budget: float = 60.0
+    continued: str | None = None  # the name of a conversation; empty: the one used last
+    save: str | None = None
+    files: tuple[Path, ...] = ()
+    named_prompt: str | None = None
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:
@@ -63,13 +67,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         raise UsageError(f"The command comes first: localrun {typed['model']} ...")
     settings = _settings(typed, environ, config)
     rest = {key: value for key, value in typed.items() if key not in settings}
-    stop, words = (tuple(rest.pop(name, ())) for name in ("stop", "words"))
+    stop, words, files = (tuple(rest.pop(name, ())) for name in ("stop", "words", "file"))
     return Options(
         command,
         wish=Wish(**_named(settings, _WISH)),
         sampling=Sampling(**_named(settings, _SAMPLING), stop=stop),
-        system=settings.get("system"),
+        system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
         words=words,
+        files=files,
+        continued=rest.pop("continue", None),
         **rest,
     )
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from runner.report.table import Table
@@ -127,6 +127,15 @@ class Output:
         self.clear_progress()
         self._write_err(f"{_sentence(question)} [Y/n] ")
         return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+    def choose(self, ways: Sequence[str]) -> int | None:
+        """One of a few ways, by its number on the terminal; None where it is none of them."""
+        self.clear_progress()
+        for number, way in enumerate(ways, 1):
+            self._write_err(f"  {number}  {_sentence(way)}\n")
+        self._write_err(f"Which? 1{f' to {len(ways)}' if ways[1:] else ''}, or Enter for none: ")
+        said = sys.stdin.readline().strip()
+        return int(said) - 1 if said.isdecimal() and 1 <= int(said) <= len(ways) else None
 
     def _end_thinking(self) -> None:
         if self._thinking:

@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import sys
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import UsageError
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.report.prompt import REST_OF_STDIN, waiting_for_stdin
+from runner.storage.paths import paths
+from runner.storage.prompts import PromptStore, filled
+from runner.storage.text_files import attached
+from runner.types.attachment import Attachment
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
 
 if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engine and imports the service
     from runner.service.service import LocalService
 
-
-def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> str | None:
-    """What stdin brings, then --prompt, as one; None without any."""
-    piped = _stdin_text() if takes_stdin and not options.no_stdin else None
-    parts = [readable(part.strip("\n"), output) for part in (piped, options.prompt) if part and part.strip()]
-    return "\n\n".join(parts) or None
+_SILENT_S = 2.0  # so long an open stdin may say nothing before that is said
 
 
-def _stdin_text() -> str | None:
-    """What a pipe or a file brings; None from a terminal."""
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked, with the `files` that are in its `text`."""
+
+    text: str
+    files: tuple[Attachment, ...] = ()
+
+
+def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> Prompt | None:
+    """The files, what stdin brings, --prompt, as one; None without any.
+
+    Stdin and --prompt are what a named prompt is about. Raises UsageError.
+    """
+    files = tuple(map(attached, options.files))
+    named = PromptStore(paths().prompts).text(options.named_prompt) if options.named_prompt is not None else None
+    piped = _stdin_text(options, output) if takes_stdin and not options.no_stdin else None
+    said = _joined(readable(part.strip("\n"), output) for part in (piped, options.prompt) if part and part.strip())
+    text = _joined([*(file.inlined for file in files), filled(named.strip("\n"), said) if named else said])
+    return Prompt(text, files) if text else None
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _stdin_text(options: Options, output: Output) -> str | None:
+    """What a pipe or a file brings; None from a terminal. Where it is silent, that is said."""
     try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        return sys.stdin.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode) else None
+        descriptor = sys.stdin.fileno()
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+            return None
+        is_asked = options.prompt is not None or options.named_prompt is not None
+        if not select.select([descriptor], [], [], _SILENT_S)[0]:
+            output.note(waiting_for_stdin(is_asked=is_asked))
+        elif is_asked and stat.S_ISREG(mode) and os.lseek(descriptor, 0, os.SEEK_CUR) > 0:
+            output.note(REST_OF_STDIN)
+        return sys.stdin.read()
     except (OSError, ValueError):
         return None
 

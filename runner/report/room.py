@@ -37,6 +37,11 @@ def remedies(short: Shortage) -> tuple[Remedy, Remedy, Remedy]:
     return _more(short), _fewer(short), _new(short)
 
 
+def dropped(short: Shortage) -> str:
+    """The oldest turns were left out, and nobody was asked."""
+    return f"The context of {short.ctx:,} tokens is full: the {plural(short.drop, 'oldest turn')} count no longer."
+
+
 def _more(short: Shortage) -> Remedy:
     if not short.longer:
         why = f"The model was trained for {short.trained:,} tokens; that is not enough."

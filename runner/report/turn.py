@@ -14,6 +14,16 @@ def after_turn(last: Chunk, ctx: int) -> str:
     return " · ".join([*facts, _ending(last, ctx)])
 
 
+def cut_short(last: Chunk, ctx: int, *, is_thinking: bool) -> str:
+    """What ended an answer before its model did; empty where nothing has. `is_thinking`: before it said a word."""
+    if last.finish is not Finish.LENGTH:
+        return ""
+    while_thinking = ", while the model was still thinking" if is_thinking else ""
+    if _is_full(last, ctx):
+        return f"The answer ends here{while_thinking}: the context of {ctx:,} tokens is full (--ctx asks for more)."
+    return f"The answer ends here{while_thinking}: --max-tokens {last.completion_tokens} is reached."
+
+
 def under_way(last: Chunk) -> str:
     """The same while it runs."""
     if last.phase is Phase.WAITING:
@@ -42,8 +52,13 @@ def _ending(last: Chunk, ctx: int) -> str:
         case Finish.STOP:
             return "complete"
         case Finish.LENGTH:
-            return "the context is full" if last.context_used >= ctx else "stopped at max-tokens"
+            return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
         case Finish.INTERRUPTED:
             return "stopped by you"
         case Finish.ERROR:
             return "the engine failed"
+
+
+def _is_full(last: Chunk, ctx: int) -> bool:
+    """Whether no token more would fit; the last one of an answer was drawn, and takes no cell yet."""
+    return last.context_used + 1 >= ctx

@@ -574,3 +574,41 @@ async def test_why_it_is_slow_stands_beside_the_speed(tmp_path: Path, size: tupl
         app.session.slowness = None
         chat.tick()
         await app.until(lambda: "below its prediction" not in app.words())
+
+
+async def test_a_command_goes_on_with_an_earlier_conversation(tmp_path: Path) -> None:
+    service = scripted(tmp_path)
+    store = ConversationStore(service.folder)
+    earlier = store.new("smollm2-135m Q4_1")
+    earlier.say("user", "Mine")
+    earlier.close()
+    async with running(service, conversation=earlier.path, system="Be kind.") as app:
+        await app.until_words("Mine")
+        await answered(app, "More", ["two"])
+        [kept] = store.all()
+        assert [turn.text for turn in kept.conversation.turns] == ["Mine", "More", "two"]
+        assert kept.conversation.system == "Be kind."
+
+
+async def test_a_command_that_names_what_goes_on_makes_a_copy(tmp_path: Path) -> None:
+    service = scripted(tmp_path)
+    store = ConversationStore(service.folder)
+    earlier = store.new("smollm2-135m Q4_1")
+    earlier.say("user", "Mine")
+    async with running(service, conversation=earlier.path, title="branch") as app:
+        await app.until_words("Mine")
+        await answered(app, "More", ["two"])
+        assert {log.conversation.title: len(log.conversation.turns) for log in store.all()} == {"branch": 3, "Mine": 1}
+    earlier.close()
+
+
+async def test_a_command_names_the_chat_that_it_begins(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path), title="mine") as app:
+        await app.until_screen(Chat)
+        await answered(app, "One", ["two"])
+        assert [log.conversation.title for log in ConversationStore(app.service.folder).all()] == ["mine"]
+
+
+async def test_a_conversation_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path), conversation=tmp_path / "gone.jsonl") as app:
+        await app.until_told("The conversation cannot be opened: No such file or directory.")

@@ -72,6 +72,8 @@ class Chat(ChatActions):
         """Show the model, and begin to measure."""
         self.query_one(Composer).focus()
         self.show_session()
+        if self._settings.conversation is not None:
+            self._take_up(self._settings.conversation)
         if self._settings.clocks.tick is not None:
             self.set_interval(self._settings.clocks.tick, self.tick)
 

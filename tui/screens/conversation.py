@@ -9,9 +9,10 @@ from pathlib import Path
 from textual import work
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
+from runner.report.conversation import OPEN_ELSEWHERE, damaged, unsaved
 from runner.report.room import Way
 from runner.report.turn import after_turn, under_way
-from runner.report.words import one_line, plural
+from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Phase
@@ -33,6 +34,8 @@ class ConversationScreen(EngineScreen):
         super().__init__(service, session, settings)
         self._store = store
         self._log: ConversationLog = store.new(self._label, settings.system)
+        if settings.title and settings.conversation is None:
+            self._log.rename(settings.title)
         self._last: Chunk | None = None
         self._answering: AnswerView | None = None
         self._stopping = False
@@ -134,9 +137,7 @@ class ConversationScreen(EngineScreen):
         try:
             yield
         except OSError as error:
-            self.complain(
-                f"The conversation could not be saved: {error.strerror}. It is tried again with the next word."
-            )
+            self.complain(f"{unsaved(error.strerror)} It is tried again with the next word.")
 
     @work(exclusive=True, group="turn")
     async def _again(self, count: int) -> None:
@@ -164,16 +165,36 @@ class ConversationScreen(EngineScreen):
     @work(exclusive=True, group="turn")
     async def _reopen(self, path: Path) -> None:
         """Go on with an earlier conversation, or with a copy of one that another window goes on with."""
+        if (log := await self._opened(partial(self._store.go_on, path), path)) is not None and log.is_new:
+            self.complain(OPEN_ELSEWHERE)
+
+    @work(exclusive=True, group="turn")
+    async def _take_up(self, path: Path) -> None:
+        """Go on with the conversation that the command named, or with a copy under the name that it gave."""
+        log = await self._opened(partial(self._as_named, path), path)
+        if log is not None and not self._settings.title and log.path != path:
+            self.complain(OPEN_ELSEWHERE)
+
+    def _as_named(self, path: Path) -> ConversationLog:
+        title, system = self._settings.title, self._settings.system
+        log = self._store.copy(path) if title else self._store.go_on(path)
+        if title:
+            log.rename(title)
+        if system:
+            log.set_system(system)
+        return log
+
+    async def _opened(self, read: Callable[[], ConversationLog], path: Path) -> ConversationLog | None:
+        """Show what was read from a file; None, and said, where it cannot be."""
         try:
-            log = self._store.go_on(path)
+            log = read()
         except OSError as error:
             self.complain(f"The conversation cannot be opened: {error.strerror}.")
-            return
+            return None
         await self._begin(log)
         if log.damaged:
-            self.complain(f"Damaged in this conversation, and kept: {plural(log.damaged, 'line')} of {path}.")
-        if log.is_new:
-            self.complain("This conversation is open in another window. What you say here goes into a copy of it.")
+            self.complain(damaged(path, log.damaged))
+        return log
 
     async def _begin(self, log: ConversationLog) -> None:
         """Go on with another conversation; the engine keeps running."""

@@ -3,5 +3,8 @@
 Such a module has `run(options, output) -> ExitCode`.
 """
 
-COMMANDS = ("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "paths")
+COMMANDS = (
+    *("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "paths"),
+    *("conversation", "prompt", "completion"),
+)
 RESERVED = ("serve", "ps", "stop")

@@ -15,6 +15,7 @@ def run(options: Options, output: Output) -> ExitCode:
     found = paths()
     places = {
         "configuration": found.config_file,
+        "prompts": found.prompts,
         "conversations": found.conversations,
         "history": found.history,
         "tuned": found.tuned,

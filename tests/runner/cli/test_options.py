@@ -59,6 +59,50 @@ def test_sampling_and_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "model", "continued", "prompt"),
+    [
+        (("m", "-c", "-p", "hi"), "m", "", "hi"),
+        (("m", "-c", "ada", "-p", "hi"), "m", "ada", "hi"),
+        (("-c", "--prompt", "hi"), None, "", "hi"),
+        (("m", "--continue=ada"), "m", "ada", None),
+        (("m",), "m", None, None),
+    ],
+)
+def test_the_conversation_to_go_on_with(
+    words: tuple[str, ...], model: str | None, continued: str | None, prompt: str | None
+) -> None:
+    found = options(*words)
+    assert (found.model, found.continued, found.prompt) == (model, continued, prompt)
+
+
+def test_files_a_name_and_a_named_prompt() -> None:
+    found = options("m", "-f", "a.txt", "--file", "b.txt", "--save", " two  words ", "-P", "brief")
+    assert found.files == (Path("a.txt"), Path("b.txt"))
+    assert (found.save, found.named_prompt) == ("two words", "brief")
+
+
+def test_a_system_prompt_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "system.txt"
+    path.write_text("Be kind.\nBe brief.\n")
+    assert options("m", "--system", f"@{path}").system == "Be kind.\nBe brief."
+    assert options("m", environ={"LOCALRUN_SYSTEM": f"@{path}"}).system == "Be kind.\nBe brief."
+    with pytest.raises(UsageError, match=r"--system: .*none\.txt cannot be read: No such file"):
+        options("m", "--system", f"@{tmp_path / 'none.txt'}")
+
+
+def test_an_earlier_conversation_keeps_its_system_prompt_unless_another_is_typed() -> None:
+    config: dict[str, object] = {"system": "Be kind."}
+    assert options("m", "-c", config=config).system is None
+    assert options("m", "-c", "--system", "Be brief.", config=config).system == "Be brief."
+
+
+def test_words_of_a_command_stand_before_and_behind_flags() -> None:
+    for words in (("conversations", "--json", "ada"), ("--json", "conversations", "ada")):
+        found = options("list", *words)
+        assert (found.words, found.json) == (("conversations", "ada"), True)
+
+
+@pytest.mark.parametrize(
     ("typed", "environ", "config", "ctx"),
     [
         ((), {}, {}, None),

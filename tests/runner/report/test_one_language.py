@@ -13,16 +13,16 @@ from textual.widgets import DataTable, Static
 
 from models.errors import ModelNotFound
 from models.weights import Progress
-from runner.cli import load, run
+from runner.cli import chat, load
 from runner.cli.options import Options, parse
 from runner.cli.output import Output
 from runner.cli.subcommands import plan as plan_command
 from runner.report.comparison import stats_lines
 from runner.service.service import LocalService
-from runner.types.machine import Machine
 from runner.types.plan import Plan
 from runner.types.wish import Wish
-from scripts.draw.scripted import ScriptedService, ScriptedSession, turn
+from scripts.draw.scripted import ScriptedSession, turn
+from tests.support.command_line import CommandLineService, Terminal
 from tests.support.screens import RunningApp, running
 from tui.screens.chat import Chat
 from tui.screens.dialogs import TextDialog
@@ -44,26 +44,6 @@ DOWNLOAD = (
 )
 PROGRESS = ("part-1-of-2.gguf", "4.0 GB of 16.0 GB · 25% · 50 MB/s · 4 min 00 s left")
 TURN = ("2 tokens · 40.0 tok/s · first token 0.42 s · complete",)
-
-
-class CommandLineService(ScriptedService):
-    """What the command line asks for besides."""
-
-    def plan(self, name: str, wish: Wish, on: str | Machine | None = None, *, wide: bool = False) -> Plan:
-        """The same plan, wherever it is asked from."""
-        return super().plan(name, wish)
-
-    def chosen(self, plan: Plan) -> int:
-        """The one to take."""
-        assert plan.chosen is not None
-        return plan.chosen
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -110,7 +90,7 @@ def test_a_plan_on_the_command_line(service: CommandLineService) -> None:
 def test_a_chat_without_a_screen(service: CommandLineService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("Really?\n"))
     streams = io.StringIO(), Terminal()
-    run.chat(cast(LocalService, service), options("--plain", "--stats"), Output(*streams))
+    chat.chat(cast(LocalService, service), options("--plain", "--stats"), Output(*streams))
     holds(said(streams), *GOES, DOWNLOAD, *PROGRESS, *TURN, *stats_lines(service.sessions[0], ANSWER[-1]))
 
 

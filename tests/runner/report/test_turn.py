@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.report.turn import after_turn, under_way
+from runner.report.turn import after_turn, cut_short, under_way
 from runner.types.generation import Chunk, Finish, Phase
 
 DONE = Chunk(
@@ -26,7 +26,7 @@ DONE = Chunk(
             "1 token · stopped at max-tokens",
         ),
         (
-            Chunk(Phase.DONE, completion_tokens=9, context_used=8192, finish=Finish.LENGTH),
+            Chunk(Phase.DONE, completion_tokens=9, context_used=8191, finish=Finish.LENGTH),
             "9 tokens · the context is full",
         ),
         (Chunk(Phase.DONE), "0 tokens · ended early"),
@@ -47,3 +47,29 @@ def test_what_goes_on() -> None:
     assert under_way(Chunk(Phase.DECODE, completion_tokens=7)) == "7 tokens"
     assert under_way(Chunk(Phase.WAITING, waited_s=12.3)) == "Waiting for room: 12 s"
     assert under_way(Chunk(Phase.DECODE, completion_tokens=7, decode_tps=9.0)) == "7 tokens · 9.0 tok/s"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "is_thinking", "words"),
+    [
+        (DONE, False, ""),
+        (Chunk(Phase.DONE, finish=Finish.INTERRUPTED), True, ""),
+        (
+            Chunk(Phase.DONE, completion_tokens=12, context_used=40, finish=Finish.LENGTH),
+            False,
+            "The answer ends here: --max-tokens 12 is reached.",
+        ),
+        (
+            Chunk(Phase.DONE, completion_tokens=12, context_used=40, finish=Finish.LENGTH),
+            True,
+            "The answer ends here, while the model was still thinking: --max-tokens 12 is reached.",
+        ),
+        (
+            Chunk(Phase.DONE, completion_tokens=12, context_used=8191, finish=Finish.LENGTH),
+            False,
+            "The answer ends here: the context of 8,192 tokens is full (--ctx asks for more).",
+        ),
+    ],
+)
+def test_what_cut_an_answer_short(chunk: Chunk, is_thinking: bool, words: str) -> None:
+    assert cut_short(chunk, 8192, is_thinking=is_thinking) == words

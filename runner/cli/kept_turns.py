@@ -1,0 +1,120 @@
+"""The conversation that a command begins or goes on with, and its turns, each on the disk as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import ExitCode, UsageError
+from runner.cli.earlier import store
+from runner.cli.options import Options
+from runner.cli.output import Output
+from runner.cli.turn import Outcome, Show, take_turn
+from runner.client.session import EngineSession
+from runner.report.conversation import OPEN_ELSEWHERE, damaged, going_on, unsaved
+from runner.report.turn import after_turn
+from runner.report.words import one_line
+from runner.storage.conversations import ConversationLog
+from runner.types.generation import Chunk
+from runner.types.sampling import Sampling
+
+
+class KeptTurns:
+    """A conversation with a model. `is_kept` or a name or an earlier one: it has a file."""
+
+    def __init__(self, session: EngineSession, options: Options, output: Output, *, is_kept: bool = False) -> None:
+        self.session, self._output = session, output
+        self._is_refused = False
+        self.log = self._begun(options, is_kept=is_kept)
+
+    def _begun(self, options: Options, *, is_kept: bool) -> ConversationLog:
+        label = f"{_lasting(options.model or '')} {self.session.candidate.quant}"
+        if options.continued is None:
+            log = store().new(label, options.system or "")
+            log.is_kept = is_kept or options.save is not None
+        else:
+            log = self._opened(Path(options.continued), as_copy=options.save is not None)
+        with self._saving():
+            if options.continued is not None and options.system not in (None, log.conversation.system):
+                log.set_system(options.system or "")
+            if options.save is not None:
+                log.rename(options.save)
+        return log
+
+    def _opened(self, path: Path, *, as_copy: bool) -> ConversationLog:
+        """An earlier one. UsageError where it cannot be opened."""
+        try:
+            log = store().copy(path) if as_copy else store().go_on(path)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be opened: {error.strerror}.") from None
+        self._output.note(going_on(log.conversation))
+        if log.damaged:
+            self._output.warn(damaged(path, log.damaged))
+        if log.is_new and not as_copy:
+            self._output.warn(OPEN_ELSEWHERE)
+        return log
+
+    def ask(self, prompt: str, sampling: Sampling, show: Show) -> Outcome:
+        """Say it, and keep what is answered; a turn that fails before a word takes its question back."""
+        before = len(self.log.conversation.turns)
+        with self._saving():
+            self.log.say("user", prompt)
+        messages = self.log.conversation.messages
+        with self._saving():
+            self.log.say("assistant", "")
+        answer = take_turn(self.session, messages, sampling, self._keeping(show))
+        with self._saving():
+            if answer.error is not None and not answer.text:
+                self.log.keep(before)
+            else:
+                self.log.end(_ending(answer, self.session))
+        return answer
+
+    def _keeping(self, show: Show) -> Show:
+        def keep(chunk: Chunk) -> None:
+            show(chunk)
+            if chunk.text or chunk.reasoning:
+                with self._saving():
+                    self.log.grow(chunk.text, chunk.reasoning)
+
+        return keep
+
+    def begin_anew(self) -> None:
+        """A new conversation with the same system prompt."""
+        before = self.log
+        self.log = store().new(before.conversation.model, before.conversation.system)
+        self.log.is_kept = before.is_kept
+        before.close()
+
+    def skip(self, count: int) -> None:
+        """Send the first `count` turns no longer."""
+        with self._saving():
+            self.log.skip(count)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Whether it is on the disk."""
+        return ExitCode.ENGINE if self._is_refused else ExitCode.OK
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """Say once that the disk refuses; what waits is written when it can be."""
+        try:
+            yield
+            self._is_refused = False
+        except OSError as error:
+            if not self._is_refused:
+                self._output.warn(unsaved(error.strerror))
+            self._is_refused = True
+
+
+def _lasting(model: str) -> str:
+    """The name of a model as it is understood from every folder."""
+    is_path = "/" in model or model.lower().endswith(".gguf")
+    path = Path(model)
+    return str(path.absolute()) if is_path and path.exists() else model
+
+
+def _ending(answer: Outcome, session: EngineSession) -> str:
+    return one_line(str(answer.error)) if answer.error else after_turn(answer.last, session.loaded.ctx)

@@ -1,0 +1,42 @@
+"""What stands beside a prompt: where it comes from, and how many tokens its files have. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.report.words import one_line, plural
+from runner.types.room import more_context
+
+REST_OF_STDIN = "The rest of stdin, a file that was begun, goes before the prompt; in a loop, --no-stdin leaves it."
+
+
+def waiting_for_stdin(*, is_asked: bool) -> str:
+    """Stdin is open and silent; `is_asked`: there is a prompt beside it."""
+    if is_asked:
+        return "Waiting for stdin, which is open and silent: --no-stdin or </dev/null answers without it."
+    return "Waiting for a prompt on stdin, which is open and silent."
+
+
+@dataclass(frozen=True, slots=True)
+class FileSize:
+    """How many tokens a file takes of the context; only `about` so many where it is far too long to be read."""
+
+    name: str
+    tokens: int
+    about: bool = False
+
+
+def file_size_line(size: FileSize) -> str:
+    """One file."""
+    return f"{one_line(size.name)}: {'about ' if size.about else ''}{plural(size.tokens, 'token')}"
+
+
+def files_too_long(sizes: Sequence[FileSize], needed: int, ctx: int, trained: int) -> str:
+    """Why a prompt of `needed` tokens with these files is refused, and what would help."""
+    about = "about " if any(size.about for size in sizes) else ""
+    longer = more_context(needed, ctx, trained)
+    help = f"--ctx {longer} would hold it" if longer else f"the model was trained for {trained:,}"
+    named = ", ".join(f"{one_line(size.name)} {size.tokens:,}" for size in sizes)
+    return (
+        f"The prompt has {about}{plural(needed, 'token')} ({named}), and the answer needs room too; "
+        f"the context holds {ctx:,}, and {help}."
+    )
