@@ -23,7 +23,9 @@ def with_earlier(options: Options) -> Options:
     try:
         log = lookup(store(), options.continued)
     except UsageError as error:
-        raise UsageError(f"{error} A model goes before -c." if options.model is None else str(error)) from None
+        if options.model is None and options.continued:  # which may have been meant as one
+            raise UsageError(f"{error} A model goes before -c.") from None
+        raise
     model = options.model or log.conversation.model.rpartition(" ")[0] or None
     return replace(options, model=model, continued=str(log.path))
 

@@ -87,10 +87,15 @@ class Positional:
     key: str
     metavar: str
     count: str | None = None
+    help: str | None = None
     words: tuple[str, ...] = ()
 
 
 MODEL = Positional("model", "MODEL")
+
+
+def _words(help: str, *first: str) -> Positional:
+    return Positional("words", "WHAT", "*", help, first)
 
 
 def _whole(low: int, high: float = float("inf")) -> Callable[[str], float]:
@@ -201,12 +206,10 @@ GROUPS = (
 POSITIONALS = {
     RUN: Positional("model", "MODEL", "?"),
     "search": Positional("words", "WORDS", "+"),
-    "list": Positional("words", "WHAT", "*", ("conversations", "prompts")),
-    "conversation": Positional(
-        "words", "export [NAME [FILE]] | import FILE… | rm NAME", "+", ("export", "import", "rm")
-    ),
-    "prompt": Positional("words", "add NAME [TEXT] | show NAME | rm NAME", "+", ("add", "show", "rm")),
-    "completion": Positional("words", "bash | zsh | fish", "+", ("bash", "zsh", "fish")),
+    "list": _words("conversations [WORDS], or prompts; nothing: weights", "conversations", "prompts"),
+    "conversation": _words("export [NAME [FILE]], import FILE, or rm NAME", "export", "import", "rm"),
+    "prompt": _words("add NAME [TEXT], show NAME, or rm NAME", "add", "show", "rm"),
+    "completion": _words("bash, zsh, or fish", "bash", "zsh", "fish"),
     **dict.fromkeys(("doctor", "worker", "paths")),
 }
 """What follows the commands, other than one MODEL."""
@@ -253,7 +256,7 @@ def _parser(command: str) -> _Parser:
         parser.usage, parser.epilog = USAGE, EPILOG
         parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     if positional := POSITIONALS.get(command, MODEL):
-        parser.add_argument(positional.key, metavar=positional.metavar, nargs=positional.count)
+        parser.add_argument(positional.key, metavar=positional.metavar, nargs=positional.count, help=positional.help)
     for group in GROUPS:
         if command in group.commands:
             target = parser.add_argument_group(group.title) if group.title else parser

@@ -12,7 +12,7 @@ from runner.cli.turn import Outcome, Show, as_json_lines, as_text, unseen
 from runner.client.session import EngineSession
 from runner.report.comparison import stats_lines
 from runner.report.conversation import where_json
-from runner.report.prompt import FileSize, file_size_line, files_too_long
+from runner.report.prompt import FileSize, file_size_line, too_long
 from runner.report.turn import cut_short
 from runner.service.service import LocalService
 from runner.types.attachment import Attachment
@@ -26,7 +26,8 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
     turns = KeptTurns(session, options, output)
-    _weigh_files(turns, prompt, sampling, output)
+    if prompt.files or options.continued is not None:
+        _weigh(turns, prompt, sampling, output)
     answer = turns.ask(prompt.text, sampling, _show(options, output))
     if options.json or options.jsonl:
         kept = {"conversation": where_json(turns.log.path, turns.log.conversation) if turns.log.is_kept else None}
@@ -39,10 +40,8 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     return answer.exit_code or turns.exit_code
 
 
-def _weigh_files(turns: KeptTurns, prompt: Prompt, sampling: Sampling, output: Output) -> None:
-    """Say what each file takes of the context. PromptTooLong where it holds not all of it and an answer."""
-    if not prompt.files:
-        return
+def _weigh(turns: KeptTurns, prompt: Prompt, sampling: Sampling, output: Output) -> None:
+    """Say what each file takes of the context. PromptTooLong where it does not hold all that is said, and an answer."""
     session = turns.session
     sizes = [_size(session, file) for file in prompt.files]
     for size in sizes:
@@ -52,7 +51,7 @@ def _weigh_files(turns: KeptTurns, prompt: Prompt, sampling: Sampling, output: O
     needed = sum(size.tokens for size in sizes) if is_hopeless else session.count_tokens(messages)
     ctx, trained = session.loaded.ctx, session.plan.model.context_trained
     if needed > ctx - room_for_answer(sampling, ctx):
-        raise PromptTooLong(files_too_long(sizes, needed, ctx, trained))
+        raise PromptTooLong(too_long(sizes, needed, ctx, trained))
 
 
 def _size(session: EngineSession, file: Attachment) -> FileSize:

@@ -30,13 +30,14 @@ def file_size_line(size: FileSize) -> str:
     return f"{one_line(size.name)}: {'about ' if size.about else ''}{plural(size.tokens, 'token')}"
 
 
-def files_too_long(sizes: Sequence[FileSize], needed: int, ctx: int, trained: int) -> str:
-    """Why a prompt of `needed` tokens with these files is refused, and what would help."""
+def too_long(sizes: Sequence[FileSize], needed: int, ctx: int, trained: int) -> str:
+    """Why a prompt of `needed` tokens, these files among them, is refused, and what would help."""
     about = "about " if any(size.about for size in sizes) else ""
     longer = more_context(needed, ctx, trained)
     help = f"--ctx {longer} would hold it" if longer else f"the model was trained for {trained:,}"
     named = ", ".join(f"{one_line(size.name)} {size.tokens:,}" for size in sizes)
+    files = f" ({named})" if named else ""
     return (
-        f"The prompt has {about}{plural(needed, 'token')} ({named}), and the answer needs room too; "
+        f"The prompt has {about}{plural(needed, 'token')}{files}, and the answer needs room too; "
         f"the context holds {ctx:,}, and {help}."
     )

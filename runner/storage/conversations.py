@@ -162,6 +162,18 @@ def _replayed(log: ConversationLog, path: Path) -> ConversationLog:
     return replace(log, conversation=conversation, damaged=len(lines) - len(events), _waiting=waiting)
 
 
+def _complete(log: ConversationLog) -> ConversationLog:
+    """A copy without the turn that is under way where it was taken from."""
+    turns = log.conversation.turns
+    count = len(turns)
+    if turns and turns[-1].role == "assistant" and not turns[-1].note:
+        count -= 1
+    if count and turns[count - 1].role == "user":
+        count -= 1
+    event = {"event": "keep", "count": count}
+    return replace(log, conversation=after(log.conversation, event), _waiting=[*log._waiting, event])
+
+
 @dataclass(frozen=True, slots=True)
 class ConversationStore:
     """The folder of conversations. `clock` gives seconds since 1970."""
@@ -181,12 +193,12 @@ class ConversationStore:
         return ConversationLog(path, read(_lines(path)))
 
     def go_on(self, path: Path) -> ConversationLog:
-        """An earlier conversation, held; where another holds it, a copy. OSError as of the disk."""
+        """An earlier conversation, held; where another holds it, a copy of all that is complete. OSError."""
         log = ConversationLog(path)
         try:
             log.hold()
         except BlockingIOError:
-            return self.copy(path)
+            return _complete(self.copy(path))
         return _replayed(log, path)
 
     def copy(self, path: Path) -> ConversationLog:

@@ -132,6 +132,22 @@ def test_a_conversation_that_is_open_elsewhere_goes_on_as_a_copy(store: Conversa
     assert [turn.text for turn in second.conversation.turns[1:]] == ["A container for weights.", "yours"]
 
 
+def test_a_copy_of_what_is_open_elsewhere_leaves_out_the_turn_under_way(store: ConversationStore) -> None:
+    first = talked(store)
+    complete = first.conversation
+    first.say("user", "mine")
+    assert store.go_on(first.path).conversation == complete
+    first.say("assistant", "")
+    first.grow("half an ans")
+    second = store.go_on(first.path)
+    assert second.conversation == complete
+    second.say("user", "yours")
+    assert [turn.text for turn in store.open(second.path).conversation.turns[1:]] == [
+        "A container for weights.",
+        "yours",
+    ]
+
+
 def test_a_conversation_goes_on_where_its_last_owner_left_it(store: ConversationStore) -> None:
     first = talked(store)
     [listed] = store.all()
