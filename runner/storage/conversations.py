@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -154,24 +155,13 @@ class ConversationLog:
             self._waiting = []
 
 
-def _replayed(log: ConversationLog, path: Path) -> ConversationLog:
-    """What `path` says at this moment: only while it is held that is the last word. A new log has it all to write."""
-    lines = [line for line in _lines(path) if line]
-    conversation, events = _replay(lines)
-    waiting = events if log.is_new else []
-    return replace(log, conversation=conversation, damaged=len(lines) - len(events), _waiting=waiting)
-
-
-def _complete(log: ConversationLog) -> ConversationLog:
-    """A copy without the turn that is under way where it was taken from."""
-    turns = log.conversation.turns
-    count = len(turns)
-    if turns and turns[-1].role == "assistant" and not turns[-1].note:
-        count -= 1
-    if count and turns[count - 1].role == "user":
-        count -= 1
-    event = {"event": "keep", "count": count}
-    return replace(log, conversation=after(log.conversation, event), _waiting=[*log._waiting, event])
+def _complete(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those before the turn that is under way."""
+    messages = [index for index, event in enumerate(events) if event["event"] == "message"]
+    if not messages or any(event["event"] == "end" for event in events[messages[-1] :]):
+        return events
+    is_answer = len(messages) > 1 and [events[index]["role"] for index in messages[-2:]] == ["user", "assistant"]
+    return events[: messages[-2 if is_answer else -1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +188,20 @@ class ConversationStore:
         try:
             log.hold()
         except BlockingIOError:
-            return _complete(self.copy(path))
-        return _replayed(log, path)
+            copy = self.copy(path)
+            events = _complete(copy._waiting)
+            return replace(copy, conversation=reduce(after, events, Conversation()), _waiting=events)
+        lines = [line for line in _lines(path) if line]  # only what is read while it is held is the last word
+        conversation, events = _replay(lines)
+        return replace(log, conversation=conversation, damaged=len(lines) - len(events))
 
     def copy(self, path: Path) -> ConversationLog:
         """What was said in an earlier conversation, in a new one that its first change writes (`is_new`)."""
-        return _replayed(ConversationLog(self._path(self.clock()), is_new=True), path)
+        lines = [line for line in _lines(path) if line]
+        conversation, events = _replay(lines)
+        return ConversationLog(
+            self._path(self.clock()), conversation, is_new=True, damaged=len(lines) - len(events), _waiting=events
+        )
 
     def _path(self, now: float) -> Path:
         return self.folder / (time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + ".jsonl")
