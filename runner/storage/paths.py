@@ -16,7 +16,7 @@ class Paths:
     `config_file` holds the user's settings, `prompts` a file for each that has a name, `conversations` a file for each,
     `history` what was planned and measured, a line per load, `tuned` the placements that won when several were
     measured, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content digest;
-    `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
+    `states` of conversations, as llama.cpp had them in its caches; `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
     `download_rate` of the last download.
     """
 
@@ -27,6 +27,7 @@ class Paths:
     tuned: Path
     engine_log: Path
     headers: Path
+    states: Path
     listings: Path
     bandwidth: Path
     download_rate: Path
@@ -47,6 +48,7 @@ def paths() -> Paths:
         tuned=data / "tuned.json",
         engine_log=_xdg("XDG_STATE_HOME", dirs.user_state_dir) / "engine.log",
         headers=cache / "headers",
+        states=cache / "states",
         listings=cache / "listings.json",
         bandwidth=cache / "bandwidth.json",
         download_rate=cache / "download.json",
