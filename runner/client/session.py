@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.client.answer import Answer, UnderWay
@@ -16,7 +17,7 @@ from runner.client.watch import Limits, answering
 from runner.hardware.causes import work_of
 from runner.hardware.meter import sample
 from runner.hardware.strain import strain
-from runner.types.commands import Count, Generate
+from runner.types.commands import Count, Generate, KeepState, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
@@ -210,6 +211,14 @@ class EngineSession:
     def count_text(self, text: str) -> int:
         """Tokens of a text that goes to the model as it is, its own first token included."""
         return self._process.ask(Count(raw=text))
+
+    def keep_state(self, path: Path, owner: str, messages: Sequence[Message]) -> int:
+        """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 where that is nothing."""
+        return self._process.ask(KeepState(str(path), owner, tuple(messages)))
+
+    def restore_state(self, path: Path, owner: str) -> int:
+        """Go on from what is in a file; how many tokens need not be read, 0 where it is of no use."""
+        return self._process.ask(RestoreState(str(path), owner))
 
     def close(self) -> None:
         """End the engine process."""

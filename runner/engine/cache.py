@@ -8,6 +8,7 @@ from itertools import count
 
 from runner.chat.template import common_prefix
 from runner.engine.context import Context
+from runner.engine.state_file import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,26 @@ class Cache:
         slot.cut(self._context.positions(slot.sequence))
         if not self._context.keep(len(slot.tokens), slot.sequence):
             slot.cut(0)
+
+    def holder(self, tokens: Sequence[int]) -> Slot | None:
+        """The slot that holds the beginning of these and little else; None where there is none."""
+        slot = max(self._slots, key=lambda slot: common_prefix(slot.tokens, tokens))
+        return slot if 2 * common_prefix(slot.tokens, tokens) > len(slot.tokens) else None
+
+    def adopt(self, state: State) -> int:
+        """Let a slot that nobody uses hold a state; how many tokens that are, 0 where it cannot be."""
+        free = [slot for slot in self._slots if not slot.is_taken]
+        count = len(state.tokens)
+        if not free or self.spare < count:
+            return 0
+        slot = min(free, key=_worth)
+        self.trim(slot, 0)
+        self.make_room(count)
+        if not self._context.set_state(slot.sequence, state.cells):
+            return 0
+        self.grow(slot, state.tokens)
+        slot.left = next(self._returns)
+        return count
 
     def clear(self) -> None:
         """Forget everything, also who has what."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from ctypes import c_float, c_int32, c_void_p
+from ctypes import Array, c_float, c_int32, c_ubyte, c_void_p
 
 import numpy as np
 
@@ -102,6 +102,21 @@ class Context:
     def share(self, source: int, target: int, count: int) -> None:
         """Give an empty sequence the first `count` tokens of another one, in the same cells."""
         C.llama_memory_seq_cp(self._memory, source, target, 0, count)
+
+    def state_bytes(self, sequence: int) -> int:
+        """How much `copy_state` writes."""
+        return int(C.llama_state_seq_get_size_ext(self.handle, sequence, 0))
+
+    def copy_state(self, sequence: int, into: Array[c_ubyte]) -> int:
+        """Write what the caches hold of a sequence, and say how many bytes that were; 0 where they are too few."""
+        return int(C.llama_state_seq_get_data_ext(self.handle, into, len(into), sequence, 0))
+
+    def set_state(self, sequence: int, state: Array[c_ubyte]) -> bool:
+        """Let the caches hold this for an empty sequence; False (nothing held) where llama.cpp does not take it."""
+        if C.llama_state_seq_set_data_ext(self.handle, state, len(state), sequence, 0) == len(state):
+            return True
+        C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return False
 
     def overwrite(self) -> None:
         """Forget all sequences and what their cells held: one that is no number spoils what is computed behind it."""

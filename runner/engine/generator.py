@@ -5,18 +5,22 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt
+from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
+from runner.engine.cache import Cache
 from runner.engine.context import Context
-from runner.engine.llama import BrokenTemplate
 from runner.engine.model import Model
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
-from runner.types.commands import Count
+from runner.engine.state_file import read_state, write_state
+from runner.types.commands import Count, KeepState, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Request
 from runner.types.placement import Placement
@@ -47,7 +51,9 @@ class Generator:
         except EngineError:
             self._model.close()
             raise
-        self._scheduler = Scheduler(self._context, pulse)
+        self._cache = Cache(self._context)
+        self._scheduler = Scheduler(self._context, self._cache, pulse)
+        self._caches_are = f"{llama.version()} {placement.kv_type}"
         self._markers = self._marker_tokens()
         self.loaded = Loaded(
             ctx=self._context.size,
@@ -76,6 +82,32 @@ class Generator:
         seed = random.getrandbits(31) if asked.seed is None else asked.seed
         sequence = Sequence(Asked(request, prompt, tokens, limit, seed), self._model, self._markers, listener)
         self._scheduler.add(sequence)
+
+    def keep_state(self, asked: KeepState) -> int:
+        """Write what the caches hold of a conversation; bytes, 0 where that is nothing or the disk refuses."""
+        tokens, _ = self._prompt(Request(asked.messages))
+        slot = self._cache.holder(tokens)
+        if slot is None:
+            return 0
+        context, sequence = self._context, slot.sequence
+        with suppress(OSError):
+            return write_state(
+                Path(asked.path),
+                self._owner(asked.owner),
+                slot.tokens,
+                context.state_bytes(sequence),
+                lambda cells: context.copy_state(sequence, cells),
+            )
+        return 0
+
+    def restore_state(self, asked: RestoreState) -> int:
+        """Let the caches hold what is in a file; tokens, 0 where it is of no use."""
+        state = read_state(Path(asked.path), self._owner(asked.owner))
+        return self._cache.adopt(state) if state else 0
+
+    def _owner(self, asked: str) -> str:
+        """Who may restore a state: bytes of the same types, made by the same llama.cpp."""
+        return f"{asked} {self._caches_are}"
 
     @property
     def is_busy(self) -> bool:
@@ -118,7 +150,7 @@ class Generator:
         try:
             fence = markers.fence_in(template)
             prompt = build_prompt(request.messages, lambda messages: model.render(template, messages), fence)
-        except BrokenTemplate as error:
+        except llama.BrokenTemplate as error:
             raise BadFile(str(error)) from error
         except ValueError as error:
             raise UsageError(str(error)) from error

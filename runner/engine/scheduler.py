@@ -33,9 +33,8 @@ class Scheduler:
     `pulse` is called now and then while a long step runs.
     """
 
-    def __init__(self, context: Context, pulse: Callable[[], None]) -> None:
-        self._context, self._pulse = context, pulse
-        self._cache = Cache(context)
+    def __init__(self, context: Context, cache: Cache, pulse: Callable[[], None]) -> None:
+        self._context, self._cache, self._pulse = context, cache, pulse
         self._budget = PrefillBudget(context.ubatch)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []

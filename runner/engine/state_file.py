@@ -15,23 +15,23 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import c_ubyte
+from ctypes import Array, c_ubyte
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 _MAGIC, _LENGTH, _DIGEST = b"localrun state 1", struct.Struct("<I"), 32
 _START = len(_MAGIC) + _LENGTH.size
-Fill = Callable[[Any], int]  # gets a ctypes array of bytes, answers how many it filled
+Cells = Array[c_ubyte]
+Fill = Callable[[Cells], int]  # answers how many it filled
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The tokens of a sequence, and llama.cpp's bytes of their caches (a ctypes array)."""
+    """The tokens of a sequence, and llama.cpp's bytes of their caches."""
 
     tokens: list[int]
-    cells: Any
+    cells: Cells
 
 
 def write_state(path: Path, owner: str, tokens: Sequence[int], size: int, fill: Fill) -> int:

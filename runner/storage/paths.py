@@ -16,8 +16,8 @@ class Paths:
     `config_file` holds the user's settings, `prompts` a file for each that has a name, `conversations` a file for each,
     `history` what was planned and measured, a line per load, `tuned` the placements that won when several were
     measured, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content digest;
-    `states` of conversations, as llama.cpp had them in its caches; `listings`, what the Hub offered when it was last asked; `bandwidth` of this computer's memory, and the
-    `download_rate` of the last download.
+    `states` of conversations, as llama.cpp had them in its caches; `listings`, what the Hub offered when it was last
+    asked; `bandwidth` of this computer's memory, and the `download_rate` of the last download.
     """
 
     config_file: Path

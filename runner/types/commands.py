@@ -67,6 +67,26 @@ class Generate(LongCommand[Chunk, None]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepState(Command[int]):
+    """Write what the caches hold of a conversation to `path`; how many bytes that were, 0 where they hold nothing.
+
+    `owner` says whose state it is; nobody else will restore it.
+    """
+
+    path: str
+    owner: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreState(Command[int]):
+    """Let the caches hold what is at `path`; how many tokens that are, 0 where it is of no use."""
+
+    path: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grammar(Command[str]):
     """GBNF that admits exactly the JSON that fits the schema (JSON text)."""
 
@@ -84,7 +104,9 @@ class Lend(Command[None]):
 
 _BY_OP: dict[str, Any] = {
     kind.__name__.lower(): kind
-    for kind in (Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, Grammar, Lend)
+    for kind in (
+        *(Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, KeepState, RestoreState, Grammar, Lend),
+    )
 }
 
 

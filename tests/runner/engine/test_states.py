@@ -1,0 +1,96 @@
+"""What the caches hold of a conversation survives the engine: on the real SmolLM2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.client.process import EngineProcess
+from runner.types.commands import Generate, KeepState, Load, RestoreState
+from runner.types.generation import Chunk, Message, Request
+from runner.types.placement import Placement
+from runner.types.sampling import Sampling
+
+CPU = Placement((), 0, 31, (), ctx=1024, threads=1)
+GREEDY = Sampling(temperature=0, max_tokens=16)
+ASKED = (Message("user", "List some animals: " + "cat, dog, cow, hen, " * 60),)
+LoadedEngine = Callable[[Placement], EngineProcess]
+
+
+@pytest.fixture
+def loaded(child: EngineProcess, smollm2: Path) -> LoadedEngine:
+    """The engine, freshly loaded."""
+
+    def load(placement: Placement = CPU) -> EngineProcess:
+        child.ask(Load(str(smollm2), placement))
+        return child
+
+    return load
+
+
+def answer(engine: EngineProcess, messages: tuple[Message, ...]) -> tuple[str, Chunk]:
+    chunks = list(engine.stream(Generate(Request(messages, sampling=GREEDY))))
+    return "".join(chunk.text for chunk in chunks), chunks[-1]
+
+
+def kept(engine: EngineProcess, path: Path) -> tuple[Message, ...]:
+    """A conversation whose state is at `path`, and its next question."""
+    said, _ = answer(engine, ASKED)
+    history = (*ASKED, Message("assistant", said))
+    assert engine.ask(KeepState(str(path), "me", history)) == path.stat().st_size
+    return (*history, Message("user", "And plants?"))
+
+
+@pytest.mark.parametrize("kv", ["f16", "q8_0"])
+def test_it_goes_on_where_it_was(loaded: LoadedEngine, tmp_path: Path, kv: str) -> None:
+    path, placement = tmp_path / "a.state", replace(CPU, kv_type=kv)
+    engine = loaded(placement)
+    history = kept(engine, path)
+    expected, before = answer(engine, history)
+    engine = loaded(placement)
+    tokens = engine.ask(RestoreState(str(path), "me"))
+    said, last = answer(engine, history)
+    assert (said, last.cached_tokens, last.prompt_tokens) == (expected, before.cached_tokens, before.prompt_tokens)
+    assert 250 < last.cached_tokens <= tokens < last.prompt_tokens
+
+
+def test_one_that_is_foreign_or_damaged_is_read_anew(loaded: LoadedEngine, tmp_path: Path) -> None:
+    path = tmp_path / "a.state"
+    history = kept(loaded(CPU), path)
+    whole = path.read_bytes()
+    engine = loaded(CPU)
+    assert engine.ask(RestoreState(str(path), "you")) == 0
+    for at in (0, 20, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert engine.ask(RestoreState(str(path), "me")) == 0
+    path.write_bytes(whole)
+    for other in (replace(CPU, kv_type="q8_0"), replace(CPU, ctx=256)):
+        assert loaded(other).ask(RestoreState(str(path), "me")) == 0
+    _, last = answer(loaded(CPU), history)
+    assert last.cached_tokens == 0
+
+
+def test_nothing_is_written_of_what_is_not_held(loaded: LoadedEngine, tmp_path: Path) -> None:
+    engine = loaded(CPU)
+    assert engine.ask(KeepState(str(tmp_path / "a.state"), "me", ASKED)) == 0
+    answer(engine, ASKED)
+    assert engine.ask(KeepState(str(tmp_path / "a.state"), "me", (Message("user", "Another one"),))) == 0
+    assert engine.ask(KeepState("/proc/none/a.state", "me", ASKED)) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_sequences_each_have_theirs(loaded: LoadedEngine, tmp_path: Path) -> None:
+    four = replace(CPU, sequences=4, outputs=4)
+    engine = loaded(four)
+    first, second = tmp_path / "1.state", tmp_path / "2.state"
+    history = kept(engine, first)
+    other = (Message("user", "One two three four five " * 20),)
+    said, _ = answer(engine, other)
+    assert engine.ask(KeepState(str(second), "me", (*other, Message("assistant", said)))) > 0
+    engine = loaded(four)
+    assert engine.ask(RestoreState(str(first), "me")) > 250 and engine.ask(RestoreState(str(second), "me")) > 80
+    assert answer(engine, history)[1].cached_tokens > 250
+    assert answer(engine, other)[1].cached_tokens > 80
