@@ -31,6 +31,7 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
     while (line := plain.next_line()) is not None:
         if line.strip():
             code = plain.turn(line)
+    plain.leave()
     return code or plain.exit_code
 
 
@@ -47,12 +48,16 @@ class _PlainChat:
         self._is_typed = output.out_is_terminal and sys.stdin.isatty()
         self._sampling = sampling_of(options, service)
         session = open_model(service, options, output)
-        self._turns = KeptTurns(session, options, output, is_kept=self._is_typed)
+        self._turns = KeptTurns((service, session), options, output, is_kept=self._is_typed)
 
     @property
     def exit_code(self) -> ExitCode:
         """Whether all of it is kept."""
         return self._turns.exit_code
+
+    def leave(self) -> None:
+        """The end of input."""
+        self._turns.leave()
 
     def next_line(self) -> str | None:
         """What is said next; None at the end of input."""

@@ -166,7 +166,10 @@ CONVERSATION = (
     Flag("save", "keep the conversation under this name", "NAME", _name),
     Flag("file", "put a text file before the prompt; may repeat", "FILE", Path, short="-f", repeats=True),
     Flag("named-prompt", _FILLED, "NAME", str, short="-P"),
+    Flag("cache-prompt", "what is read is kept by this name: a later prompt that begins alike is not", "NAME", _name),
 )
+_KEPT = "for what was read of conversations, on the disk; 0: nothing (default: a tenth of what is free, at most 20g)"
+CACHE_SIZE = Flag("cache-size", _KEPT, "SIZE", parse_size)
 INPUT_AND_OUTPUT = (
     Flag("prompt", "answer this and exit", "PROMPT", str, short="-p"),
     Flag("plain", "chat line by line, no full screen"),
@@ -182,7 +185,7 @@ INPUT_AND_OUTPUT = (
     Flag("json-session", argparse.SUPPRESS),
     Flag("parallel", "prompts at once", "N", _whole(1, 256)),
 )
-CONFIGURABLE = PLACEMENT + SAMPLING
+CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
 """The flags that the configuration file and the environment may set too."""
 
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
@@ -194,17 +197,18 @@ GROUPS = (
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
     Group(("bench",), (Flag("share", "write a record that anybody may see: docs/records.md", "FILE", Path),)),
     Group(("tune",), (Flag("budget", "measure for about so long (default 60)", "SECONDS", _SECONDS),)),
-    Group(("rm",), (QUANT,)),
+    Group(("rm",), (QUANT, Flag("cache", "what was read of conversations, no weights"))),
     Group(("rm", "conversation"), (Flag("yes", "no question"),)),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
     Group((RUN,), SAMPLING, "sampling"),
     Group((RUN,), (Flag("stop", "end the answer before this text; may repeat", "TEXT", str, repeats=True),)),
-    Group((RUN,), CONVERSATION, "conversation"),
+    Group((RUN,), (*CONVERSATION, CACHE_SIZE), "conversation"),
     Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
 )
 POSITIONALS = {
     RUN: Positional("model", "MODEL", "?"),
+    "rm": Positional("model", "MODEL", "?"),
     "search": Positional("words", "WORDS", "+"),
     "list": _words("conversations [WORDS], or prompts; nothing: weights", "conversations", "prompts"),
     "conversation": _words("export [NAME [FILE]], import FILE, or rm NAME", "export", "import", "rm"),

@@ -15,18 +15,31 @@ from runner.client.session import EngineSession
 from runner.report.conversation import OPEN_ELSEWHERE, damaged, going_on, unsaved
 from runner.report.turn import after_turn
 from runner.report.words import one_line
+from runner.service.service import LocalService
 from runner.storage.conversations import ConversationLog
 from runner.types.generation import Chunk
 from runner.types.sampling import Sampling
+
+Opened = tuple[LocalService, EngineSession]
 
 
 class KeptTurns:
     """A conversation with a model. `is_kept` or a name or an earlier one: it has a file."""
 
-    def __init__(self, session: EngineSession, options: Options, output: Output, *, is_kept: bool = False) -> None:
-        self.session, self._output = session, output
+    def __init__(self, opened: Opened, options: Options, output: Output, *, is_kept: bool = False) -> None:
+        self._service, self.session = opened
+        self._output, self._cache_prompt = output, options.cache_prompt
         self._is_refused = False
         self.log = self._begun(options, is_kept=is_kept)
+        if name := self._state_name:
+            self._service.recall(self.session, name)
+
+    @property
+    def _state_name(self) -> str | None:
+        """What the engine's caches are remembered by; None where nobody will ask for them again."""
+        if self.log.is_kept:
+            return str(self.log.path)
+        return f"prompt {self._cache_prompt}" if self._cache_prompt else None
 
     def _begun(self, options: Options, *, is_kept: bool) -> ConversationLog:
         label = f"{_lasting(options.model or '')} {self.session.candidate.quant}"
@@ -91,6 +104,11 @@ class KeptTurns:
         """Send the first `count` turns no longer."""
         with self._saving():
             self.log.skip(count)
+
+    def leave(self) -> None:
+        """Nobody says more for now: what the engine has read outlives it."""
+        if (name := self._state_name) and self.log.conversation.turns:
+            self._service.remember(self.session, name, self.log.conversation.messages)
 
     @property
     def exit_code(self) -> ExitCode:

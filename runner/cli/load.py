@@ -16,9 +16,11 @@ from runner.service.service import LocalService
 from runner.types.plan import Plan
 
 
-def service_for(output: Output, engine: EngineProcess | None = None) -> closing[LocalService]:
+def service_for(
+    output: Output, engine: EngineProcess | None = None, cache_size: int | None = None
+) -> closing[LocalService]:
     """A service that ends with the command, and its engine with it."""
-    return closing(LocalService(note=output.note, engine=engine))
+    return closing(LocalService(output.note, engine, cache_size))
 
 
 def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan, int]:

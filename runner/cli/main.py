@@ -121,7 +121,7 @@ def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> 
     engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
     from runner.cli.load import service_for
 
-    with service_for(output, engine) as service:
+    with service_for(output, engine, options.cache_size) as service:
         if options.json_session:
             from runner.cli.json_session import answer_questions
 

@@ -55,6 +55,9 @@ class Options:
     save: str | None = None
     files: tuple[Path, ...] = ()
     named_prompt: str | None = None
+    cache_size: int | None = None
+    cache_prompt: str | None = None
+    cache: bool = False
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:
@@ -73,6 +76,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         wish=Wish(**_named(settings, _WISH)),
         sampling=Sampling(**_named(settings, _SAMPLING), stop=stop),
         system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
+        cache_size=settings.get("cache_size"),
         words=words,
         files=files,
         continued=rest.pop("continue", None),

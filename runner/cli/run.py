@@ -25,7 +25,7 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     """One answer to stdout, as text, JSON or JSON lines."""
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
-    turns = KeptTurns(session, options, output)
+    turns = KeptTurns((service, session), options, output)
     if prompt.files or options.continued is not None:
         _weigh(turns, prompt, sampling, output)
     answer = turns.ask(prompt.text, sampling, _show(options, output))
@@ -37,6 +37,7 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     if short := cut_short(answer.last, session.loaded.ctx, is_thinking=not answer.text):
         output.note(short)
     tell(session, answer, options, output)
+    turns.leave()
     return answer.exit_code or turns.exit_code
 
 

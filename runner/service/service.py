@@ -24,7 +24,7 @@ from runner.planning.placement import place, problem_of
 from runner.planning.rivals import Contest
 from runner.planning.tuned import question_of
 from runner.report import sentences
-from runner.service import downloads, library
+from runner.service import downloads, kept_states, library
 from runner.service.descent import Descent
 from runner.service.instead import instead
 from runner.service.machines import Machines
@@ -36,9 +36,10 @@ from runner.service.tuning import Tuner
 from runner.storage import history, tuned
 from runner.storage.damage import set_aside
 from runner.storage.paths import paths
+from runner.storage.states import States
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
-from runner.types.generation import Chunk, Request
+from runner.types.generation import Chunk, Message, Request
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
@@ -53,12 +54,19 @@ _PATHS = ("file", "folder")
 
 
 class LocalService:
-    """Plans, downloads and loads models on this machine. `note` gets sentences about waiting and fallbacks."""
+    """Plans, downloads and loads models on this machine. `note` gets sentences about waiting and fallbacks.
+
+    `cache_size`: bytes that states of conversations may take on the disk (None: as much as `States` says).
+    """
 
     def __init__(
-        self, note: Callable[[str], None] = lambda _sentence: None, engine: EngineProcess | None = None
+        self,
+        note: Callable[[str], None] = lambda _sentence: None,
+        engine: EngineProcess | None = None,
+        cache_size: int | None = None,
     ) -> None:
         self._paths = paths()
+        self._states = States(self._paths.states, cache_size)
         self._note = note
         self.engine = engine or EngineProcess(self._paths.engine_log)
         self._machines = Machines(self.engine, self._paths)
@@ -159,6 +167,14 @@ class LocalService:
         session = EngineSession(self.engine, running, resume)
         session.ended = turn_ended
         return session
+
+    def remember(self, session: EngineSession, name: str, messages: Sequence[Message]) -> None:
+        """Let what the engine has read of a conversation outlive it, where that is worth its bytes."""
+        kept_states.keep(self._states, session, name, messages)
+
+    def recall(self, session: EngineSession, name: str) -> None:
+        """Go on from what was remembered under that name, if these weights made it: it is not read again."""
+        kept_states.restore(self._states, session, name)
 
     # ---- measure
 
