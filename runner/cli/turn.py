@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
+from runner.cli.schema import check_answer
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.turn import prefill_line
@@ -49,13 +50,18 @@ class Outcome:
 
 
 def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
-    """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error."""
+    """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error.
+
+    One that does not fit the schema it was asked for is an error too.
+    """
     answer = Outcome(sampling=sampling)
     with _stopping(session):
         try:
             for chunk in session.generate(messages, sampling):
                 answer = answer.with_chunk(chunk)
                 show(chunk)
+            if sampling.schema is not None and answer.last.finish is Finish.STOP:
+                check_answer(answer.text, sampling.schema)
         except LocalrunError as error:
             answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer

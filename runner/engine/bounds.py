@@ -1,4 +1,4 @@
-"""Bounds for a chat template: it is a program of somebody else's, and may neither hang the engine nor eat the memory.
+"""Bounds for what others wrote: a chat template is a program, and may neither hang the engine nor eat the memory.
 
 An endless one may hold the interpreter (`{{ 7**(10**8) }}` does), so what ends it is a signal that needs none: SIGALRM,
 which ends the process. The parent says why (runner/client/death.py) and starts another at the next message.
@@ -21,18 +21,24 @@ _DATA = 5  # its field in pages, proc_pid_statm(5)
 
 @contextmanager
 def bounded(letters: int) -> Iterator[None]:
-    """Within, `TEMPLATE_S` seconds end the process, and memory far beyond what so many letters need is a MemoryError.
+    """Within, `TEMPLATE_S` seconds end the process, and memory is bounded."""
+    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_S)
+    try:
+        with bounded_memory(letters):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    Memory is bounded on Linux alone: no other system counts it so.
-    """
+
+@contextmanager
+def bounded_memory(letters: int) -> Iterator[None]:
+    """Within, memory far beyond what so many letters need is a MemoryError; on Linux, no other system counts it so."""
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with suppress(OSError, ValueError):  # an own limit of the user's is lower
         resource.setrlimit(resource.RLIMIT_DATA, (_held() + _MORE_BYTES + _PER_LETTER * letters, before[1]))
-    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 

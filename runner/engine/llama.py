@@ -18,8 +18,9 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from models.errors import BadFile, EngineError, LocalrunError, UsageError
-from runner.engine.bounds import bounded
+from runner.engine.bounds import bounded, bounded_memory
 from runner.types.failures import diagnose, is_not_pinned
+from runner.types.grammar import checked
 
 C = llama_cpp  # every function of llama.h, with its types
 
@@ -110,7 +111,12 @@ def failure(what: str, otherwise: type[LocalrunError]) -> LocalrunError:
 def grammar_of_schema(schema: str) -> str:
     """GBNF that admits exactly the JSON that fits `schema` (JSON text)."""
     try:
-        return str(json_schema_to_gbnf(schema))
+        with bounded_memory(len(schema)):
+            return checked(str(json_schema_to_gbnf(schema)))
+    except UsageError:
+        raise
+    except MemoryError:
+        raise UsageError("The JSON schema makes a grammar without an end.") from None
     except Exception as error:
         raise UsageError(f"The JSON schema cannot be turned into a grammar: {error}") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from models.headers.describe import quality_word
@@ -238,6 +238,12 @@ def summary(plan: Plan, candidate: Candidate) -> tuple[str, ...]:
 def what_costs(candidate: Candidate) -> str:
     """The sentences about what costs speed; nothing where everything is on the GPUs."""
     return " ".join(reasons(candidate)) if candidate.verdict in (Verdict.SPLIT, Verdict.CPU) else ""
+
+
+def checked_at_the_end(left: Sequence[str]) -> str:
+    """What of a schema does not bind the answer while it is written."""
+    said = ", ".join(one_line(one) for one in left)
+    return f"No grammar holds an answer to {said}: the finished answer is checked, and fails if it does not fit."
 
 
 def model_sentence(title: str, name: str) -> str:

@@ -6,6 +6,7 @@ share it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ from runner.storage.states import States
 from runner.types.commands import Grammar
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message, Request
+from runner.types.grammar import unheld
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
@@ -225,7 +227,9 @@ class LocalService:
         )
 
     def grammar_of_schema(self, schema: str) -> str:
-        """GBNF of a JSON schema."""
+        """GBNF of a JSON schema (JSON text); what no grammar holds an answer to is said. UsageError."""
+        if left := unheld(json.loads(schema)):
+            self._note(sentences.checked_at_the_end(left))
         return self.engine.ask(Grammar(schema))
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ class Sampling:
     """How tokens are to be drawn, as far as somebody said so; None: as the model's maker recommends, else `Chain`.
 
     `seed` None: a fresh one, which the answer reports. `max_tokens` None: until the end or a full context. `grammar`
-    is GBNF.
+    is GBNF; `schema` (JSON text) what a whole answer is checked against.
     """
 
     temperature: float | None = None
@@ -39,6 +39,7 @@ class Sampling:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     grammar: str | None = None
+    schema: str | None = None
     logprobs: int | None = None
 
     @property

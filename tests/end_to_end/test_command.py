@@ -79,6 +79,30 @@ def test_a_schema_binds_the_answer(localrun: Command, tmp_path: Path) -> None:
     assert isinstance(json.loads(done.stdout)["n"], int)
 
 
+def test_what_a_grammar_does_not_hold_is_said_before_and_checked_after(localrun: Command, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "integer", "minimum": 100000000000000000}')
+    done = localrun("smollm2-135m", "-p", "Pick.", "--temp", "0", "--schema", str(schema), "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and told["finish_reason"] == "error" and int(told["text"]) < 10**17
+    assert "is less than the minimum of 100000000000000000" in told["error"]["message"]
+    said, loaded = done.stderr.index("No grammar holds an answer to minimum"), done.stderr.index("on the CPU")
+    assert said < loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--choices", ""), "there is nothing to choose from"),
+        (("--choices", " , "), "there is nothing to choose from"),
+        (("--grammar", "/dev/null"), "The grammar is empty"),
+    ],
+)
+def test_a_constraint_that_is_none_is_refused(localrun: Command, words: tuple[str, ...], sentence: str) -> None:
+    done = localrun("smollm2-135m", "-p", "Pick.", *words)
+    assert done.returncode == 2 and sentence in done.stderr and not done.stdout
+
+
 def test_choices_bind_the_answer(localrun: Command) -> None:
     done = localrun("smollm2-135m", "-p", "Cats or dogs?", "--choices", "cats,dogs", "--temp", "0")
     assert done.stdout.strip() in ("cats", "dogs")

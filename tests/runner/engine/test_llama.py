@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadFile, LocalrunError
+from models.errors import BadFile, LocalrunError, UsageError
 from runner.engine import llama
 from runner.engine.generator import Generator
 from runner.types.generation import Chunk, Finish, Request
@@ -103,3 +103,16 @@ def test_a_template_is_bounded_in_memory(template: str, sentence: str) -> None:
     with pytest.raises(BadFile, match=sentence):
         llama.render(template, "", "", ASKED)
     assert bytes(3 << 29), "what is no template is not bounded"
+
+
+@pytest.mark.parametrize(
+    ("schema", "sentence"),
+    [
+        ('{"type": "array", "items": {"type": "integer"}, "maxItems": 1000000}', "letters; llama.cpp can use"),
+        ('{"type": "string", "minLength": 1000000}', "letters; llama.cpp can use"),
+        ('{"type": "string", "minLength": 10000000000}', "a grammar without an end"),
+    ],
+)
+def test_a_schema_whose_grammar_would_crash_llama_cpp_is_refused(schema: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        llama.grammar_of_schema(schema)
