@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,10 +28,13 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from models.errors import ExitCode
     from runner.cli.options import Options
+    from runner.client.process import EngineProcess
 
 __all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
 
 Json = dict[str, Any]
+
+_ROOT = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  (pathlib would take long to import)
 
 
 class Error(Exception):
@@ -58,7 +62,10 @@ def plan(model: str, on: str | None = None, **flags: object) -> Json:
     has `chosen` None. Raises Error.
     """
     words = ["plan", model, "--json", *(["--on", on] if on else []), *_words(flags)]
-    done = subprocess.run(_command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    quiet = subprocess.DEVNULL
+    done = subprocess.run(
+        _command(*words), stdin=quiet, capture_output=True, text=True, check=False, env=_environment()
+    )
     found = _object(done.stdout)
     if "candidates" not in found:
         raise _error(found, done.stderr, done.returncode)
@@ -83,6 +90,7 @@ class Model:
             text=True,
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C stops an answer, never the model
+            env=_environment(),
         )
         self._end = weakref.finalize(self, _end, self._process, self._stderr)
         self._answering = threading.Lock()
@@ -172,6 +180,12 @@ def _command(*words: str) -> list[str]:
     return [sys.executable, "-P", "-m", "localrun", *words]
 
 
+def _environment() -> dict[str, str]:
+    """Of a child, which looks for modules where we lie first."""
+    others = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{others}" if others else _ROOT}
+
+
 def _words(flags: Mapping[str, object]) -> Iterator[str]:
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")
@@ -204,6 +218,8 @@ def _stream(stream: IO[str] | None) -> IO[str]:
 
 def main() -> None:
     """The command `localrun`."""
+    sys.path.insert(0, _ROOT)  # a runner.py on the caller's PYTHONPATH is not ours
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until there is somebody to tell of it
     from runner.cli.main import main as run
 
     sys.exit(run(sys.argv[1:], _open_screen))
@@ -211,12 +227,15 @@ def main() -> None:
 
 def _open_screen(options: Options) -> ExitCode:
     """Open the TUI: the one place where the runner and the screens meet."""
-    from runner.client.process import EngineProcess
-    from runner.storage.paths import paths
+    from runner.cli.interrupts import started_engine
 
-    engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the screens
     # Milliseconds that Textual waits to tell Escape from an escape sequence; its own 100 are half of a stop's 0.2 s.
     os.environ.setdefault("ESCDELAY", "30")
+    with started_engine() as engine:  # first of all: it gets ready while this process imports the screens
+        return _screen_of(engine, options)
+
+
+def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
     from pathlib import Path
 
     from models.errors import ExitCode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import replace
 
@@ -23,8 +22,6 @@ from runner.types.room import Shortage, shortage
 
 def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
     """Turns until the input ends; an empty line is ignored. The code is that of the last turn."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     plain = _PlainChat(service, options, output)
     output.note("End with Ctrl-D; Ctrl-C stops an answer.")
     code = ExitCode.OK
@@ -33,11 +30,6 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
             code = plain.turn(line)
     plain.leave()
     return code or plain.exit_code
-
-
-def _end(number: int, _frame: object) -> None:
-    """In order: readline has the terminal in a state of its own, and gives it back."""
-    sys.exit(128 + number)
 
 
 class _PlainChat:

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.flags import RUN
+from runner.cli.interrupts import calm, ending_on, started_engine, take_interrupts
 from runner.cli.options import Options, load_config, parse
 from runner.cli.output import NO_SCREEN, Output, Unwritten
 from runner.cli.prompt import Prompt, prompt_of
@@ -46,8 +47,10 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> Exit
         understood = parse(argv, os.environ, load_config(paths().config_file))
         _check(understood)
         options = understood
+        take_interrupts()
         return _run(options, output, open_screen)
     except (LocalrunError, KeyboardInterrupt) as error:
+        calm()
         if options is not None and (options.json or options.jsonl):
             from runner.report.contract import error_json, no_answer_json
 
@@ -107,6 +110,8 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
     is_chat = prompt is None and takes_stdin
     if is_chat and is_terminal and os.environ.get("TERM") not in NO_SCREEN:
+        if options.schema or options.grammar or options.choices:
+            raise UsageError("--schema, --grammar and --choices bind an answer of -p or a chat with --plain.")
         return open_screen(options)
     if options.model is None:
         raise UsageError("Which model? localrun MODEL -p PROMPT; localrun list shows what is here.")
@@ -118,7 +123,11 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
 
 
 def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> ExitCode:
-    engine = EngineProcess(paths().engine_log)  # first of all: it gets ready while this process imports the rest
+    with started_engine() as engine:  # first of all: it gets ready while this process imports the rest
+        return _with_engine(engine, options, output, prompt)
+
+
+def _with_engine(engine: EngineProcess, options: Options, output: Output, prompt: Prompt | None) -> ExitCode:
     from runner.cli.load import service_for
 
     with service_for(output, engine, options.cache_size) as service:
@@ -133,7 +142,8 @@ def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> 
         if prompt is None:
             from runner.cli.chat import chat
 
-            return chat(service, options, output)
+            with ending_on(signal.SIGTERM, signal.SIGHUP):  # readline gives the terminal back
+                return chat(service, options, output)
         from runner.cli.run import one_answer
 
         return one_answer(service, options, output, prompt)

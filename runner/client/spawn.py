@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from runner.types.placement import USUAL_OFFLOAD_BATCH, Placement
 
+_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LIMIT = 4 << 20
 _DEFAULTS = {
     "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
@@ -32,7 +33,7 @@ def spawn(
     command_out, command_in = os.pipe()
     event_out, event_in = os.pipe()
     with _open_log(log) as sink:
-        # -P: a models.py or runner.py in the user's folder must never be taken for ours.
+        # -P: a models.py or runner.py in the user's folder must never be taken for ours, nor one on PYTHONPATH.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runner.engine", str(command_out), str(event_in)],
             stdin=subprocess.PIPE,
@@ -40,12 +41,17 @@ def spawn(
             stderr=sink,
             pass_fds=(command_out, event_in),
             start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
-            env={**_DEFAULTS, **settings, **os.environ},
+            env={**_DEFAULTS, **settings, **os.environ, "PYTHONPATH": _module_path()},
         )
     os.close(command_out)
     os.close(event_in)
     os.set_blocking(command_in, False)  # one that does not listen shall not hold us
     return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb", buffering=0)
+
+
+def _module_path() -> str:
+    others = os.environ.get("PYTHONPATH")
+    return f"{_ROOT}{os.pathsep}{others}" if others else str(_ROOT)
 
 
 def _open_log(path: Path) -> BinaryIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -358,3 +359,10 @@ def test_a_command_that_answers_nothing_does_not_speak_of_an_answer(
         1,
         "localrun: The output could not be written: No space left on device.\n",
     )
+
+
+def test_a_foreign_runner_on_the_module_path_is_not_ours(localrun: Command, tmp_path: Path) -> None:
+    (tmp_path / "runner.py").write_text("raise SystemExit('not ours')\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, PYTHONPATH=path)
+    assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr

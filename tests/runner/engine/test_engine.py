@@ -278,6 +278,9 @@ def test_a_folder_with_our_names_in_it_is_not_taken_for_ours(tmp_path: Path, mon
     for name in ("runner.py", "models.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit('not ours')\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "more"))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "runner.py").write_text("raise SystemExit('not ours')\n")
     process = EngineProcess(tmp_path / "engine.log")
     assert process.ask(Devices()).devices[-1].id == "CPU"
     process.close()
