@@ -4,13 +4,16 @@ from runner.report.words import plural, rate, seconds
 from runner.types.generation import Chunk, Finish, Phase
 
 
-def after_turn(last: Chunk, ctx: int) -> str:
-    """The numbers of a turn in one line, with why it ended; `ctx` tokens are what the context holds."""
+def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
+    """The numbers of a turn in one line, with why it ended; `ctx` tokens are what the context holds.
+
+    `reread`: why much of the prompt was read anew.
+    """
     facts = [*_written(last)]
     if last.ttft_s is not None:
         facts.append(f"first token {seconds(last.ttft_s)}")
-    if last.cached_tokens:
-        facts.append(f"{last.cached_tokens:,} of {plural(last.prompt_tokens, 'prompt token')} kept")
+    if last.prompt_tokens:
+        facts.append(_read(last) + (f" ({reread})" if reread else ""))
     return " · ".join([*facts, _ending(last, ctx)])
 
 
@@ -22,6 +25,14 @@ def cut_short(last: Chunk, ctx: int, *, is_thinking: bool) -> str:
     if _is_full(last, ctx):
         return f"The answer ends here{while_thinking}: the context of {ctx:,} tokens is full (--ctx asks for more)."
     return f"The answer ends here{while_thinking}: --max-tokens {last.completion_tokens} is reached."
+
+
+def _read(last: Chunk) -> str:
+    """What of the prompt was in the cache, and what was not."""
+    prompt = plural(last.prompt_tokens, "prompt token")
+    if not last.cached_tokens:
+        return f"{prompt} read"
+    return f"{last.cached_tokens:,} of {prompt} kept, {last.prompt_tokens - last.cached_tokens:,} read anew"
 
 
 def under_way(last: Chunk) -> str:

@@ -6,8 +6,10 @@
     {"event": "message", "role": "user", "text": "..."}         begins a message
     {"event": "delta", "text": "...", "reasoning": "..."}       the last message grows
     {"event": "end", "note": "..."}                             how the last message ended
-    {"event": "keep", "count": 4}                               messages from the fifth on are gone (edited)
+    {"event": "keep", "count": 4}                               messages from the fifth on are another branch
     {"event": "skip", "count": 2}                               the first two are no longer sent to the model
+    {"event": "branch", "index": 0}                             the oldest of the other branches is gone on with
+    {"event": "branch_name", "text": "..."}                     names the branch that is gone on with
 
 Nothing is rewritten: a crash costs at most the line that was being written, and reading skips such a line.
 """
@@ -43,13 +45,27 @@ def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
         case "delta" | "end" if turns:
             changes = {"turns": (*turns[:-1], _grown(turns[-1], event))}
         case "keep":
-            kept = turns[: max(0, int(event["count"]))]
-            changes = {"turns": kept, "skipped": min(conversation.skipped, len(kept))}
+            changes = _kept(conversation, max(0, int(event["count"])))
+        case "branch" if 0 <= (index := int(event["index"])) < len(conversation.branches):
+            taken, others = conversation.branches[index], conversation.branches
+            changes = {"branch": taken.name, "turns": taken.turns, "skipped": taken.skipped}
+            changes["branches"] = (*others[:index], conversation.present, *others[index + 1 :])
+        case "branch_name":
+            changes = {"branch": str(event["text"])}
         case "skip":
             changes = {"skipped": min(max(0, int(event["count"])), len(turns))}
         case other:
             raise ValueError(f"not an event of a conversation: {other!r}")
     return replace(conversation, **changes)
+
+
+def _kept(conversation: Conversation, count: int) -> dict[str, Any]:
+    """The first turns go on as a branch of their own; the whole stays as another where it had an answer to lose."""
+    kept, gone = conversation.turns[:count], conversation.turns[count:]
+    changes: dict[str, Any] = {"turns": kept, "skipped": min(conversation.skipped, len(kept))}
+    if any(turn.role == "assistant" and turn.text for turn in gone):
+        changes |= {"branch": "", "branches": (*conversation.branches, conversation.present)}
+    return changes
 
 
 def _grown(turn: Turn, event: dict[str, Any]) -> Turn:
@@ -125,8 +141,16 @@ class ConversationLog:
         self._add({"event": "end", "note": note}, sync=True)
 
     def keep(self, count: int) -> None:
-        """Forget all turns but the first `count`."""
+        """Go on behind the first `count` turns; what was said behind them is another branch."""
         self._add({"event": "keep", "count": count})
+
+    def switch(self, index: int) -> None:
+        """Go on with one of the other branches; the present one takes its place among them."""
+        self._add({"event": "branch", "index": index})
+
+    def name_branch(self, name: str) -> None:
+        """Name the branch that is gone on with; empty removes its name."""
+        self._add({"event": "branch_name", "text": name})
 
     def skip(self, count: int) -> None:
         """The first `count` turns stay in the file but are no longer sent."""

@@ -19,14 +19,33 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A way that a conversation took until it was changed, whole; `name` is empty until somebody gives one."""
+
+    name: str
+    turns: tuple[Turn, ...]
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
-    """One conversation as far as it went. The first `skipped` turns are no longer sent to the model."""
+    """One conversation as far as it went. The first `skipped` turns are no longer sent to the model.
+
+    `turns` are the branch that is gone on with, which is called `branch`; `branches` are the others, oldest first.
+    """
 
     model: str = ""
     system: str = ""
     name: str = ""
     turns: tuple[Turn, ...] = ()
     skipped: int = 0
+    branch: str = ""
+    branches: tuple[Branch, ...] = ()
+
+    @property
+    def present(self) -> Branch:
+        """The branch that is gone on with."""
+        return Branch(self.branch, self.turns, self.skipped)
 
     @property
     def title(self) -> str:

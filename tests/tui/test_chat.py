@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -14,8 +15,10 @@ from runner.types.sampling import Sampling
 from runner.types.slowness import CoresTaken, Slowness
 from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
+from tui.screens.branch_list import BranchList
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
+from tui.screens.copying import CopyDialog
 from tui.screens.dialogs import Ask, LineDialog, TextDialog
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
@@ -45,7 +48,7 @@ async def test_a_turn_from_question_to_note(tmp_path: Path) -> None:
         await answered(app, "What is it?", ["A ", "**file**", "."], reasoning=["Hm. "])
         assert app.session.asked[0][0] == [Message("system", "Be brief."), Message("user", "What is it?")]
         assert "A file." in app.words()
-        assert "4 tokens · 40.0 tok/s · first token 0.42 s · complete" in app.words()
+        assert "4 tokens · 40.0 tok/s · first token 0.42 s · 40 prompt tokens read · complete" in app.shown(".note")
         assert kept(app.service) == [("user", "What is it?"), ("assistant", "A **file**.")]
         assert "What is it?" in app.shown("#head")
         assert app.composer.has_focus
@@ -612,3 +615,161 @@ async def test_a_command_names_the_chat_that_it_begins(tmp_path: Path) -> None:
 async def test_a_conversation_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     async with running(scripted(tmp_path), conversation=tmp_path / "gone.jsonl") as app:
         await app.until_told("The conversation cannot be opened: No such file or directory.")
+
+
+async def test_undo_takes_a_question_back_and_its_branch_stays(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", ["1"])
+        await answered(app, "two", ["2"])
+        await app.say("/undo")
+        await app.until(lambda: app.composer.text == "two")
+        assert kept(app.service) == [("user", "one"), ("assistant", "1")]
+        await answered(app, "deux", ["II"])
+        await app.pilot.press("f5")
+        await app.until_screen(BranchList)
+        assert "● one" in app.words()
+        await app.pilot.press("down", "enter")
+        await app.until(lambda: [text for _, text in kept(app.service)] == ["one", "1", "two", "2"])
+        await app.until_words("two")
+        await app.say("/branch in English")
+        await app.pilot.press("f5")
+        await app.until_words("● in English  4 turns  present")
+        assert "deux  4 turns" in app.words()
+        await app.pilot.press("n")
+        await app.until_screen(LineDialog)
+        await app.pilot.press("!", "enter")
+        await app.pilot.press("f5")
+        await app.until_words("● in English!")
+
+
+async def test_an_earlier_question_is_edited_as_a_branch(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for question, answer in (("one", "1"), ("two", "2"), ("three", "3")):
+            await answered(app, question, [answer])
+        await app.pilot.press("ctrl+b", "ctrl+b")
+        assert app.composer.text == "two"
+        await app.say("/edit 4")
+        await app.until_told("1 to 3, not '4'")
+        await app.say("/edit 1")
+        assert app.composer.text == "one"
+        await answered(app, "eins", ["I"])
+        assert kept(app.service) == [("user", "eins"), ("assistant", "I")]
+        [branch] = ConversationStore(app.service.folder).all()[0].conversation.branches
+        assert [turn.text for turn in branch.turns] == ["one", "1", "two", "2", "three", "3"]
+
+
+async def test_a_long_conversation_is_made_short_and_stays_whole(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "word " * 2000, ["1"])
+        await app.say("/compact")
+        await app.until_told("There is nothing to compact")
+        await answered(app, "two", ["2"], reasoning=["thought"])
+        await app.say("/compact")
+        await app.until_screen(Ask)
+        assert "The conversation takes 2,516 tokens; with a summary of at most 512" in app.shown("#text")
+        assert "it would take about 535" in app.shown("#text")
+        app.session.script = [turn(["They ", "said ", "much."])]
+        await app.pilot.press("enter")
+        await app.until_told("Compacted from 2,516 to 26 tokens.")
+        assert app.session.asked[-1][1].max_tokens == 512
+        assert [text for _, text in kept(app.service)][1:] == ["They said much.", "two", "2"]
+        [log] = ConversationStore(app.service.folder).all()
+        assert log.conversation.turns[-1].reasoning == "thought"
+        assert len(log.conversation.branches[0].turns) == 4
+        assert "They said much." in app.words()
+
+
+async def test_a_summary_that_is_stopped_changes_nothing(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", ["1"])
+        await answered(app, "two", ["2"])
+        before = kept(app.service)
+        app.session.script = [turn(["word "] * 50)]
+        app.session.gate = threading.Semaphore(4)
+        await app.pilot.press("f6")
+        await app.until_screen(Ask)
+        await app.pilot.press("enter")
+        await app.until_words("2 tokens")
+        await app.pilot.press("escape")
+        await app.until(lambda: len(app.screen.query(AnswerView)) == 2)
+        assert kept(app.service) == before
+
+
+CODE = "Two ways:\n\n```python\nprint(1)\n```\n\nor, as [here](https://example.org/a):\n\n```sh\necho 2\n```\n"
+
+
+async def test_code_blocks_are_numbered_and_copied_by_number(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", [CODE])
+        await answered(app, "two", ["Third:\n\n~~~\nls\n~~~\n"])
+        await app.until_words("[3] text")
+        assert "[1] python" in app.words() and "[2] sh" in app.words()
+        await app.pilot.press("escape", "y")
+        await app.until_screen(CopyDialog)
+        assert "[1] python · print(1)" in app.words()
+        await app.pilot.press("2")
+        await app.until_told("Code block 2 is in the clipboard.")
+        assert app.pilot.app.clipboard == "echo 2\n"
+        await app.pilot.press("i")
+        await app.say("/copy 4")
+        await app.until_told("1 to 3, not '4'")
+        await app.pilot.press("ctrl+y")
+        await app.until_screen(CopyDialog)
+        await app.pilot.press("enter")
+        await app.until_told("The last answer is in the clipboard.")
+
+
+async def test_numbers_of_two_digits_wait_for_the_second(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", [f"```\n{n}\n```\n" for n in range(1, 13)])
+        for keys, copied in (("12", "12"), ("3", "3"), ("01", "1")):
+            await app.pilot.press("ctrl+y")
+            await app.until_screen(CopyDialog)
+            await app.pilot.press(*keys, *(["enter"] if copied == "1" else []))
+            await app.until_told(f"Code block {copied} is in the clipboard.")
+
+
+async def test_tab_walks_over_code_blocks_and_links(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", [CODE])
+        await app.pilot.press("escape", "tab")
+        await app.until_words("1 of 3  [1] python · print(1)   y copies it")
+        await app.pilot.press("tab")
+        await app.until_words("2 of 3  https://example.org/a")
+        await app.pilot.press("y")
+        await app.until_told("The link is in the clipboard.")
+        assert app.pilot.app.clipboard == "https://example.org/a"
+        await app.pilot.press("shift+tab", "shift+tab")
+        await app.until_words("3 of 3  [2] sh")
+
+
+async def test_a_reason_stands_where_much_was_read_anew(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one", ["1"])
+        app.session.script = [turn(["2"], prompt=4000)]
+        await app.say("/system Be brief.")
+        await app.say("two")
+        await app.until(lambda: "4,000 prompt tokens read (the system prompt is another)" in app.shown(".note"))
+
+
+async def test_a_bell_ends_a_long_answer(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        with patch.object(app.pilot.app, "bell") as bell:
+            await answered(app, "one", ["1"])
+            bell.assert_not_called()
+            app.session.gate = threading.Semaphore(1)
+            app.session.script = [turn(["2"])]
+            await app.say("two")
+            await app.until_words("Reading the prompt")
+            app.clock.seconds += 10
+            app.session.gate.release(9)
+            await app.until(lambda: bell.called)

@@ -24,6 +24,12 @@ def cut(text: str, limit: int) -> tuple[str, str] | None:
     return before + close, reopen + after
 
 
+def is_inside_code(whole: str, parts: tuple[str, str]) -> bool:
+    """Whether `cut` went through a code block: it was closed and opened again."""
+    added = len("".join(parts)) > len(whole)
+    return added and _FENCE.match(parts[1].partition("\n")[0]) is not None
+
+
 def _places(text: str, limit: int) -> Iterator[int]:
     """Good places to cut between a quarter of the limit and the limit, the best first."""
     for pattern in _PLACES:

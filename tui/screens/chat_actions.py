@@ -13,16 +13,17 @@ from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
 from runner.types.sampling import in_force
 from tui import actions
-from tui.screens.conversation import ConversationScreen
 from tui.screens.conversation_list import ConversationList
+from tui.screens.copying import ANSWER, CopyDialog
 from tui.screens.dialogs import LineDialog, TextDialog
 from tui.screens.export import export
 from tui.screens.help import help_text
+from tui.screens.walking import WalkingScreen
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 
 
-class ChatActions(ConversationScreen):
+class ChatActions(WalkingScreen):
     """Every action; `argument` is what follows a slash command."""
 
     def action_stop(self) -> None:
@@ -54,9 +55,8 @@ class ChatActions(ConversationScreen):
 
     def action_regenerate(self, argument: str = "") -> None:
         """Answer the last question again."""
-        question = self._last_question()
-        if question is not None and self.is_idle():
-            self._again(question + 1)
+        if self._questions() and self.is_idle():
+            self._again(self._questions()[-1] + 1)
 
     def action_go_on(self, argument: str = "") -> None:
         """Go on with the last answer."""
@@ -65,21 +65,66 @@ class ChatActions(ConversationScreen):
             self._go_on()
 
     def action_edit(self, argument: str = "") -> None:
-        """Put the last question into the composer; sending it replaces the old one, Escape leaves all as it is."""
-        question = self._last_question()
-        if question is not None and self.is_idle():
-            self._editing = question
-            composer = self.query_one(Composer)
-            composer.put(self._log.conversation.turns[question].text)
-            composer.focus()
-            self.query_one("#hint", Static).update("Editing the last question: Enter asks it anew, Esc leaves it.")
+        """Put a question into the composer, the last one if no number names it; again: the one before.
+
+        Sending it begins a branch, Escape leaves all as it is.
+        """
+        questions = self._questions()
+        place = int(argument) - 1 if argument.isdecimal() else len(questions) - 1
+        if not argument and self._editing in questions:
+            place = max(0, questions.index(self._editing) - 1)
+        if argument and (not argument.isdecimal() or not 0 <= place < len(questions)):
+            self.complain(f"/edit wants the number of a question, 1 to {len(questions)}, not {argument!r}.")
+        elif questions and self.is_idle():
+            self._edit(questions[place], place + 1)
+
+    def _edit(self, question: int, number: int) -> None:
+        self._editing = question
+        composer = self.query_one(Composer)
+        composer.put(self._log.conversation.turns[question].text)
+        composer.focus()
+        words = (
+            f"Editing question {number}: Enter asks it anew as a branch, Ctrl+B takes the one before, Esc leaves it."
+        )
+        self.query_one("#hint", Static).update(words)
+
+    def action_undo(self, argument: str = "") -> None:
+        """Take the last question and its answer back."""
+        if self._questions() and self.is_idle():
+            self._undo(self._questions()[-1])
+
+    def action_branch(self, argument: str = "") -> None:
+        """Go on with another branch; a word names the present one."""
+        if argument:
+            self._name_branch(argument)
+        elif self.is_idle():
+            self._choose_branch()
+
+    def action_compact(self, argument: str = "") -> None:
+        """Put a summary in the place of what was said first."""
+        if self.is_idle():
+            self._compact()
 
     def action_copy(self, argument: str = "") -> None:
-        """Copy the last answer."""
+        """Copy what Tab went to, the code block of a number, or the last answer; ask which where there are several."""
+        blocks = self._blocks()
+        if argument.isdecimal() and 1 <= int(argument) <= len(blocks):
+            self._copy(blocks[int(argument) - 1].code, f"Code block {int(argument)}")
+        elif argument:
+            self.complain(f"/copy wants the number of a code block, 1 to {len(blocks)}, not {argument!r}.")
+        elif self._target is not None and self.query_one(ConversationView).has_focus:
+            self._copy_target()
+        elif blocks:
+            self.app.push_screen(CopyDialog(blocks), self._copy_chosen)
+        else:
+            self._copy_chosen(ANSWER)
+
+    def _copy_chosen(self, number: int | None) -> None:
         answers = [turn.text for turn in self._log.conversation.turns if turn.role == "assistant"]
-        if answers:
-            self.app.copy_to_clipboard(answers[-1])
-            self.notify("The last answer is in the clipboard.")
+        if number:
+            self._copy(self._blocks()[number - 1].code, f"Code block {number}")
+        elif number == ANSWER and answers:
+            self._copy(answers[-1], "The last answer")
 
     def action_think(self, argument: str = "") -> None:
         """Fold or unfold the thinking."""

@@ -1,6 +1,6 @@
 """A conversation with an engine: turns are asked, answered, taken back; knows no keys and no panel."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,16 +15,20 @@ from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
-from runner.types.generation import Chunk, Phase
+from runner.types.generation import Chunk, Message, Phase
 from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
+from tui.markdown.blocks import CodeBlock, code_blocks
 from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
+from tui.view.reread import reread_reason
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import AnswerView
 from tui.workers import aside, batches
+
+_WORTH_A_BELL_S = 10.0
 
 
 class ConversationScreen(EngineScreen):
@@ -37,6 +41,7 @@ class ConversationScreen(EngineScreen):
         if settings.title and settings.conversation is None:
             self._log.rename(settings.title)
         self._last: Chunk | None = None
+        self._asked: tuple[Message, ...] | None = None  # of this engine, last
         self._answering: AnswerView | None = None
         self._stopping = False
         self._editing: int | None = None
@@ -50,8 +55,8 @@ class ConversationScreen(EngineScreen):
         self._log.close()
 
     def show_session(self) -> None:
-        """What was measured is of the engine before."""
-        self._last = None
+        """What was measured is of the engine before, and so is what it was asked."""
+        self._last = self._asked = None
 
     def show_title(self) -> None:
         """The conversation is another, or its title is."""
@@ -75,7 +80,7 @@ class ConversationScreen(EngineScreen):
         await self._answer()
 
     async def _keep(self, count: int) -> None:
-        """Forget all turns but the first `count`."""
+        """Go on behind the first `count` turns."""
         self._editing = None
         with self._saving():
             self._log.keep(count)
@@ -86,21 +91,26 @@ class ConversationScreen(EngineScreen):
         messages = self._log.conversation.messages
         with self._saving():
             self._log.say("assistant", "")
-        widget = await self.query_one(ConversationView).answer()
-        await self._generate(widget, lambda session: session.generate(messages, self._settings.sampling))
+        widget = await self.query_one(ConversationView).answer(len(self._blocks()) + 1)
+        await self._generate(widget, messages)
 
-    async def _generate(self, widget: AnswerView, begin: Callable[[Session], Iterator[Chunk]]) -> None:
+    async def _generate(
+        self, widget: AnswerView, messages: tuple[Message, ...], *, continue_last: bool = False
+    ) -> None:
         """Let an answer grow until it ends, and keep every piece of it."""
         session = self._session
         if session is None:
             return
         self._answering, self._stopping, self._last = widget, False, None
+        before, self._asked, begun = self._asked, messages, self._settings.clocks.now()
+        generate = partial(session.generate, messages, self._settings.sampling, continue_last=continue_last)
         widget.note("thinking about it… · Esc stops")
         try:
-            async for chunks in batches(lambda: begin(session)):
+            async for chunks in batches(generate):
                 self._grow(widget, chunks)
             last = self._last or Chunk(Phase.DONE)
-            ending = " · ".join((after_turn(last, session.loaded.ctx), *self._unsaid(last.notes)))
+            numbers = after_turn(last, session.loaded.ctx, reread_reason(before, messages, last))
+            ending = " · ".join((numbers, *self._unsaid(last.notes)))
             widget.note(ending)
         except LocalrunError as error:
             ending = one_line(str(error))
@@ -110,6 +120,8 @@ class ConversationScreen(EngineScreen):
             widget.note(ending, error=True)
         finally:
             self._answering = None
+        if self._settings.clocks.now() - begun >= _WORTH_A_BELL_S:
+            self.app.bell()
         with self._saving():
             self._log.end(ending)
 
@@ -149,14 +161,19 @@ class ConversationScreen(EngineScreen):
     async def _go_on(self) -> None:
         if not await self._fits(self._log.conversation.turns):
             return
-        messages, sampling = self._log.conversation.messages, self._settings.sampling
+        messages = self._log.conversation.messages
         widget = self.query_one(ConversationView).turns[-1]
         if isinstance(widget, AnswerView) and messages and messages[-1].role == "assistant":
-            await self._generate(widget, lambda session: session.generate(messages, sampling, continue_last=True))
+            await self._generate(widget, messages, continue_last=True)
 
-    def _last_question(self) -> int | None:
-        turns = self._log.conversation.turns
-        return next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), None)
+    def _blocks(self) -> list[CodeBlock]:
+        """The code blocks of all answers, in order."""
+        answers = (turn.text for turn in self._log.conversation.turns if turn.role == "assistant")
+        return [block for text in answers for block in code_blocks(text)]
+
+    def _questions(self) -> list[int]:
+        """The places of all questions among the turns."""
+        return [place for place, turn in enumerate(self._log.conversation.turns) if turn.role == "user"]
 
     @work(exclusive=True, group="turn")
     async def _open(self, log: ConversationLog) -> None:

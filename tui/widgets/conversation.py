@@ -1,14 +1,17 @@
 """The conversation as it scrolls: a question or an answer per turn, stuck to its end until somebody scrolls up."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
 from runner.types.conversation import Conversation
+from tui.markdown.blocks import code_blocks
 from tui.widgets.turn import AnswerView, QuestionView
 
 _SHOWN = 60
@@ -22,12 +25,24 @@ class ConversationView(VerticalScroll):
         Binding("k", "scroll_up", show=False),
         Binding("g", "scroll_home", show=False),
         Binding("G", "scroll_end", show=False),
+        Binding("tab", "walk(1)", show=False),
+        Binding("shift+tab", "walk(-1)", show=False),
     ]
+
+    @dataclass
+    class Walked(Message):
+        """A person goes to the next code block or link, or to the one before."""
+
+        step: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.folded = True
         self.turns: list[QuestionView | AnswerView] = []
+
+    def action_walk(self, step: int) -> None:
+        """On to the next code block or link."""
+        self.post_message(self.Walked(step))
 
     def welcome(self, words: Content) -> None:
         """What stands there before anybody said something."""
@@ -45,8 +60,12 @@ class ConversationView(VerticalScroll):
         hidden = max(0, len(conversation.turns) - _SHOWN)
         if hidden:
             await self.mount(_line(f"{hidden} earlier turns are kept in the file; /export writes them all"))
+        first = 1
         for index, turn in enumerate(conversation.turns):
-            widget = QuestionView(turn.text) if turn.role == "user" else AnswerView(turn.note, folded=self.folded)
+            widget: QuestionView | AnswerView = QuestionView(turn.text)
+            if turn.role != "user":
+                widget = AnswerView(first, turn.note, folded=self.folded)
+                first += len(code_blocks(turn.text))
             self.turns.append(widget)
             if index < hidden:
                 continue
@@ -61,9 +80,9 @@ class ConversationView(VerticalScroll):
         """A question at the end."""
         await self._add(QuestionView(text))
 
-    async def answer(self) -> AnswerView:
-        """An empty answer at the end, to be grown."""
-        widget = AnswerView(folded=self.folded)
+    async def answer(self, first: int) -> AnswerView:
+        """An empty answer at the end, to be grown; its code blocks are numbered from `first`."""
+        widget = AnswerView(first, folded=self.folded)
         await self._add(widget)
         return widget
 

@@ -3,11 +3,13 @@
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Collapsible, Static
 
 from runner.report.words import visible
+from tui.markdown.blocks import CodeBlock, Link, code_blocks, targets
 from tui.markdown.drawn import drawn
-from tui.markdown.split import cut
+from tui.markdown.split import cut, is_inside_code
 from tui.widgets.drawing import Drawing
 
 # Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.
@@ -22,11 +24,15 @@ class QuestionView(Static):
 
 
 class MarkdownPiece(Drawing):
-    """A part of an answer that is drawn alone."""
+    """A part of an answer that is drawn alone; its code blocks are numbered from `first`, None: not at all.
 
-    def __init__(self) -> None:
+    `continued`: it begins inside a code block.
+    """
+
+    def __init__(self, first: int | None, *, continued: bool) -> None:
         super().__init__(classes="piece")
         self.source = ""
+        self.first, self._continued = first, continued
         # By width: a layout tries one with and one without a scrollbar.
         self._lines: dict[int, list[Content]] = {}
 
@@ -35,19 +41,29 @@ class MarkdownPiece(Drawing):
         self.source, self._lines = source, {}
         self.changed()
 
+    @property
+    def after(self) -> int | None:
+        """The number of the next code block behind it."""
+        if self.first is None:
+            return None
+        count = len(code_blocks(self.source))
+        return self.first + (count - 1 if self._continued else count)
+
     def lines(self, width: int) -> list[Content]:
         """The Markdown, and a blank line where it ends with one."""
         if width not in self._lines:
             blank = [Content("")] if self.source.endswith("\n\n") else []
-            self._lines[width] = drawn(self.source, width) + blank
+            self._lines[width] = drawn(self.source, width, self.first, continued=self._continued) + blank
         return self._lines[width]
 
 
 class MarkdownPieces(Vertical):
     """Markdown that grows without getting slower: only its last piece is ever drawn again."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int | None = None) -> None:
         super().__init__(classes="pieces")
+        self._next = first
+        self._continued = False
         self._last: MarkdownPiece | None = None
 
     def grow(self, text: str) -> None:
@@ -55,21 +71,29 @@ class MarkdownPieces(Vertical):
         text = visible(text)
         while text:
             if self._last is None:
-                self._last = MarkdownPiece()
+                self._last = MarkdownPiece(self._next, continued=self._continued)
                 self.mount(self._last)
             whole = self._last.source + text
-            before, text = cut(whole, PIECE) or (whole, "")
+            before, text = parts = cut(whole, PIECE) or (whole, "")
             self._last.set(before)
             if text:
+                self._next, self._continued = self._last.after, is_inside_code(whole, parts)
                 self._last = None
+
+    def piece_with(self, target: CodeBlock | Link, number: int) -> MarkdownPiece | None:
+        """Where a link, or the code block of this number, stands."""
+        pieces = list(self.query(MarkdownPiece))
+        if isinstance(target, Link):
+            return next((piece for piece in pieces if Link(target.url) in targets(piece.source)), None)
+        return next((piece for piece in reversed(pieces) if (piece.first or 0) <= number), None)
 
 
 class AnswerView(Vertical):
-    """What the model said. `folded` decides how its thinking appears."""
+    """What the model said, with its code blocks numbered from `first`. `folded` decides how its thinking appears."""
 
-    def __init__(self, note: str = "", *, folded: bool = True) -> None:
+    def __init__(self, first: int, note: str = "", *, folded: bool = True) -> None:
         super().__init__(classes="answer")
-        self._thought, self._said = MarkdownPieces(), MarkdownPieces()
+        self._thought, self._said = MarkdownPieces(), MarkdownPieces(first)
         self._thinking = Collapsible(self._thought, title="Thinking", collapsed=folded, classes="thinking")
         self._thinking.display = False
         self._note = Static(Content(note), classes="note")
@@ -92,6 +116,10 @@ class AnswerView(Vertical):
         """The line below: what is going on, later how it went."""
         self._note.set_class(error, "-error")
         self._note.update(Content(text))
+
+    def place_of(self, target: CodeBlock | Link, number: int) -> Widget:
+        """The widget to scroll to for a link, or for the code block of this number."""
+        return self._said.piece_with(target, number) or self
 
     def fold(self, folded: bool) -> None:
         """Fold or unfold the thinking."""

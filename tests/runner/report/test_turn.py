@@ -19,7 +19,7 @@ DONE = Chunk(
 @pytest.mark.parametrize(
     ("chunk", "words"),
     [
-        (DONE, "312 tokens · 12.4 tok/s · first token 0.42 s · complete"),
+        (DONE, "312 tokens · 12.4 tok/s · first token 0.42 s · 40 prompt tokens read · complete"),
         (Chunk(Phase.DONE, finish=Finish.INTERRUPTED), "0 tokens · stopped by you"),
         (
             Chunk(Phase.DONE, completion_tokens=1, context_used=8, finish=Finish.LENGTH),
@@ -33,12 +33,17 @@ DONE = Chunk(
         (Chunk(Phase.DONE, finish=Finish.ERROR), "0 tokens · the engine failed"),
         (
             Chunk(Phase.DONE, prompt_tokens=1500, cached_tokens=1400, finish=Finish.STOP),
-            "0 tokens · 1,400 of 1,500 prompt tokens kept · complete",
+            "0 tokens · 1,400 of 1,500 prompt tokens kept, 100 read anew · complete",
         ),
     ],
 )
 def test_how_it_ended(chunk: Chunk, words: str) -> None:
     assert after_turn(chunk, 8192) == words
+
+
+def test_why_much_was_read_anew() -> None:
+    words = after_turn(DONE, 8192, "the system prompt is another")
+    assert "40 prompt tokens read (the system prompt is another) · complete" in words
 
 
 def test_what_goes_on() -> None:

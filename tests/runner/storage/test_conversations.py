@@ -29,6 +29,8 @@ MEANINGLESS = [
     '{"event": "keep", "count": "x"}',
     '{"event": "keep", "count": 1e999}',
     '{"event": "skip", "count": null}',
+    '{"event": "branch", "index": 0}',
+    '{"event": "branch_name"}',
     '{"event": "explode"}',
     '{"event": ["begin"]}',
     "[" * 100_000,
@@ -329,3 +331,30 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, said: list[
         log.grow(text)
     if said:
         assert read(log.path.read_bytes().decode().split("\n")) == log.conversation
+
+
+def test_what_is_changed_stays_as_a_branch(store: ConversationStore) -> None:
+    log = store.new("m")
+    for role, text in (("user", "one"), ("assistant", ""), ("user", "two")):
+        log.say(role, text)
+    log.keep(1)
+    assert not log.conversation.branches  # nothing was answered
+    log.say("assistant", "")
+    log.grow("1")
+    log.end("")
+    log.name_branch("first")
+    log.keep(1)
+    log.say("assistant", "")
+    log.grow("I")
+    log.end("")
+    log.close()
+    again = store.go_on(log.path)
+    assert again.conversation == log.conversation
+    assert [(one.name, [turn.text for turn in one.turns]) for one in again.conversation.branches] == [
+        ("first", ["one", "1"])
+    ]
+    again.switch(0)
+    assert [turn.text for turn in again.conversation.turns] == ["one", "1"]
+    assert again.conversation.branch == "first"
+    assert [turn.text for turn in again.conversation.branches[0].turns] == ["one", "I"]
+    again.close()

@@ -1,0 +1,38 @@
+"""Why much of a prompt was read anew."""
+
+import pytest
+
+from runner.types.generation import Chunk, Message, Phase
+from tui.view.reread import reread_reason
+
+SYSTEM, ONE, FIRST, TWO, SECOND, THREE = (
+    Message("system", "Be brief."),
+    Message("user", "one"),
+    Message("assistant", "1"),
+    Message("user", "two"),
+    Message("assistant", "2"),
+    Message("user", "three"),
+)
+SO_FAR = (SYSTEM, ONE, FIRST, TWO)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "reason"),
+    [
+        (None, SO_FAR, "the engine had read nothing of it"),
+        (SO_FAR, (*SO_FAR, SECOND, Message("user", "word " * 900)), "the new message is long"),
+        (SO_FAR, (*SO_FAR, SECOND), "the model's cache could not go back to where they part"),
+        (SO_FAR, (Message("system", "Be long."), *SO_FAR[1:]), "the system prompt is another"),
+        (SO_FAR, SO_FAR[1:], "the system prompt is another"),
+        (SO_FAR, (SYSTEM, TWO, SECOND, THREE), "the oldest turns were left out"),
+        (SO_FAR, (SYSTEM, ONE, FIRST, THREE), "an earlier message is another"),
+        (SO_FAR, (SYSTEM, THREE), "another conversation was read last"),
+    ],
+)
+def test_the_reason(before: tuple[Message, ...] | None, now: tuple[Message, ...], reason: str) -> None:
+    assert reread_reason(before, now, Chunk(Phase.DONE, prompt_tokens=900, cached_tokens=100)) == reason
+
+
+@pytest.mark.parametrize(("prompt", "cached"), [(500, 0), (4000, 3000)])
+def test_a_little_needs_no_reason(prompt: int, cached: int) -> None:
+    assert reread_reason(None, SO_FAR, Chunk(Phase.DONE, prompt_tokens=prompt, cached_tokens=cached)) is None

@@ -1,0 +1,19 @@
+"""The branches of a conversation as they are told apart. Pure."""
+
+from collections.abc import Sequence
+
+from runner.report.words import one_line, plural
+from runner.types.conversation import Branch, Turn
+
+
+def branch_title(branch: Branch, present: Sequence[Turn]) -> str:
+    """Its name, else the first thing that is said in it and not in the present branch; how many turns it has."""
+    own = branch.turns[_shared(branch.turns, present) :]
+    said = next((turn.text for turn in own if turn.text), "") or "the same, cut short"
+    return f"{one_line(branch.name or said, 60)}  {plural(len(branch.turns), 'turn')}"
+
+
+def _shared(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
+    """How many turns both begin with."""
+    pairs = enumerate(zip(turns, others, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(len(turns), len(others)))
