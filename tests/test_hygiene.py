@@ -39,7 +39,7 @@ WORDS = ("models.errors", "models.visible", "models.weights", "models.files", "m
 FACTS = ("runner.types", "models.headers", *WORDS)
 NAMES = ("models.stores", "models.hub", "models.names", *FACTS)
 SCREEN = ("runner.storage", "runner.report", *NAMES)
-PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.settings", "tui.workers", "tui.clipboard", *SCREEN)
+PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.settings", "tui.workers", "tui.clipboard", "tui.files", *SCREEN)
 
 HOUSE = {
     "models": pure(),
@@ -88,6 +88,7 @@ HOUSE = {
     "tui.settings": edge(*SCREEN),
     "tui.workers": edge("tui.view", *SCREEN),
     "tui.clipboard": edge(),
+    "tui.files": edge(*SCREEN),
     "tui.markdown": edge("tui.theme", *SCREEN),
     "tui.widgets": edge("tui.markdown", *PARTS),
     "tui.screens": edge("tui.widgets", "tui.markdown", *PARTS),

@@ -27,7 +27,7 @@ class Action:
 ACTIONS = (
     Action("help", "Help", "Keys and commands", "f1", "question_mark", "help"),
     Action("plan", "Plan", "Change context, KV type, quantization", "f2", "p", "plan"),
-    Action("load", "Conversations", "Go on with an earlier conversation", "f3", "o", "load"),
+    Action("load", "Conversations", "Go on with an earlier one; search in all", "f3", "o", "load"),
     Action("panel", "Panel", "Show or hide memory and speed", "f4", "m"),
     Action("regenerate", "Regenerate", "Answer the last question again", "ctrl+r", "r", "regen"),
     Action("go_on", "Continue", "Go on with the last answer", "ctrl+g", "c", "continue"),
@@ -38,12 +38,13 @@ ACTIONS = (
     Action("copy", "Copy", "Copy a code block or the last answer", "ctrl+y", "y", "copy", "NUMBER"),
     Action("think", "Thinking", "Fold or unfold the thinking", "ctrl+t", "t", "think"),
     Action("clear", "New chat", "Begin anew; this one is kept", "ctrl+n", "n", "clear"),
-    Action("system", "System prompt", "Set it; - removes it", slash="system", argument="TEXT"),
+    Action("find", "Search", "Search in this conversation", "ctrl+f", "f", "find", "WORDS"),
+    Action("system", "System prompt", "Set it; - removes it, :NAME takes one", slash="system", argument="TEXT"),
     Action("set", "Sampling", "Show or set the sampling", slash="set", argument="NAME VALUE"),
     Action("save", "Rename", "Name the conversation", slash="save", argument="NAME"),
     Action("export", "Export", "Write the conversation as Markdown", letter="x", slash="export", argument="FILE"),
     Action("stats", "Statistics", "Planned against measured", letter="s", slash="stats"),
-    Action("model", "Model", "Run another model", slash="model", argument="NAME"),
+    Action("model", "Model", "Run another model on this conversation", slash="model", argument="NAME"),
     Action("exit", "Quit", "End the engine and leave", "ctrl+q", "q", "exit"),
 )
 BY_SLASH = {action.slash: action for action in ACTIONS if action.slash}

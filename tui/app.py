@@ -50,7 +50,7 @@ class LocalrunApp(App[None]):
         """Pick, start, chat; then the next model, or the end."""
         launch = self._launch
         name: str | None = launch.model or ""
-        while name is not None:
+        while True:
             picked = not name
             name = name or await self.push_screen_wait(Picker(self._service))
             if not name:
@@ -65,8 +65,12 @@ class LocalrunApp(App[None]):
             settings = ChatSettings(
                 name, launch.sampling, launch.system, self._clocks, launch.conversation, launch.title
             )
-            name = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
-            launch = replace(launch, conversation=None, title="")
+            chosen = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
+            if chosen is None:
+                break
+            name = chosen.model
+            system = launch.system if chosen.conversation is None else ""  # the conversation has its own
+            launch = replace(launch, conversation=chosen.conversation, title="", system=system)
         self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -41,6 +41,14 @@ class Clocks:
     result: float = 0.8
 
 
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The model to run after this one (empty: let me pick), and the file of the conversation that it goes on with."""
+
+    model: str
+    conversation: Path | None
+
+
 @dataclass(slots=True)
 class ChatSettings:
     """What a chat is held with; `name` is what was planned. /set changes the sampling.

@@ -82,6 +82,11 @@ class LocalService:
         """The folder where conversations are kept."""
         return self._paths.conversations
 
+    @property
+    def prompts(self) -> Path:
+        """The folder of prompts that have a name."""
+        return self._paths.prompts
+
     def machine(self, wish: Wish, on: str | None = None) -> Machine:
         """This computer as it was before anything was loaded, or the one that `on` describes."""
         return self._machines.named(on, wish.rpc)

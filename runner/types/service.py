@@ -85,6 +85,10 @@ class Service(Protocol):
     def conversations(self) -> Path:
         """The folder where conversations are kept; made when the first one is."""
 
+    @property
+    def prompts(self) -> Path:
+        """The folder of prompts that have a name."""
+
     def choices(self) -> Sequence[Choice]:
         """Rows for the picker, best first; what is here before what is not."""
 

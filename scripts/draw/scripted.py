@@ -148,6 +148,10 @@ class ScriptedService:
     def conversations(self) -> Path:
         return self.folder
 
+    @property
+    def prompts(self) -> Path:
+        return self.folder.parent / "prompts"
+
     def choices(self) -> Sequence[Choice]:
         if self.choices_error:
             raise self.choices_error

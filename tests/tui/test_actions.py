@@ -8,7 +8,7 @@ from tui.actions import ACTIONS, command, completions, with_setting
 from tui.screens.chat import Chat
 
 COMMANDS = (
-    "help model system set clear regen continue save load export stats plan think exit undo branch compact".split()  # noqa: SIM905
+    "help model system set clear regen continue save load export stats plan think exit undo branch compact find".split()  # noqa: SIM905
 )
 
 

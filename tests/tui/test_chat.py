@@ -7,6 +7,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from textual import events
+from textual.widgets import OptionList
 
 from models.errors import DoesNotFit, EngineError, PromptTooLong
 from runner.storage.conversations import ConversationStore
@@ -20,6 +22,7 @@ from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
 from tui.screens.copying import CopyDialog
 from tui.screens.dialogs import Ask, LineDialog, TextDialog
+from tui.screens.find import Find
 from tui.screens.picker import Picker
 from tui.screens.plan import PlanScreen
 from tui.widgets.conversation import ConversationView
@@ -518,9 +521,14 @@ async def test_leaving(tmp_path: Path, leave: str) -> None:
 async def test_another_model(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
+        await answered(app, "one", ["1"])
         await app.say("/model mixtral-8x22b")
         await app.until(lambda: len(app.service.sessions) == 2)
         await app.until_words("experts")
+        await app.until(lambda: app.screen.query(AnswerView).first().is_attached)
+        await answered(app, "two", ["2"])
+        assert [message.content for message in app.session.asked[-1][0]] == ["one", "1", "two"]
+        assert len(ConversationStore(app.service.folder).all()) == 1
         await app.say("/model")
         await app.until_screen(Picker)
 
@@ -773,3 +781,111 @@ async def test_a_bell_ends_a_long_answer(tmp_path: Path) -> None:
             app.clock.seconds += 10
             app.session.gate.release(9)
             await app.until(lambda: bell.called)
+
+
+async def test_a_file_goes_with_a_message_and_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("first line\nsecond line\n" * 20)
+    (tmp_path / "my big.txt").write_text("word " * 10_000)
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await app.pilot.press(*"What is @n")
+        await app.until(lambda: "notes.txt" in app.shown("#hint"))
+        await app.pilot.press("tab")
+        assert app.composer.text == "What is @notes.txt"
+        await app.until(lambda: app.shown("#hint") == "notes.txt: 119 tokens · with that 123 of 8,192: it fits")
+        app.session.script = [turn(["Lines."])]
+        await app.pilot.press("enter")
+        await app.until(lambda: bool(app.session.asked))
+        text = "first line\nsecond line\n" * 20
+        assert app.session.asked[0][0][-1].content == f"What is @notes.txt\n\nnotes.txt:\n```\n{text}```"
+        await app.until_words("notes.txt · 40 lines")
+        assert "second line" not in app.words()
+        await app.until(lambda: app.shown(".note").endswith("complete"))
+        await app.pilot.press("ctrl+b")
+        assert app.composer.text == "What is @notes.txt"
+        await app.pilot.press("escape")
+        app.composer.put('@"my big.txt"')
+        await app.until(lambda: app.shown("#hint").endswith("tokens too many"))
+        assert "my big.txt: 12,5" in app.shown("#hint")
+
+
+async def test_a_file_that_is_no_text_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.bin").write_bytes(b"\0\1")
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await app.say("Read @a.bin and @nobody")
+        await app.until_told("it is not text")
+        assert app.composer.text == "Read @a.bin and @nobody"
+        assert not app.session.asked
+
+
+async def test_a_pasted_path_becomes_a_mention(tmp_path: Path) -> None:
+    file = tmp_path / "my notes.txt"
+    file.write_text("text")
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        app.pilot.app.post_message(events.Paste(f"file://{str(file).replace(' ', '%20')}\n"))
+        await app.until(lambda: app.composer.text == f'@"{file}" ')
+        app.composer.put("")
+        app.pilot.app.post_message(events.Paste("no such file"))
+        await app.until(lambda: app.composer.text == "no such file")
+
+
+async def test_a_paste_of_100_kb_is_kept_aside_and_sent_whole(tmp_path: Path) -> None:
+    pasted = "0123456789abcde\n" * 6400
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        app.session.script = [turn(["Long."])]
+        app.pilot.app.post_message(events.Paste(pasted))
+        await app.until(lambda: app.composer.text == "[pasted 1: 6,401 lines, 102,400 characters]")
+        await app.pilot.press("!", "enter")
+        await app.until_screen(Ask)  # it does not fit
+        await app.pilot.press("escape")
+        await app.until(lambda: app.composer.text.endswith("characters]!"))
+        app.session.count_tokens = lambda messages: 40  # type: ignore[method-assign]
+        await app.pilot.press("enter")
+        await app.until(lambda: bool(app.session.asked))
+        assert app.session.asked[0][0][-1].content == pasted + "!"
+
+
+async def test_search_in_a_conversation_and_in_all(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "About whales", ["They sing at length.\n" * 40])
+        await answered(app, "And gulls?", ["They cry."])
+        await app.pilot.press("ctrl+f")
+        await app.until_screen(Find)
+        await app.pilot.press(*"they")
+        await app.until_words("answer They cry.")
+        assert "answer They sing" in app.words()
+        await app.pilot.press(*" sing", "enter")
+        await app.until_screen(Chat)
+        await app.until_words("They sing at length.")
+        await app.pilot.press("ctrl+n")
+        await app.until_words("is ready after")
+        await answered(app, "Something else", ["Nothing."])
+        await app.pilot.press("f3")
+        await app.until_screen(ConversationList)
+        await app.pilot.press("slash", *"gulls")
+        await app.until(lambda: app.screen.query_one(OptionList).option_count == 1)
+        await app.until_words("And gulls?")
+        await app.pilot.press("enter", "enter")
+        await app.until_screen(Chat)
+        await app.until_words("They cry.")
+
+
+async def test_a_system_prompt_has_a_name(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await app.say("/system :pirate Talk like a pirate.")
+        await app.until_told("The system prompt is set.")
+        await app.say("/system -")
+        await app.say("/system :pirat")
+        await app.until_told("No prompt is named 'pirat'")
+        await app.say("/system :pirate")
+        await answered(app, "one", ["1"])
+        assert app.session.asked[-1][0][0] == Message("system", "Talk like a pirate.")
+        await app.say("/system")
+        await app.until_words(":NAME takes one of pirate")

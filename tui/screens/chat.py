@@ -2,22 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Footer, Static, TextArea
 
 from models.errors import LocalrunError, UsageError
+from runner.report.files import weighed
 from runner.report.placement import PLACES, cache
 from runner.report.words import one_line, visible
 from runner.storage.conversations import ConversationStore
 from runner.types.service import Service, Session
 from tui import actions
+from tui.files import files_of, is_file, paths_like
 from tui.screens.chat_actions import ChatActions
 from tui.settings import ChatSettings
+from tui.view.mentions import begun, mentions, with_files
 from tui.view.meters import Meter, live
 from tui.view.speed_history import SpeedHistory
 from tui.widgets.composer import Composer
@@ -44,7 +49,7 @@ def _bindings() -> Iterator[BindingType]:
 
 
 class Chat(ChatActions):
-    """Returns the name of another model to run (empty: let me pick), or None to end."""
+    """Returns which model to run next, or None to end."""
 
     CSS_PATH = "chat.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*_bindings()]
@@ -138,17 +143,37 @@ class Chat(ChatActions):
 
     @on(TextArea.Changed, "#composer")
     def _complete(self, event: TextArea.Changed) -> None:
-        """List the commands that a slash may become."""
-        found = actions.completions(event.text_area.text)
-        hint = "  ".join(f"/{action.slash}" for action in found)
-        best = f"   Tab: {found[0].help}" if found else ""
-        self.query_one("#hint", Static).update(styled((hint, "$accent"), (best, "$quiet")))
+        """List the commands that a slash may become, the files of an @, or what the files named take."""
+        text = event.text_area.text
+        path = begun(event.text_area.get_text_range((0, 0), event.text_area.cursor_location))
+        self._weigh(tuple(mentions(text)) if path is None or is_file(path) else ())
+        if found := actions.completions(text):
+            hint, best = "  ".join(f"/{action.slash}" for action in found), f"   Tab: {found[0].help}"
+        elif path is not None and not is_file(path):
+            hint, best = "  ".join(map(visible, paths_like(path))), "   Tab completes"
+        else:
+            hint = best = ""
+        self.query_one("#hint", Static).update(styled((hint, "$accent"), (best if hint else "", "$quiet")))
+
+    @work(exclusive=True, group="weigh")
+    async def _weigh(self, paths: tuple[str, ...]) -> None:
+        """Say how many tokens the files named take, and whether they fit."""
+        session = self._session
+        try:
+            files = files_of(paths)
+            if files and session is not None:
+                words = await aside(partial(weighed, session, self._log.conversation, files))
+                self.query_one("#hint", Static).update(Content(words))
+        except LocalrunError as error:
+            self.query_one("#hint", Static).update(Content(visible(str(error))))
 
     @on(Composer.Sent)
     def _sent(self, event: Composer.Sent) -> None:
         """A command or a message; what cannot be taken now goes back into the composer."""
         try:
             found = actions.command(event.text)
+            said = event.whole.removeprefix("/") if event.text.startswith("//") else event.whole
+            message = "" if found else with_files(said, files_of(mentions(event.text)))
         except UsageError as error:
             self.query_one(Composer).put(event.text)
             self.complain(str(error))
@@ -157,7 +182,7 @@ class Chat(ChatActions):
             action, argument = found
             getattr(self, f"action_{action.name}")(argument)
         elif self.is_idle():
-            self._say(event.text.removeprefix("/") if event.text.startswith("//") else event.text)
+            self._say(message, event.text)
         else:
             self.query_one(Composer).put(event.text)
 

@@ -11,14 +11,18 @@ from runner.report.comparison import stats_lines
 from runner.report.sampling import asked_line, sampling_lines
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
+from runner.storage.prompts import PromptStore
 from runner.types.sampling import in_force
 from tui import actions
 from tui.screens.conversation_list import ConversationList
 from tui.screens.copying import ANSWER, CopyDialog
 from tui.screens.dialogs import LineDialog, TextDialog
 from tui.screens.export import export
+from tui.screens.find import Find
 from tui.screens.help import help_text
 from tui.screens.walking import WalkingScreen
+from tui.settings import Next
+from tui.view.mentions import folded
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 
@@ -81,7 +85,7 @@ class ChatActions(WalkingScreen):
     def _edit(self, question: int, number: int) -> None:
         self._editing = question
         composer = self.query_one(Composer)
-        composer.put(self._log.conversation.turns[question].text)
+        composer.put(folded(self._log.conversation.turns[question].text)[0])
         composer.focus()
         words = (
             f"Editing question {number}: Enter asks it anew as a branch, Ctrl+B takes the one before, Esc leaves it."
@@ -146,16 +150,41 @@ class ChatActions(WalkingScreen):
         if self.is_idle():
             self.app.push_screen(ConversationList(self._store, self._log), go_on)
 
-    def action_system(self, argument: str = "") -> None:
-        """Set the system prompt, remove it with `-`, or ask for it."""
+    def action_find(self, argument: str = "") -> None:
+        """Search in this conversation, and go to what is found."""
 
-        def take(prompt: str | None) -> None:
+        def go(place: int | None) -> None:
+            if place is not None:
+                self._show_turn(place)
+
+        self.app.push_screen(Find(self._log.conversation, argument), go)
+
+    def action_system(self, argument: str = "") -> None:
+        """Set the system prompt, remove it with `-`, take one by name with `:NAME` (kept with a text behind it)."""
+
+        def take(typed: str | None) -> None:
+            try:
+                prompt = self._named(typed.strip()) if typed is not None else None
+            except UsageError as error:
+                self.complain(str(error))
+                return
             if prompt is not None:
                 with self._saving():
-                    self._log.set_system("" if prompt.strip() == "-" else prompt.strip())
+                    self._log.set_system("" if prompt == "-" else prompt)
                 self.notify("The system prompt is set." if self._log.conversation.system else "No system prompt.")
 
-        self._with_line(argument, LineDialog("System prompt (- removes it)", self._log.conversation.system), take)
+        names = ", ".join(PromptStore(self._service.prompts).names())
+        title = f"System prompt (- removes it{f'; :NAME takes one of {names}' if names else ''})"
+        self._with_line(argument, LineDialog(title, self._log.conversation.system), take)
+
+    def _named(self, typed: str) -> str:
+        """The text, or that of the prompt whose name stands there; a text behind the name is kept under it."""
+        if not typed.startswith(":"):
+            return typed
+        store, (name, _, text) = PromptStore(self._service.prompts), typed[1:].partition(" ")
+        if text.strip():
+            store.add(name, text.strip())
+        return store.text(name).strip()
 
     def action_set(self, argument: str = "") -> None:
         """Show or change the sampling: what is in force, and whence."""
@@ -201,9 +230,10 @@ class ChatActions(WalkingScreen):
         self.app.push_screen(TextDialog("Planned and measured", Content("\n".join(lines))))
 
     def action_model(self, argument: str = "") -> None:
-        """Run another model."""
+        """Run another model, which goes on with this conversation."""
         if self.is_idle():
-            self.dismiss(argument)
+            self._log.close()
+            self.dismiss(Next(argument, None if self._log.is_new else self._log.path))
 
     def action_exit(self, argument: str = "") -> None:
         """End."""

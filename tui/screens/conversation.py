@@ -1,6 +1,6 @@
 """A conversation with an engine: turns are asked, answered, taken back; knows no keys and no panel."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,7 @@ from tui.markdown.blocks import CodeBlock, code_blocks
 from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
+from tui.view.mentions import folded
 from tui.view.reread import reread_reason
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
@@ -64,11 +65,11 @@ class ConversationScreen(EngineScreen):
     # Turns
 
     @work(exclusive=True, group="turn")
-    async def _say(self, said: str) -> None:
-        """Ask, and answer."""
+    async def _say(self, said: str, written: str) -> None:
+        """Ask, and answer; where it does not come to that, what was `written` goes back into the composer."""
         turns = self._log.conversation.turns[: self._editing]
         if not await self._fits((*turns, Turn("user", said)), fresh=True):
-            self.query_one(Composer).put(said)
+            self.query_one(Composer).put(written)
             return
         if self._editing is not None:
             await self._keep(self._editing)
@@ -219,7 +220,9 @@ class ConversationScreen(EngineScreen):
             self._log.close()
         self._log, self._last, self._editing = log, None, None
         await self.query_one(ConversationView).show(log.conversation)
-        self.query_one(Composer).remember([turn.text for turn in log.conversation.turns if turn.role == "user"])
+        composer = self.query_one(Composer)
+        composer.remember([folded(turn.text)[0] for turn in log.conversation.turns if turn.role == "user"])
+        composer.focus()
         self.show_title()
 
     # What fits the context

@@ -9,11 +9,11 @@ from runner.types.service import Service, Session
 from runner.types.wish import Wish
 from tui.screens.plan import Change, PlanScreen
 from tui.screens.start import Start, Wanted
-from tui.settings import ChatSettings
+from tui.settings import ChatSettings, Next
 from tui.workers import aside
 
 
-class EngineScreen(Screen[str | None]):
+class EngineScreen(Screen[Next | None]):
     """Holds the session, and what was planned for it: that is loaded again when the engine has died."""
 
     def __init__(self, service: Service, session: Session, settings: ChatSettings) -> None:

@@ -8,7 +8,7 @@ _WRITING = (
     ("Enter", "send"),
     ("Shift+Enter, Ctrl+J", "new line"),
     ("↑ ↓", "earlier messages, at the first and last line"),
-    ("Tab", "complete a /command"),
+    ("Tab", "complete a /command or an @file"),
     ("Escape", "stop the answer; else leave the text: then"),
     ("", "single letters work, i or Enter returns"),
     ("Ctrl+P", "every action by name"),

@@ -44,6 +44,16 @@ class WalkingScreen(BranchingScreen):
         if isinstance(widget, AnswerView) and widget.is_attached:
             view.scroll_to_widget(widget.place_of(target, number), animate=False)
 
+    def _show_turn(self, place: int) -> None:
+        """Scroll to a turn; the composer lets go, so that the arrows scroll."""
+        view = self.query_one(ConversationView)
+        widget = view.turns[place]
+        view.focus()
+        if widget.is_attached:
+            view.scroll_to_widget(widget, animate=False, top=True)
+        else:
+            self.complain("This turn is further up than what is shown; /export writes them all.")
+
     def _copy_target(self) -> None:
         found = self._targets()
         if self._target is not None and self._target < len(found):

@@ -7,7 +7,12 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from runner.report.words import plural
 from tui.actions import completions
+from tui.files import pasted_path, paths_like
+from tui.view.mentions import begun, completed, mention
+
+_LONG_PASTE = 4000  # characters
 
 
 class Composer(TextArea):
@@ -15,9 +20,10 @@ class Composer(TextArea):
 
     @dataclass
     class Sent(Message):
-        """A person sent this."""
+        """A person sent this: the `text` as it stands here, and the `whole` with long pastes in their places."""
 
         text: str
+        whole: str
 
     class Left(Message):
         """A person pressed Escape."""
@@ -25,7 +31,7 @@ class Composer(TextArea):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(
             id=id,
-            placeholder="Ask something · Enter sends · Ctrl+J new line · / commands",
+            placeholder="Ask something · Enter sends · Ctrl+J new line · / commands · @ files",
             show_line_numbers=False,
             soft_wrap=True,
             tab_behavior="focus",
@@ -35,6 +41,7 @@ class Composer(TextArea):
         self._earlier: list[str] = []
         self._place = 0
         self._draft = ""
+        self._pasted: dict[str, str] = {}
 
     def remember(self, earlier: Sequence[str]) -> None:
         """What the up key brings back, the oldest first."""
@@ -68,8 +75,29 @@ class Composer(TextArea):
             self._earlier.append(text)
             self._place = len(self._earlier)
             self.text = ""
-            self.post_message(self.Sent(text))
+            self.post_message(self.Sent(text, self._whole(text)))
         return True
+
+    def _whole(self, text: str) -> str:
+        """The text with what was pasted in the places of its marks."""
+        for mark, pasted in self._pasted.items():
+            text = text.replace(mark, pasted)
+        return text
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """The path of a file becomes its mention; a long text is kept aside, so that writing stays smooth."""
+        path = pasted_path(event.text)
+        if path is not None:
+            shown = mention(path) + " "
+        elif len(event.text) > _LONG_PASTE:
+            lines = plural(event.text.count("\n") + 1, "line")
+            shown = f"[pasted {len(self._pasted) + 1}: {lines}, {len(event.text):,} characters]"
+            self._pasted[shown] = event.text
+        else:
+            return
+        event.prevent_default()
+        event.stop()
+        self.replace(shown, *self.selection)
 
     def _new_line(self) -> bool:
         self.insert("\n")
@@ -80,10 +108,14 @@ class Composer(TextArea):
         return True
 
     def _complete(self) -> bool:
-        found = completions(self.text)
-        if found:
+        if found := completions(self.text):
             self.put(f"/{found[0].slash}" + (" " if found[0].argument else ""))
-        return bool(found)
+            return True
+        path = begun(before := self.get_text_range((0, 0), self.cursor_location))
+        paths = paths_like(path) if path is not None else []
+        if paths:
+            self.replace(completed(before, paths[0]), (0, 0), self.cursor_location)
+        return bool(paths)
 
     def _older(self) -> bool:
         return self.cursor_at_first_line and self._recall(self._place - 1)

@@ -3,24 +3,35 @@
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.markup import escape
 from textual.widget import Widget
 from textual.widgets import Collapsible, Static
 
-from runner.report.words import visible
+from runner.report.words import one_line, plural, visible
 from tui.markdown.blocks import CodeBlock, Link, code_blocks, targets
 from tui.markdown.drawn import drawn
 from tui.markdown.split import cut, is_inside_code
+from tui.view.mentions import folded
 from tui.widgets.drawing import Drawing
 
 # Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.
 PIECE = 1200
 
 
-class QuestionView(Static):
-    """What a person said, as it was written."""
+class QuestionView(Vertical):
+    """What a person said, as it was written; the files that went with it are folded below."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(Content(visible(text)), classes="question")
+        super().__init__(classes="question")
+        self._written, self._files = folded(text)
+
+    def compose(self) -> ComposeResult:
+        """The words, then file by file."""
+        yield Static(Content(visible(self._written)))
+        for file in self._files:
+            lines = plural(file.text.count("\n") + 1, "line")
+            title = f"{one_line(file.name)} · {lines}"
+            yield Collapsible(Static(Content(visible(file.text))), title=escape(title), classes="file")
 
 
 class MarkdownPiece(Drawing):
