@@ -57,6 +57,19 @@ class WeightSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Modelfile:
+    """What an Ollama model has besides weights: TEMPLATE, SYSTEM, and of its PARAMETERs those that are ours.
+
+    `settings`: names of sampling settings as in JSON, with their values.
+    """
+
+    template: str | None = None
+    system: str | None = None
+    settings: tuple[tuple[str, float], ...] = ()
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """All that a name led to.
 
@@ -70,6 +83,7 @@ class Offer:
     sets: tuple[WeightSet, ...]
     licence: str | None = None
     notes: tuple[str, ...] = ()
+    modelfile: Modelfile | None = None
 
 
 @dataclass(frozen=True, slots=True)

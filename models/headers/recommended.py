@@ -15,11 +15,12 @@ _SETTINGS = {"temp": "temp", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p
 _NAMES = ("general.name", "general.basename", "general.finetune", "general.base_model.0.name")
 _FLOAT32_DIGITS = 7
 OWN = "model"
+MODELFILE = "modelfile"
 
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """One sampling setting, named as in JSON. `source` is OWN or the name of a family, which has a `page`."""
+    """One sampling setting, named as in JSON. `source`: OWN, MODELFILE or the name of a family, which has a `page`."""
 
     setting: str
     value: float

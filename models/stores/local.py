@@ -225,10 +225,20 @@ def _files(folder: Path, depth: int = DEPTH) -> tuple[list[WeightFile], list[str
     def unreadable(error: OSError) -> None:
         notes.append(f"{error.filename} cannot be read: {error.strerror}.")
 
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
+    seen = {folder.resolve()}
+
+    def is_new(inner: Path) -> bool:
+        """A link may lead to a folder that is looked at anyway."""
+        real = inner.resolve()
+        known = real in seen
+        seen.add(real)
+        return not known
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         here = Path(parent)
         below = len(here.relative_to(folder).parts)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and below < depth)
+        wanted = sorted(name for name in folders if not name.startswith(".") and below < depth)
+        folders[:] = [name for name in wanted if is_new(here / name)]
         for name in sorted(name for name in names if ".gguf" in name.lower() and not name.startswith(".")):
             try:
                 files.append(_file(here / name, (here / name).relative_to(folder).as_posix()))

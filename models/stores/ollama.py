@@ -5,8 +5,6 @@ HOST/NAMESPACE/NAME/TAG lists the layers; the layer of type `…image.model` is 
 tree may be a list of manifests, one per runner, which are blobs themselves.
 """
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,12 @@ from urllib.parse import unquote
 
 from models.errors import BadFile
 from models.files import label_of
+from models.stores.modelfile import LAYER, blob, json_in, modelfile_of
 from models.weights import Offer, WeightFile, WeightSet
 
 TREES = ("manifests-v2", "manifests")
 _HOSTS = ("registry.ollama.ai", "ollama.com")  # both are Ollama's own, and go without saying
-_LAYER = "application/vnd.ollama.image."
 _RUNNERS = ("llamacpp", "ggml")  # those whose weights are GGUF, the preferred first
-_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
-_LARGEST_MANIFEST = 1 << 20
 
 
 def full_name(name: str) -> str:
@@ -52,49 +48,38 @@ def _offer(root: Path, name: str, manifests: list[Path], origin: str) -> Offer:
     for path in manifests:  # the old tree where the new one is broken
         try:
             manifest = _manifest(root, path)
-            file, notes = _weights(root, name, manifest)
+            file = _weights(root, name, manifest)
+            modelfile, notes = modelfile_of(root, name, _layers(manifest))
         except BadFile as error:
             problem = problem or f"ollama:{name} is left out: {error}."
         else:
             label = label_of(_file_type(root, manifest)) or label_of(name.rpartition(":")[2])
-            return Offer(f"ollama:{name}", origin, (WeightSet(label, (file,)),), notes=notes)
+            return Offer(f"ollama:{name}", origin, (WeightSet(label, (file,)),), notes=notes, modelfile=modelfile)
     return Offer(f"ollama:{name}", origin, (), notes=(problem,))
 
 
 def _manifest(root: Path, path: Path) -> dict[str, Any]:
     """The manifest in a file, or the one for llama.cpp in a list of them."""
-    content = _json(path)
+    content = json_in(path)
     if not isinstance(children := content.get("manifests"), list):
         return content
     for runner in _RUNNERS:
         for child in children:
             if isinstance(child, dict) and child.get("runner") == runner:
-                return _json(_blob(root, child.get("digest"))[0])
+                return json_in(blob(root, child.get("digest"))[0])
     raise BadFile("it has no GGUF weights")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_LARGEST_MANIFEST))
-    except FileNotFoundError:
-        raise BadFile("its manifest points to nothing") from None
-    except OSError as error:
-        raise BadFile(f"its manifest cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise BadFile("its manifest is damaged")
-    return content
-
-
-def _weights(root: Path, name: str, manifest: dict[str, Any]) -> tuple[WeightFile, tuple[str, ...]]:
+def _layers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     layers = manifest.get("layers")
-    layers = [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
-    models = [layer for layer in layers if layer.get("mediaType") == f"{_LAYER}model"]
+    return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+
+
+def _weights(root: Path, name: str, manifest: dict[str, Any]) -> WeightFile:
+    models = [layer for layer in _layers(manifest) if layer.get("mediaType") == f"{LAYER}model"]
     if len(models) != 1:
         raise BadFile("it is made of several files" if models else "it has no GGUF weights")
-    path, sha256 = _blob(root, models[0].get("digest"))
+    path, sha256 = blob(root, models[0].get("digest"))
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -103,22 +88,13 @@ def _weights(root: Path, name: str, manifest: dict[str, Any]) -> tuple[WeightFil
         raise BadFile(f"its weights cannot be read: {error.strerror}") from error
     if (size := found.st_size) != models[0].get("size", size):
         raise BadFile(f"its weights have {size} bytes instead of {models[0]['size']}")
-    is_adapted = any(layer.get("mediaType") == f"{_LAYER}adapter" for layer in layers)
-    notes = (f"ollama:{name} comes with a LoRA adapter, which is not applied.",) if is_adapted else ()
-    return WeightFile(name, size, path, sha256=sha256, modified=found.st_mtime_ns), notes
+    return WeightFile(name, size, path, sha256=sha256, modified=found.st_mtime_ns)
 
 
 def _file_type(root: Path, manifest: dict[str, Any]) -> str:
     """The quantization that the configuration states (`file_type` in types/model/config.go), empty if none."""
     try:
-        stated = _json(_blob(root, manifest["config"]["digest"])[0]).get("file_type")
+        stated = json_in(blob(root, manifest["config"]["digest"])[0]).get("file_type")
     except (BadFile, KeyError, TypeError):
         return ""
     return stated if isinstance(stated, str) else ""
-
-
-def _blob(root: Path, digest: object) -> tuple[Path, str]:
-    match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if match is None:
-        raise BadFile("its manifest is damaged")
-    return root / "blobs" / f"sha256-{match[1]}", match[1]

@@ -9,7 +9,7 @@ from models.errors import ModelNotFound
 from models.headers.gguf_bytes import STRING
 from models.stores.local import cached, find_local, offer_for, packaged
 from models.stores.places import Places, places
-from models.weights import Offer
+from models.weights import Modelfile, Offer
 from scripts.synthetic.headers import Entry, header_bytes
 from scripts.synthetic.typed import U32, Typed
 from tests.support.headers import EMBEDDING
@@ -155,6 +155,16 @@ def test_lm_studios_moved_folder(tmp_path: Path, where: Places, settings: str) -
     assert offer.name == "publisher/M"
 
 
+def test_a_link_to_a_folder_is_a_folder_and_leads_nowhere_twice(tmp_path: Path) -> None:
+    put(tmp_path / "real/m-Q8_0.gguf")
+    link(tmp_path / "models/linked", tmp_path / "real")
+    link(tmp_path / "models/again", tmp_path / "real")
+    link(tmp_path / "real/round", tmp_path / "models")
+    offer = offer_for(str(tmp_path / "models"))
+    assert offer is not None
+    assert [file.name for one in offer.sets for file in one.files] == ["again/m-Q8_0.gguf"]
+
+
 # Ollama
 
 
@@ -231,6 +241,29 @@ def test_the_old_tree_serves_where_the_new_one_is_broken(tmp_path: Path, where: 
     (offer,) = of(find_local(where), "ollama")
     assert offer.sets
     assert offer.notes == ()
+
+
+def test_a_modelfile_is_part_of_an_ollama_model(tmp_path: Path, where: Places) -> None:
+    said = {
+        "template": b"{{ .System }} {{ .Prompt }}",
+        "system": b"You are Mario.\n",
+        "params": b'{"stop": ["\\n", ""], "temperature": 0, "num_predict": -1, "top_k": "x", "num_ctx": 4096}',
+    }
+    layers = [layer("model")]
+    for kind, content in said.items():
+        digest = hashlib.sha256(content).hexdigest()
+        put(tmp_path / ".ollama/models/blobs" / f"sha256-{digest}", content)
+        layers.append(layer(kind, digest))
+    ollama(tmp_path, "registry.ollama.ai/library/mario/latest", manifest(*layers))
+    (offer,) = of(find_local(where), "ollama")
+    assert offer.modelfile == Modelfile("{{ .System }} {{ .Prompt }}", "You are Mario.", (("temp", 0),), ("\n",))
+    assert offer.notes == ("ollama:mario:latest also sets num_ctx, which localrun does not apply.",)
+
+
+def test_a_damaged_modelfile_hides_no_model(tmp_path: Path, where: Places) -> None:
+    ollama(tmp_path, "registry.ollama.ai/library/m/8b", manifest(layer("model"), layer("params", "0" * 64)))
+    (offer,) = of(find_local(where), "ollama")
+    assert offer.sets and "is not applied" in offer.notes[0]
 
 
 def test_an_adapter_is_said(tmp_path: Path, where: Places) -> None:
