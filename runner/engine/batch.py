@@ -39,6 +39,7 @@ class Batch:
         for name, array in {**fields, "seq_id": self._of, "logits": self._outputs}.items():
             kind = type(getattr(self._batch, name))
             setattr(self._batch, name, ctypes.cast(array.ctypes.data, kind))
+        self._single, self._token, self._position, self._sequence = _single()
 
     def filled(self, pieces: Sequence[Piece]) -> Any:
         """The llama_batch of these, in their order; valid until the next call."""
@@ -52,3 +53,16 @@ class Batch:
             self._outputs[end - 1] = piece.ends
         self._batch.n_tokens = end
         return self._batch
+
+    def single(self, token: int, at: int, sequence: int) -> Any:
+        """The llama_batch of one token that has logits: what a Piece of one would be, in a fifth of the time."""
+        self._token[0], self._position[0], self._sequence[0] = token, at, sequence
+        return self._single
+
+
+def _single() -> tuple[Any, Any, Any, Any]:
+    """(llama_batch of one token, and the arrays with its token, position and sequence)."""
+    token, position, sequence = (C.llama_token * 1)(), (C.llama_pos * 1)(), (C.llama_seq_id * 1)()
+    of = (ctypes.POINTER(C.llama_seq_id) * 1)(ctypes.cast(sequence, ctypes.POINTER(C.llama_seq_id)))
+    one, output = (ctypes.c_int32 * 1)(1), (ctypes.c_int8 * 1)(1)
+    return C.llama_batch(1, token, None, position, one, of, output), token, position, sequence

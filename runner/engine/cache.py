@@ -11,7 +11,7 @@ from runner.engine.context import Context
 from runner.engine.state_file import State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """Cells for the positions `start` to `end`; slots that have cells in common have runs of the same `stamp`."""
 
@@ -92,12 +92,11 @@ class Cache:
 
     def grow(self, slot: Slot, tokens: Sequence[int]) -> None:
         """These were decoded behind the others."""
-        start = len(slot.tokens)
-        slot.tokens += tokens
         if slot.own < 0:
-            slot.own = next(self._stamps)
+            slot.own, start = next(self._stamps), len(slot.tokens)
             slot.runs.append(Run(slot.own, start, start))
-        slot.runs[-1] = replace(slot.runs[-1], end=len(slot.tokens))
+        slot.tokens += tokens
+        slot.runs[-1].end = len(slot.tokens)
 
     def trim(self, slot: Slot, kept: int) -> None:
         """Forget all but the first tokens, or all where that cannot be done."""

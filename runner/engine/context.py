@@ -63,6 +63,12 @@ class Context:
             raise decode_failure(code, complaints())
         return bool(code == 0)
 
+    def step(self, token: int, at: int, sequence: int = 0) -> None:
+        """Decode one token of one sequence, for its position `at`; errors as of `decode`."""
+        code = C.llama_decode(self.handle, self._batch.single(token, at, sequence))
+        if code:
+            raise decode_failure(code, complaints())
+
     def wait(self) -> None:
         """Return when everything decoded so far is really done."""
         C.llama_synchronize(self.handle)

@@ -56,8 +56,28 @@ class Scheduler:
         self._drop_cancelled()
         if self._waiting:
             self._admit()
+        elif len(self._running) == 1 and self._running[0].phase is Phase.DECODE:
+            self._step_alone(self._running[0])
+            return
         if batch := self._batch():
             self._run(batch)
+            self._sweep()
+
+    def _step_alone(self, sequence: Sequence) -> None:
+        """The same for one answer and nothing else, with as little Python as can be.
+
+        After each token that is out of the processor's caches: what takes 20 us again and again takes 100 here.
+        """
+        slot = sequence.slot
+        if len(slot.tokens) >= slot.promised:
+            self._has_cell(sequence)  # there is room, for nobody else wants any
+        if self._context.sequences > 1:
+            self._cache.make_room(1)
+        token = sequence.next
+        self._context.step(token, len(slot.tokens), slot.sequence)
+        self._cache.grow(slot, (token,))
+        self._draw(sequence, 0)
+        if sequence.phase is Phase.DONE:
             self._sweep()
 
     def fail(self, error: LocalrunError) -> None:
@@ -70,10 +90,13 @@ class Scheduler:
         self._cache.clear()
 
     def _drop_cancelled(self) -> None:
-        for sequence in (*self._running, *self._waiting):
-            if sequence.is_cancelled:
-                sequence.interrupt()
-        self._sweep()
+        cancelled = [one for one in self._running if one.is_cancelled]
+        if self._waiting:
+            cancelled += [one for one in self._waiting if one.is_cancelled]
+        for sequence in cancelled:
+            sequence.interrupt()
+        if cancelled:
+            self._sweep()
 
     def _sweep(self) -> None:
         """Give back the slots of those that are done."""

@@ -121,6 +121,11 @@ class Sequence:
         part = self.tokens[at : at + most]
         return Piece(self.slot.sequence, at, part, ends=at + len(part) == len(self.tokens))
 
+    @property
+    def next(self) -> int:
+        """The token to decode; only while it is the only one."""
+        return self.tokens[-1]
+
     def has_read(self) -> None:
         """A piece of the prompt was decoded, and maybe that was the last one."""
         is_whole = len(self.slot.tokens) == len(self.tokens)

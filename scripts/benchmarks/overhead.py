@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from models.errors import LocalrunError
@@ -57,8 +57,7 @@ def main() -> int:
     decode, sample = Watch(Context, "decode", Context.wait), Watch(Sampler, "draw")
     shares = []
     for _ in range(wanted.rounds + 1):
-        decode.seconds = sample.seconds = 0.0
-        total = decoding_seconds(generator)
+        total = decoding_seconds(generator, (decode, sample))
         rest = total - decode.seconds - sample.seconds
         shares.append(1 - decode.seconds / total)
         each = 1e6 / TOKENS
@@ -71,27 +70,29 @@ def main() -> int:
 
 
 class Asker:
-    """Notes when the first token comes."""
+    """Notes when the first token comes, and lets what is added up start there."""
 
     is_cancelled = False
 
-    def __init__(self) -> None:
-        self.started = 0.0
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self.started, self._watches = 0.0, watches
 
     def tell(self, chunk: Chunk) -> None:
         """A step of the answer."""
         if not self.started and chunk.phase is Phase.DECODE:
             self.started = time.perf_counter()
+            for watch in self._watches:
+                watch.seconds = 0.0
 
     def fail(self, error: LocalrunError) -> None:
         """Ends the benchmark."""
         raise error
 
 
-def decoding_seconds(generator: Generator) -> float:
+def decoding_seconds(generator: Generator, watches: Sequence[Watch]) -> float:
     """Seconds from the first token of a greedy answer to its end."""
     request = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
-    generator.begin(request, asker := Asker())
+    generator.begin(request, asker := Asker(watches))
     while generator.is_busy:
         generator.step()
     return time.perf_counter() - asker.started

@@ -1,0 +1,167 @@
+"""Many prompts at once against one at a time: tokens per second of all, and how long streams stall meanwhile.
+
+    python -m scripts.benchmarks.parallel FILE.gguf [--prompts 64] [--tokens 100] [--parallel 8] [--threads 1]
+        [--rounds 3] [--llama-server PATH]
+
+One engine with one sequence and one with --parallel answer the same greedy prompts in turns; with --llama-server, that
+one with as many slots, too. `stall`: the longest time between two pieces of an answer while a prompt of 1000 tokens is
+read beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from runner.client.process import EngineProcess
+from runner.types.commands import Generate, Load
+from runner.types.generation import Request
+from runner.types.placement import Placement
+from runner.types.sampling import Sampling
+
+TEXT = (
+    "The sea was calm on the morning of day {}, and the old man who kept the lighthouse went down to the rocks to see"
+)
+LONG = "one two three four " * 250
+CELLS = 256  # for a prompt and its answer
+Answer = Callable[[str, int], int]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    for name, default in (("prompts", 64), ("tokens", 100), ("parallel", 8), ("threads", 1), ("rounds", 3)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--devices", default="", help="all layers on these (default: on the CPU)")
+    parser.add_argument("--llama-server", type=Path)
+    wanted = parser.parse_args()
+    devices = tuple(filter(None, wanted.devices.split(",")))
+    layers, ctx = (999 if devices else 0), CELLS * max(wanted.parallel, 8)
+    one = Placement(devices, layers, layers, (1,) * len(devices), ctx, threads=wanted.threads)
+    several = replace(one, sequences=wanted.parallel, outputs=wanted.parallel)
+    with contextlib.ExitStack() as stack:
+        rivals = {
+            "one at a time": (1, stack.enter_context(_engine(wanted.file, one))),
+            f"{wanted.parallel} at a time": (wanted.parallel, stack.enter_context(_engine(wanted.file, several))),
+        }
+        if wanted.llama_server:
+            served = _server(wanted.llama_server, wanted.file, several)
+            rivals["llama-server"] = (wanted.parallel, stack.enter_context(served))
+        _compare(rivals, wanted.prompts, wanted.tokens, wanted.rounds)
+    with closing(EngineProcess(Path("/dev/null"))) as engine:
+        engine.ask(Load(str(wanted.file), several))
+        print(f"longest stall beside a prompt of 1000 tokens: {_stall_s(engine):.3f} s")
+    return 0
+
+
+def _compare(rivals: dict[str, tuple[int, Answer]], prompts: int, tokens: int, rounds: int) -> None:
+    speeds: dict[str, list[float]] = {name: [] for name in rivals}
+    for _ in range(rounds):
+        for name, (at_once, answer) in rivals.items():
+            speeds[name].append(_speed(answer, at_once, prompts, tokens))
+    first = speeds["one at a time"]
+    for name, found in speeds.items():
+        ratio = statistics.median(ours / alone for ours, alone in zip(found, first, strict=True))
+        each = ", ".join(f"{speed:.1f}" for speed in found)
+        print(f"{name:16} {statistics.median(found):7.1f} tok/s ({each}), {ratio:.2f} of one at a time")
+
+
+def _speed(answer: Answer, at_once: int, prompts: int, tokens: int) -> float:
+    """Tokens of answers per second of everything."""
+    texts = [TEXT.format(number) for number in range(prompts)]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        count = sum(pool.map(lambda text: answer(text, tokens), texts))
+    return count / (time.perf_counter() - started)
+
+
+@contextmanager
+def _engine(file: Path, placement: Placement) -> Iterator[Answer]:
+    with closing(EngineProcess(Path("/dev/null"))) as process:
+        process.ask(Load(str(file), placement))
+
+        def answer(text: str, tokens: int) -> int:
+            sampling = Sampling(temperature=0, max_tokens=tokens)
+            asked = Generate(Request(raw=text, sampling=sampling, ignore_end=True, reuse=False))
+            *_, last = process.stream(asked)
+            return last.completion_tokens
+
+        yield answer
+
+
+@contextmanager
+def _server(program: Path, file: Path, placement: Placement) -> Iterator[Answer]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "-m": file, "-np": placement.sequences, "-c": placement.ctx, "-t": placement.threads, "--port": port,
+        "-ngl": placement.gpu_layers,
+    }  # fmt: skip
+    words = [str(word) for pair in settings.items() for word in pair]
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen([str(program), "--kv-unified", *words], stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", server)
+            yield lambda text, tokens: _complete(port, text, tokens)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in itertools.count():
+        assert server.poll() is None, "llama-server has ended"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url):
+            return
+        time.sleep(0.2)
+
+
+def _complete(port: int, text: str, tokens: int) -> int:
+    asked = {"prompt": text, "n_predict": tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/completion", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as response:
+        return int(json.load(response)["tokens_predicted"])
+
+
+def _stall_s(engine: EngineProcess) -> float:
+    """The longest time without a word in an answer beside which a long prompt is read."""
+    story = Generate(Request(raw="The sea", sampling=Sampling(temperature=0), ignore_end=True))
+    times: list[float] = []
+    is_said = threading.Event()
+
+    def hear() -> None:
+        for chunk in engine.stream(story):
+            times.append(time.perf_counter())
+            if chunk.completion_tokens > 8:
+                is_said.set()
+
+    listener = threading.Thread(target=hear)
+    listener.start()
+    is_said.wait()
+    began = time.perf_counter()
+    list(engine.stream(Generate(Request(raw=LONG, sampling=Sampling(max_tokens=1), reuse=False))))
+    engine.stop(story)
+    listener.join()
+    return max(later - before for before, later in itertools.pairwise(times) if before > began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
