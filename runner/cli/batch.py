@@ -1,40 +1,55 @@
-"""Many prompts over one load."""
+"""Many prompts over one load, several at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from models.errors import DoesNotFit, EngineError, ExitCode, UsageError
-from runner.cli.batch_files import Answers, BatchLine, read_lines
+from runner.cli.batch_files import Answers
+from runner.cli.batch_lines import BatchLine, read_lines
+from runner.cli.batch_workers import Workers
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.prompt import opening, read_text, sampling_of
-from runner.cli.turn import Outcome, take_turn, unseen
+from runner.cli.prompt import read_text, sampling_of
+from runner.cli.turn import Outcome, stopping, unseen
 from runner.client.session import EngineSession
+from runner.report import contract
+from runner.report.batch import Pace, progress_line
+from runner.service.parallel import for_many
 from runner.service.service import LocalService
+from runner.types.generation import Chunk, Finish
 
 
 def batch(service: LocalService, options: Options, output: Output) -> ExitCode:
-    """A prompt per line of IN, plain or as `{"prompt": …}` with sampling settings; an object per line of OUT.
+    """A line of IN is asked, plain or as an object with settings of its own; OUT gets an object for each, as they end.
 
-    A prompt that fails has its error in its line, and the next one is asked. What OUT has an answer to is not asked
-    again, so an interrupted batch goes on where it was.
+    A line that is wrong and a prompt that fails have their error in their line, and make the exit code 1. What OUT has
+    an answer to is not asked again, so an interrupted batch goes on where it was.
     """
     assert options.batch is not None and options.out is not None
     if options.out.exists() and options.out.samefile(options.batch):
         raise UsageError("--out must be another file than --batch.")
-    lines = list(read_lines(read_text(options.batch), sampling_of(options, service)))
+    sampling, text = sampling_of(options, service), read_text(options.batch)
+    lines = list(read_lines(text, sampling, service.grammar_of_schema, options.system or ""))
+    wrong = [line for line in lines if line.wrong is not None]
+    for line in wrong:
+        output.warn(str(line.wrong))
     with closing(Answers(options.out)) as answers:
         _tell_state(answers, lines, options.out, output)
+        run = _Run(options, output, answers, len(lines))
         left = answers.left(lines)
-        if not left:
-            output.note(f"All {len(lines)} prompts are answered already.")
-            return ExitCode.OK
-        session = open_model(service, options, output)
-        return _Run(session, options, output, answers).ask(left, len(lines))
+        run.refuse([line for line in left if line.wrong is not None])
+        if left := [line for line in left if line.wrong is None]:
+            assert options.model is not None
+            wish = for_many(service, options.model, options.wish)
+            return run.ask(open_model(service, replace(options, wish=wish), output), left, len(wrong))
+        output.note(f"All {len(lines)} prompts are answered already.")
+    return ExitCode.ENGINE if wrong else ExitCode.OK
 
 
 def _tell_state(answers: Answers, lines: Sequence[BatchLine], out: Path, output: Output) -> None:
@@ -45,38 +60,45 @@ def _tell_state(answers: Answers, lines: Sequence[BatchLine], out: Path, output:
 
 
 class _Run:
-    def __init__(self, session: EngineSession, options: Options, output: Output, answers: Answers) -> None:
-        self._session, self._options, self._output, self._answers = session, options, output, answers
-        self._failed: list[ExitCode] = []
+    def __init__(self, options: Options, output: Output, answers: Answers, count: int) -> None:
+        self._options, self._output, self._answers, self._count = options, output, answers, count
 
-    def ask(self, left: Sequence[BatchLine], count: int) -> ExitCode:
-        """Ask one after the other; the code is that of the last failure."""
-        done = count - len(left)
-        for number, line in enumerate(left, done + 1):
-            code = self._answer(line)
-            if code is ExitCode.INTERRUPTED:
-                return code
-            self._output.progress(f"{number} of {count} prompts", final=number == count)
-        if self._failed:
-            self._output.error(f"{len(self._failed)} of {count} prompts failed; their lines say why.")
-            return self._failed[-1]
-        return ExitCode.OK
+    def refuse(self, lines: Sequence[BatchLine]) -> None:
+        """Say in OUT that these cannot be asked."""
+        for line in lines:
+            assert line.wrong is not None
+            said = {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
+            self._write(line, {**said, **contract.error_json(line.wrong)})
 
-    def _answer(self, line: BatchLine) -> ExitCode:
-        messages = opening(self._options, line.prompt)
-        answer = take_turn(self._session, messages, line.sampling, unseen(self._output))
-        if answer.exit_code is ExitCode.INTERRUPTED:
-            return answer.exit_code
-        self._write(line, answer)
-        if isinstance(answer.error, DoesNotFit):  # so do all others
-            raise answer.error
-        if answer.error is not None:
-            self._failed.append(answer.exit_code)
-        return answer.exit_code
+    def ask(self, session: EngineSession, left: Sequence[BatchLine], failed: int) -> ExitCode:
+        """Ask these; `failed` others have an error already."""
+        pace = Pace(self._count, self._count - len(left), time.monotonic())
+        with closing(Workers(session, left, session.placement.sequences)) as workers, stopping(workers):
+            for line, answer in self._heard(workers):
+                self._write(line, {"error": None, **answer.json(session)})
+                if isinstance(answer.error, DoesNotFit):  # so do all others
+                    raise answer.error
+                failed += 1 if answer.error else 0
+                pace = pace.after(answer.last.completion_tokens, time.monotonic())
+                self._output.progress(progress_line(pace), final=pace.done == pace.count)
+        if workers.is_stopped:
+            return ExitCode.INTERRUPTED
+        if failed:
+            self._output.error(f"{failed} of {self._count} prompts failed; their lines say why.")
+        return ExitCode.ENGINE if failed else ExitCode.OK
 
-    def _write(self, line: BatchLine, answer: Outcome) -> None:
+    def _heard(self, workers: Workers) -> Iterator[tuple[BatchLine, Outcome]]:
+        """Whole answers; what befalls one on its way is said."""
+        show = unseen(self._output)
+        for heard in workers.heard():
+            if isinstance(heard, Chunk):
+                show(heard)
+            elif heard[1].exit_code is not ExitCode.INTERRUPTED:
+                yield heard
+
+    def _write(self, line: BatchLine, answer: contract.Json) -> None:
         names = {"id": line.id, "line": line.number, "prompt": line.prompt, "asked": line.asked}
         try:
-            self._answers.add({**names, "error": None, **answer.json(self._session)})
+            self._answers.add({**names, **answer})
         except OSError as error:
             raise EngineError(f"{self._options.out} could not be written: {error.strerror}.") from None

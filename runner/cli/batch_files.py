@@ -1,4 +1,4 @@
-"""The two files of a batch: what is asked, a line each, and what was answered, a line of JSON each."""
+"""The file of a batch's answers, a line of JSON each: it is added to, and a second run goes on where the first was."""
 
 from __future__ import annotations
 
@@ -6,60 +6,15 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from models.errors import PromptTooLong, UsageError
-from runner.types.sampling import SETTINGS, Sampling, with_settings
+from runner.cli.batch_lines import BatchLine
 
-_SAMPLING_KEYS = {setting.key for setting in SETTINGS} | {"stop"}
 _FAILS_AGAIN = {UsageError.__name__, PromptTooLong.__name__}
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLine:
-    """A line of the input: its prompt, and the sampling with its own settings. `asked` is a digest of all it says."""
-
-    number: int
-    id: str
-    asked: str
-    prompt: str
-    sampling: Sampling
-
-
-def read_lines(text: str, sampling: Sampling) -> Iterator[BatchLine]:
-    """The prompts of a batch; `sampling` holds where a line does not say otherwise. Raises UsageError.
-
-    Only a newline ends a line, and one that says nothing is none.
-    """
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            is_object = line.lstrip().startswith("{")
-            said = _object(line, number) if is_object else {"prompt": line.removesuffix("\r")}
-            digest = blake2b(line.strip().encode(), digest_size=8).hexdigest()
-            own = _settings(said, number, sampling)
-            yield BatchLine(number, str(said.get("id", number)), digest, str(said["prompt"]), own)
-
-
-def _object(line: str, number: int) -> dict[str, Any]:
-    try:
-        asked: dict[str, Any] = json.loads(line)
-        _ = asked["prompt"]
-    except (ValueError, KeyError):
-        message = f"--batch, line {number}: a line that starts with a brace must be JSON with a prompt."
-        raise UsageError(message) from None
-    return asked
-
-
-def _settings(said: dict[str, Any], number: int, sampling: Sampling) -> Sampling:
-    try:
-        return with_settings(sampling, {key: value for key, value in said.items() if key in _SAMPLING_KEYS})
-    except UsageError as error:
-        raise UsageError(f"--batch, line {number}: {error}") from None
 
 
 class Answers:

@@ -157,6 +157,7 @@ PLACEMENT = (
     Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
     Flag("rpc", "devices lent by other machines, as host:port", "LIST", _list_of(str)),
     Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", _whole(1)),
+    Flag("parallel", "requests at once, in one KV cache (default: 1; a batch up to 8)", "N", _whole(1, 256)),
     Flag("threads", "CPU threads (default: from the physical cores)", "N", _whole(1, 1024)),
     Flag("margin", "left free on every GPU (default 1024m)", "SIZE", parse_size),
     Flag("vram-limit", "use at most this much of every device", "SIZE", parse_size),
@@ -189,7 +190,6 @@ INPUT_AND_OUTPUT = (
     Flag("batch", "many prompts, one load", "IN", Path),
     Flag("out", "where their answers go", "OUT", Path),
     Flag("json-session", argparse.SUPPRESS),
-    Flag("parallel", "prompts at once", "N", _whole(1, 256)),
 )
 CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
 """The flags that the configuration file and the environment may set too."""

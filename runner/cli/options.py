@@ -19,7 +19,7 @@ from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 
 # The flags' keys -> fields of Wish and of Sampling.
-_WISH = {flag.key: flag.key for flag in PLACEMENT} | {"kv": "kv_type"}
+_WISH = {flag.key: flag.key for flag in PLACEMENT} | {"kv": "kv_type", "parallel": "sequences"}
 _SAMPLING = {setting.key: setting.field for setting in sampling.SETTINGS}
 
 
@@ -42,7 +42,6 @@ class Options:
     no_stdin: bool = False
     batch: Path | None = None
     out: Path | None = None
-    parallel: int = 1
     schema: Path | None = None
     grammar: Path | None = None
     choices: tuple[str, ...] = ()

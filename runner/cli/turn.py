@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
@@ -54,26 +55,38 @@ def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sam
 
     One that does not fit the schema it was asked for is an error too.
     """
+    with stopping(session):
+        return gathered(session, messages, sampling, show)
+
+
+def gathered(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
+    """The same in any thread, where nobody sees to Ctrl-C."""
     answer = Outcome(sampling=sampling)
-    with _stopping(session):
-        try:
-            for chunk in session.generate(messages, sampling):
-                answer = answer.with_chunk(chunk)
-                show(chunk)
-            if sampling.schema is not None and answer.last.finish is Finish.STOP:
-                check_answer(answer.text, sampling.schema)
-        except LocalrunError as error:
-            answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
+    try:
+        for chunk in session.generate(messages, sampling):
+            answer = answer.with_chunk(chunk)
+            show(chunk)
+        if sampling.schema is not None and answer.last.finish is Finish.STOP:
+            check_answer(answer.text, sampling.schema)
+    except LocalrunError as error:
+        answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer
 
 
+class Stoppable(Protocol):
+    """What can be under way."""
+
+    def stop(self) -> None:
+        """End it soon."""
+
+
 @contextmanager
-def _stopping(session: EngineSession) -> Iterator[None]:
-    """The first Ctrl-C stops the turn; a second one ends the program."""
+def stopping(running: Stoppable) -> Iterator[None]:
+    """The first Ctrl-C stops what runs; a second one ends the program."""
 
     def interrupt(_signal: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        session.stop()
+        running.stop()
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

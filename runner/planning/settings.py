@@ -58,8 +58,8 @@ def _usual(wish: Wish) -> ContextSettings:
         ctx=wish.ctx or 0,
         kv_type=wish.kv_type or USUAL_KV_TYPE,
         ubatch=wish.ubatch or USUAL_UBATCH,
-        sequences=wish.sequences,
-        outputs=max(wish.outputs, wish.sequences),
+        sequences=wish.sequences or 1,
+        outputs=max(wish.outputs, wish.sequences or 1),
     )
 
 

@@ -19,7 +19,10 @@ class Prefer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured."""
+    """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured.
+
+    `sequences`: requests that are answered at once.
+    """
 
     ctx: int | None = None
     kv_type: str | None = None
@@ -35,6 +38,6 @@ class Wish:
     vram_limit: int | None = None
     ram_limit: int | None = None
     split_mode: SplitMode | None = None
-    sequences: int = 1
+    sequences: int | None = None
     outputs: int = 1
     habits: tuple[Exchange, ...] = ()

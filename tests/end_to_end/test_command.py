@@ -122,10 +122,33 @@ def test_a_batch_goes_on_where_it_was(localrun: Command, tmp_path: Path) -> None
     words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), *SHORT)
     assert localrun(*words).returncode == 0
     first = answers.read_text()
-    assert [json.loads(line)["prompt"] for line in first.splitlines()] == ["Say one.", "Say two."]
-    answers.write_text(first.splitlines()[0] + "\n")
+    assert sorted(json.loads(line)["prompt"] for line in first.splitlines()) == ["Say one.", "Say two."]
+    answers.write_text(first.splitlines()[0] + "\n" + first.splitlines()[1][:20])
     assert localrun(*words).returncode == 0
-    assert [json.loads(line)["prompt"] for line in answers.read_text().splitlines()] == ["Say one.", "Say two."]
+    assert sorted(json.loads(line)["prompt"] for line in answers.read_text().splitlines()) == ["Say one.", "Say two."]
+
+
+def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localrun: Command, tmp_path: Path) -> None:
+    prompts, answers = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines: list[object] = [
+        {"prompt": "Is water wet?", "id": "wet", "choices": ["yes", "no"]},
+        {"messages": [{"role": "user", "content": "How many legs has a dog?"}], "schema": {"type": "integer"}},
+        {"prompt": "x", "temp": "hot"},
+        {"prompt": "Say two.", "max_tokens": 3, "logprobs": 1},
+    ]
+    prompts.write_text("\n".join(map(json.dumps, lines)) + "\nSay one.\n")
+    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--parallel", "3", *SHORT)
+    done = localrun(*words)
+    assert done.returncode == 1 and "--batch, line 3: temp: " in done.stderr
+    assert "5 of 5 prompts · " in done.stderr and " tok/s" in done.stderr
+    wet, legs, wrong, two, one = sorted(map(json.loads, answers.read_text().splitlines()), key=lambda row: row["line"])
+    assert (wet["id"], wet["text"] in ("yes", "no")) == ("wet", True)
+    assert int(legs["text"]) >= 0 and one["text"]
+    assert (wrong["id"], wrong["error"]["kind"], wrong["text"]) == ("3", "UsageError", "")
+    assert (two["usage"]["completion_tokens"], len(two["logprobs"])) == (3, 3)
+    again = localrun(*words)
+    assert again.returncode == 1 and "line 3" in again.stderr
+    assert len(answers.read_text().splitlines()) == 5, "nothing twice"
 
 
 def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path: Path) -> None:
@@ -133,8 +156,8 @@ def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path:
     prompts.write_text(f"Say one.\n{'word ' * 600}\nSay two.\n")
     words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--ctx", "512", *SHORT)
     done = localrun(*words)
-    assert done.returncode == 2 and "1 of 3 prompts failed; their lines say why." in done.stderr
-    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert done.returncode == 1 and "1 of 3 prompts failed; their lines say why." in done.stderr
+    rows = sorted(map(json.loads, answers.read_text().splitlines()), key=lambda row: row["line"])
     assert [row["error"] and row["error"]["kind"] for row in rows] == [None, "PromptTooLong", None]
     assert [(row["id"], row["line"], bool(row["text"])) for row in rows] == [
         ("1", 1, True),

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import PromptTooLong, UsageError
-from runner.cli.batch_files import Answers, BatchLine, read_lines
+from runner.cli.batch_files import Answers
+from runner.cli.batch_lines import BatchLine, read_lines
+from runner.types.generation import Message
 from runner.types.sampling import Sampling
 
 
@@ -33,14 +35,42 @@ def test_only_a_newline_ends_a_line() -> None:
     ("line", "said"),
     [
         ("{", "must be JSON with a prompt"),
+        ("{" * 5000, "must be JSON with a prompt"),
         ('{"text": "x"}', "must be JSON with a prompt"),
+        ('{"prompt": "x", "messages": []}', "must be JSON with a prompt, or with messages"),
+        ('{"messages": []}', "it has no messages"),
+        ('{"messages": [{"role": "user"}]}', "a message is an object with a role and a content"),
+        ('{"messages": "x"}', "a message is an object with a role and a content"),
+        ('{"prompt": "x", "choices": ["a"], "grammar": "root ::= x"}', "grammar and choices exclude each other"),
+        ('{"prompt": "x", "choices": "a"}', "choices: it is a list of texts"),
         ('{"prompt": "x", "temp": 11}', "--batch, line 2: temp: 11 is out of range: 0 to 10."),
     ],
 )
-def test_a_wrong_line_is_told(line: str, said: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        lines_of(f"fine\n{line}")
-    assert said in str(raised.value)
+def test_a_wrong_line_is_told_and_the_others_are_read(line: str, said: str) -> None:
+    before, wrong, behind = lines_of(f"fine\n{line}\nfine too")
+    assert (before.wrong, behind.wrong, behind.number) == (None, None, 3)
+    assert said in str(wrong.wrong)
+    assert (wrong.id, wrong.prompt) == ("2", line)
+
+
+def test_a_line_brings_its_conversation_and_the_form_of_its_answer() -> None:
+    lines = (
+        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+        {"messages": [{"role": "system", "content": "Be rude."}, {"role": "user", "content": "Hi"}]},
+        {"prompt": "x", "choices": ["yes", 'n"o']},
+        {"prompt": "x", "grammar": "root ::= [a-z]"},
+        {"prompt": "x", "schema": {"type": "integer"}},
+    )
+    text = "\n".join(map(json.dumps, lines))
+    talk, rude, *bound = read_lines(text, Sampling(grammar="all"), lambda schema: f"of {schema}", "Be kind.")
+    assert talk.messages == (Message("system", "Be kind."), Message("user", "Hi"), Message("assistant", "Hello"))
+    assert rude.messages[0] == Message("system", "Be rude.")
+    assert (talk.sampling.grammar, talk.prompt) == ("all", "Hello")
+    assert [line.sampling.grammar for line in bound] == [
+        'root ::= "yes" | "n\\"o"',
+        "root ::= [a-z]",
+        'of {"type": "integer"}',
+    ]
 
 
 # ---- what was answered

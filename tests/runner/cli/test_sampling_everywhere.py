@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from models.errors import UsageError
-from runner.cli.batch_files import read_lines
+from runner.cli.batch_lines import read_lines
 from runner.cli.json_session import read_question
 from runner.cli.options import parse
 from runner.types.sampling import Sampling
@@ -33,6 +33,8 @@ def by_slash(name: str, text: str) -> Sampling:
 
 def by_batch_line(name: str, text: str) -> Sampling:
     (line,) = read_lines(json.dumps({"prompt": "x", name.replace("-", "_"): text}), Sampling())
+    if line.wrong:
+        raise line.wrong
     return line.sampling
 
 
