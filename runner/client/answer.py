@@ -12,10 +12,11 @@ from runner.types.generation import Chunk
 
 @dataclass(slots=True, eq=False)
 class UnderWay:
-    """What an engine works on for an answer, and whether that was stopped."""
+    """What an engine works on for an answer, whether that was stopped, and whether others went on beside it."""
 
     command: Generate | None = None
     is_stopped: bool = False
+    has_company: bool = False
 
 
 class Answer:

@@ -48,7 +48,7 @@ def _give_up(error: EngineError, _ctx: int) -> Running:
 class EngineSession:
     """One model in one engine process. Answers may go on side by side, each in a thread of its own: an engine works on
     as many at a time as its placement has sequences, and the others wait. `ended` hears of every request and its last
-    chunk.
+    chunk, without speeds where others went on beside it.
 
     `recover` is asked to load again after an error, with a context of so many tokens at least: something smaller where
     memory ran out in the midst of an answer, which goes on; before the next answer, where the engine has died. The last
@@ -114,6 +114,9 @@ class EngineSession:
 
     def _steps(self, request: Request, mark: UnderWay) -> Generator[Chunk]:
         self._under_way.add(mark)
+        if len(beside := tuple(self._under_way)) > 1:
+            for one in beside:
+                one.has_company = True
         try:
             used = self._running
             if self._process.has_died() or self._is_empty:
@@ -154,10 +157,10 @@ class EngineSession:
         for chunk in self._process.stream(mark.command, self._patience()):
             if chunk.finish is not None:
                 with self._changing:
-                    self.ended(asked, chunk)
+                    self.ended(asked, _without_speeds(chunk) if mark.has_company else chunk)
             elif mark.is_stopped:  # maybe before the engine had the command
                 self._process.stop(mark.command)
-            if len(self._under_way) == 1:  # the prediction is of one alone
+            if not mark.has_company:  # the prediction is of one alone
                 self._watch.hear(chunk)
             yield answer.joined(chunk)
 
@@ -223,6 +226,11 @@ class EngineSession:
     def close(self) -> None:
         """End the engine process."""
         self._process.close()
+
+
+def _without_speeds(last: Chunk) -> Chunk:
+    """What answers side by side take says nothing about one alone, which is what is predicted."""
+    return replace(last, ttft_s=None, prefill_tps=None, decode_tps=None)
 
 
 def _cut(last: Chunk, finish: Finish | None, note: str | None = None) -> Chunk:

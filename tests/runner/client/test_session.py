@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,35 @@ def test_the_end_of_every_request_is_heard(child: EngineProcess, smollm2: Path) 
     turns = [list(session.generate((), Sampling(max_tokens=n), raw="One two", ignore_end=True)) for n in (2, 3)]
     assert heard == [turn[-1] for turn in turns]
     assert [last.finish for last in heard] == [Finish.LENGTH, Finish.LENGTH]
+
+
+def test_answers_side_by_side_each_from_a_thread(child: EngineProcess, smollm2: Path) -> None:
+    session = EngineSession(child, loaded(child, smollm2, replace(SMALL, sequences=2, outputs=2)))
+    heard: list[Chunk] = []
+    session.ended = lambda _asked, last: heard.append(last)
+    story = session.generate((), Sampling(temperature=0), raw="The sea", ignore_end=True)
+    while next(story).phase is not Phase.DECODE:
+        pass
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda n: list(session.generate((), GREEDY, raw=f"{n} two three")), ("One", "1"))
+    assert told(one) and told(two) and one[-1].decode_tps
+    story.stop()
+    assert list(story)[-1].finish is Finish.INTERRUPTED
+    assert [last.decode_tps for last in heard] == [None] * 3, "a speed beside others is no experience"
+    list(session.generate((), GREEDY, raw="One two three"))
+    assert heard[-1].decode_tps
+
+
+def test_the_death_of_an_engine_is_told_to_all(tmp_path: Path, smollm2: Path) -> None:
+    with closing(EngineProcess(tmp_path / "log")) as process:
+        session = EngineSession(process, loaded(process, smollm2, replace(SMALL, sequences=2, outputs=2)))
+        stories = [session.generate((), GREEDY, raw=text, ignore_end=True) for text in ("The sea", "A tree")]
+        for story in stories:
+            next(story)
+        os.kill(process.pid, signal.SIGKILL)
+        for story in stories:
+            with pytest.raises(EngineKilled):
+                list(story)
 
 
 def test_what_backends_read_once_takes_a_fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
