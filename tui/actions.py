@@ -27,13 +27,13 @@ class Action:
 ACTIONS = (
     Action("help", "Help", "Keys and commands", "f1", "question_mark", "help"),
     Action("plan", "Plan", "Change context, KV type, quantization", "f2", "p", "plan"),
-    Action("load", "Conversations", "Go on with an earlier one; search in all", "f3", "o", "load"),
+    Action("load", "Conversations", "Go on with another, search in all", "f3", "o", "load"),
     Action("panel", "Panel", "Show or hide memory and speed", "f4", "m"),
     Action("regenerate", "Regenerate", "Answer the last question again", "ctrl+r", "r", "regen"),
     Action("go_on", "Continue", "Go on with the last answer", "ctrl+g", "c", "continue"),
     Action("edit", "Edit", "Change the last question, or another", "ctrl+b", "e", "edit", "NUMBER"),
     Action("undo", "Undo", "Take the last question back", letter="u", slash="undo"),
-    Action("branch", "Branches", "Go on with another branch, or name this", "f5", "b", "branch", "NAME"),
+    Action("branch", "Branches", "Go on with another, or name this one", "f5", "b", "branch", "NAME"),
     Action("compact", "Compact", "A summary for what was said first", "f6", slash="compact"),
     Action("copy", "Copy", "Copy a code block or the last answer", "ctrl+y", "y", "copy", "NUMBER"),
     Action("think", "Thinking", "Fold or unfold the thinking", "ctrl+t", "t", "think"),
@@ -44,7 +44,7 @@ ACTIONS = (
     Action("save", "Rename", "Name the conversation", slash="save", argument="NAME"),
     Action("export", "Export", "Write the conversation as Markdown", letter="x", slash="export", argument="FILE"),
     Action("stats", "Statistics", "Planned against measured", letter="s", slash="stats"),
-    Action("model", "Model", "Run another model on this conversation", slash="model", argument="NAME"),
+    Action("model", "Model", "Go on with another model", slash="model", argument="NAME"),
     Action("exit", "Quit", "End the engine and leave", "ctrl+q", "q", "exit"),
 )
 BY_SLASH = {action.slash: action for action in ACTIONS if action.slash}

@@ -838,7 +838,7 @@ async def test_a_paste_of_100_kb_is_kept_aside_and_sent_whole(tmp_path: Path) ->
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         app.session.script = [turn(["Long."])]
-        app.pilot.app.post_message(events.Paste(pasted))
+        app.pilot.app.post_message(events.Paste(pasted.replace("\n", "\r")))
         await app.until(lambda: app.composer.text == "[pasted 1: 6,401 lines, 102,400 characters]")
         await app.pilot.press("!", "enter")
         await app.until_screen(Ask)  # it does not fit

@@ -86,13 +86,14 @@ class Composer(TextArea):
 
     async def _on_paste(self, event: events.Paste) -> None:
         """The path of a file becomes its mention; a long text is kept aside, so that writing stays smooth."""
-        path = pasted_path(event.text)
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send a carriage return for each line
+        path = pasted_path(text)
         if path is not None:
             shown = mention(path) + " "
-        elif len(event.text) > _LONG_PASTE:
-            lines = plural(event.text.count("\n") + 1, "line")
-            shown = f"[pasted {len(self._pasted) + 1}: {lines}, {len(event.text):,} characters]"
-            self._pasted[shown] = event.text
+        elif len(text) > _LONG_PASTE:
+            lines = plural(text.count("\n") + 1, "line")
+            shown = f"[pasted {len(self._pasted) + 1}: {lines}, {len(text):,} characters]"
+            self._pasted[shown] = text
         else:
             return
         event.prevent_default()
