@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from models.errors import ExitCode, LocalrunError
+from runner.cli.files import tell_sizes
 from runner.cli.kept_turns import KeptTurns
 from runner.cli.load import load, open_model, ready
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.prompt import readable, sampling_of
+from runner.cli.prompt import Prompt, readable, sampling_of
 from runner.cli.run import end_line, tell
 from runner.cli.turn import as_text
 from runner.report.room import Way, dropped, need, remedies
 from runner.report.turn import after_turn
 from runner.service.service import LocalService
+from runner.types.attachment import Attachment
 from runner.types.conversation import Turn
 from runner.types.room import Shortage, shortage
 
 
-def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
-    """Turns until the input ends; an empty line is ignored. The code is that of the last turn."""
-    plain = _PlainChat(service, options, output)
+def chat(service: LocalService, options: Options, output: Output, files: Sequence[Attachment] = ()) -> ExitCode:
+    """Turns until the input ends; an empty line is ignored. The code is that of the last turn.
+
+    `files` go before the first question.
+    """
+    plain = _PlainChat(service, options, output, files)
     output.note("End with Ctrl-D; Ctrl-C stops an answer.")
     code = ExitCode.OK
     while (line := plain.next_line()) is not None:
@@ -35,12 +41,14 @@ def chat(service: LocalService, options: Options, output: Output) -> ExitCode:
 class _PlainChat:
     """A chat that outlives what befalls a turn. One that a person types is kept, as on the screen."""
 
-    def __init__(self, service: LocalService, options: Options, output: Output) -> None:
+    def __init__(self, service: LocalService, options: Options, output: Output, files: Sequence[Attachment]) -> None:
         self._service, self._options, self._output = service, options, output
         self._is_typed = output.out_is_terminal and sys.stdin.isatty()
         self._sampling = sampling_of(options, service)
         session = open_model(service, options, output)
         self._turns = KeptTurns((service, session), options, output, is_kept=self._is_typed)
+        self._files = tuple(files)
+        tell_sizes(session, files, output)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -66,9 +74,11 @@ class _PlainChat:
 
     def turn(self, line: str) -> ExitCode:
         """Ask, and show the answer; a turn that fails takes its question back, unless it has said something."""
-        if not self._fits(line):
+        said = Prompt(line, self._files).text
+        if not self._fits(said):
             return ExitCode.OK
-        answer = self._turns.ask(line, self._sampling, as_text(self._output))
+        self._files = ()
+        answer = self._turns.ask(said, self._sampling, as_text(self._output))
         end_line(answer, self._output)
         session = self._turns.session
         tell(session, answer, self._options, self._output)
@@ -76,18 +86,18 @@ class _PlainChat:
             self._output.note(after_turn(answer.last, session.loaded.ctx))
         return ExitCode.OK if answer.error is None else answer.error.exit_code
 
-    def _fits(self, line: str) -> bool:
+    def _fits(self, said: str) -> bool:
         """Whether it may be asked, after making room for it where there is none."""
-        while (short := self._shortage(line)) is not None:
+        while (short := self._shortage(said)) is not None:
             way = self._chosen(short)
             if way is None:
                 return not self._is_typed  # nobody was asked: let the engine say what it makes of it
             self._make_room(way, short)
         return True
 
-    def _shortage(self, line: str) -> Shortage | None:
+    def _shortage(self, said: str) -> Shortage | None:
         conversation = self._turns.log.conversation
-        wanted = replace(conversation, turns=(*conversation.turns, Turn("user", line)))
+        wanted = replace(conversation, turns=(*conversation.turns, Turn("user", said)))
         try:
             return shortage(self._turns.session, wanted, self._sampling, fresh=True)
         except LocalrunError:

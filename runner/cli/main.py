@@ -139,11 +139,12 @@ def _with_engine(engine: EngineProcess, options: Options, output: Output, prompt
             from runner.cli.batch import batch
 
             return batch(service, options, output)
-        if prompt is None:
+        if prompt is None or (options.plain and not prompt.question):
             from runner.cli.chat import chat
 
+            files = prompt.files if prompt is not None else ()
             with ending_on(signal.SIGTERM, signal.SIGHUP):  # readline gives the terminal back
-                return chat(service, options, output)
+                return chat(service, options, output, files)
         from runner.cli.run import one_answer
 
         return one_answer(service, options, output, prompt)

@@ -32,10 +32,15 @@ _SILENT_S = 2.0  # so long an open stdin may say nothing before that is said
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked, with the `files` that are in its `text`."""
+    """What a model is asked: `files`, then the `question`, which is empty where there are only files."""
 
-    text: str
+    question: str
     files: tuple[Attachment, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it, as it is sent."""
+        return _joined([*(file.inlined for file in self.files), self.question])
 
 
 def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> Prompt | None:
@@ -47,8 +52,8 @@ def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> Prompt 
     named = PromptStore(paths().prompts).text(options.named_prompt) if options.named_prompt is not None else None
     piped = _stdin_text(options, output) if takes_stdin and not options.no_stdin else None
     said = _joined(readable(part.strip("\n"), output) for part in (piped, options.prompt) if part and part.strip())
-    text = _joined([*(file.inlined for file in files), filled(named.strip("\n"), said) if named else said])
-    return Prompt(text, files) if text else None
+    question = filled(named.strip("\n"), said) if named else said
+    return Prompt(question, files) if question or files else None
 
 
 def _joined(parts: Iterable[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.errors import ExitCode, PromptTooLong
+from models.errors import ExitCode
+from runner.cli.files import check_room, tell_sizes
 from runner.cli.kept_turns import KeptTurns
 from runner.cli.load import open_model
 from runner.cli.options import Options
@@ -12,13 +13,8 @@ from runner.cli.turn import Outcome, Show, as_json_lines, as_text, unseen
 from runner.client.session import EngineSession
 from runner.report.comparison import stats_lines
 from runner.report.conversation import where_json
-from runner.report.prompt import FileSize, file_size_line, too_long
 from runner.report.turn import cut_short
 from runner.service.service import LocalService
-from runner.types.attachment import Attachment
-from runner.types.generation import Message
-from runner.types.room import room_for_answer
-from runner.types.sampling import Sampling
 
 
 def one_answer(service: LocalService, options: Options, output: Output, prompt: Prompt) -> ExitCode:
@@ -27,7 +23,7 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     session = open_model(service, options, output)
     turns = KeptTurns((service, session), options, output)
     if prompt.files or options.continued is not None:
-        _weigh(turns, prompt, sampling, output)
+        check_room(turns, prompt, sampling, tell_sizes(session, prompt.files, output))
     answer = turns.ask(prompt.text, sampling, _show(options, output))
     if options.json or options.jsonl:
         kept = {"conversation": where_json(turns.log.path, turns.log.conversation) if turns.log.is_kept else None}
@@ -39,29 +35,6 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
     tell(session, answer, options, output)
     turns.leave()
     return answer.exit_code or turns.exit_code
-
-
-def _weigh(turns: KeptTurns, prompt: Prompt, sampling: Sampling, output: Output) -> None:
-    """Say what each file takes of the context. PromptTooLong where it does not hold all that is said, and an answer."""
-    session = turns.session
-    sizes = [_size(session, file) for file in prompt.files]
-    for size in sizes:
-        output.note(file_size_line(size))
-    messages = [*turns.log.conversation.messages, Message("user", prompt.text)]
-    is_hopeless = any(size.about for size in sizes)
-    needed = sum(size.tokens for size in sizes) if is_hopeless else session.count_tokens(messages)
-    ctx, trained = session.loaded.ctx, session.plan.model.context_trained
-    if needed > ctx - room_for_answer(sampling, ctx):
-        raise PromptTooLong(too_long(sizes, needed, ctx, trained))
-
-
-def _size(session: EngineSession, file: Attachment) -> FileSize:
-    """Its tokens; of one that is far too long, after those of its beginning."""
-    try:
-        return FileSize(file.name, session.count_text(file.inlined))
-    except PromptTooLong:
-        begin = file.text[: session.loaded.ctx]
-        return FileSize(file.name, session.count_text(begin) * len(file.text) // len(begin), about=True)
 
 
 def _show(options: Options, output: Output) -> Show:

@@ -109,6 +109,9 @@ class ScriptedSession:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(4 + len(message.content) // 4 for message in messages)
 
+    def count_text(self, text: str) -> int:
+        return len(text) // 4
+
     def close(self) -> None:
         self.closed = True
 

@@ -15,6 +15,7 @@ from runner.cli.options import parse
 from runner.cli.output import Output
 from runner.service.service import LocalService
 from runner.storage.conversations import ConversationStore
+from runner.types.attachment import Attachment
 from runner.types.conversation import Conversation
 from runner.types.plan import Plan
 from runner.types.wish import Wish
@@ -38,13 +39,19 @@ class Chat:
     """A chat that is over: its code, and what it wrote to stderr."""
 
     def __init__(
-        self, service: CommandLineService, patch: pytest.MonkeyPatch, *lines: str, typed: bool = True, flags: str = ""
+        self,
+        service: CommandLineService,
+        patch: pytest.MonkeyPatch,
+        *lines: str,
+        typed: bool = True,
+        flags: str = "",
+        files: tuple[Attachment, ...] = (),
     ) -> None:
         kind = Terminal if typed else io.StringIO
         patch.setattr("sys.stdin", kind("".join(f"{line}\n" for line in lines)))
         err = kind()
         options = parse([MODEL, "--plain", "--yes", *flags.split()], {}, {})
-        self.code = chat(cast(LocalService, service), options, Output(kind(), err))
+        self.code = chat(cast(LocalService, service), options, Output(kind(), err), files)
         self.err = err.getvalue()
 
 
@@ -145,3 +152,14 @@ def test_a_folder_that_refuses_costs_no_turn_and_is_said_once(
     assert asked(service) == [["o"], ["o", "Y", "t"]]
     assert over.err.count("The conversation could not be saved: ") == 1
     assert over.code == ExitCode.ENGINE
+
+
+def test_files_go_before_the_first_question(
+    service: CommandLineService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Attachment("notes.txt", "Salt.")
+    over = Chat(service, monkeypatch, "why?", "and?", files=(notes,))
+    (first, second) = [messages for messages, _, _ in service.sessions[0].asked]
+    assert [message.content for message in first] == ["notes.txt:\n```\nSalt.\n```\n\nwhy?"]
+    assert second[-1].content == "and?"
+    assert "notes.txt: 6 tokens" in over.err
