@@ -16,9 +16,11 @@ Nothing is rewritten: a crash costs at most the line that was being written, and
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +83,36 @@ def read(lines: Iterable[str]) -> Conversation:
 
 
 def _replay(lines: Iterable[str]) -> tuple[Conversation, list[dict[str, Any]]]:
-    """The conversation, and those events of its file that could be read."""
+    """The conversation, and those events of its file that could be read. Deltas are most of them, and taken at once."""
     conversation = Conversation()
     events: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            conversation = after(conversation, event := json.loads(line))
-        except DAMAGE:
-            continue
-        events.append(event)
+    for are_deltas, group in groupby(filter(None, map(_event, lines)), _is_delta):
+        for steps in [list(group)] if are_deltas else [[one] for one in group]:
+            try:
+                conversation = after(conversation, _sum_of(steps) if are_deltas else steps[0])
+            except DAMAGE:
+                continue
+            events += steps
     return conversation, events
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """What a line says; None where it is no event at all."""
+    try:
+        event = json.loads(line)
+    except DAMAGE:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _is_delta(event: dict[str, Any]) -> bool:
+    return event.get("event") == "delta" and isinstance(event.get("text"), str)
+
+
+def _sum_of(deltas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One delta that is as much as these."""
+    texts = {key: "".join(str(delta.get(key, "")) for delta in deltas) for key in ("text", "reasoning")}
+    return {"event": "delta", **texts}
 
 
 def _lines(path: Path) -> list[str]:
@@ -236,11 +258,23 @@ class ConversationStore:
 
     def listed(self) -> list[Listed]:
         """The same, as they were when they were read."""
-        found: list[Listed] = []
-        for path in self.folder.glob("*.jsonl"):
+        return list(self._each())
+
+    def last(self) -> Listed | None:
+        """The one used last; no other is read."""
+        return next(self._each(), None)
+
+    def _each(self) -> Iterator[Listed]:
+        for used, path in sorted(self._files(), reverse=True):
             try:
-                found.append(Listed(read(_lines(path)), path, path.stat().st_mtime))
+                conversation = read(_lines(path))
             except OSError:
                 continue
-        found.sort(key=lambda one: (one.used, one.path.name), reverse=True)
-        return [one for one in found if one.conversation.turns]
+            if conversation.turns:
+                yield Listed(conversation, path, used)
+
+    def _files(self) -> Iterator[tuple[float, Path]]:
+        """When each was used last."""
+        for path in self.folder.glob("*.jsonl"):
+            with suppress(OSError):
+                yield path.stat().st_mtime, path

@@ -16,11 +16,11 @@ def lookup(store: ConversationStore, name: str = "") -> ConversationLog:
     """
     if name.endswith(".jsonl") and Path(name).is_file():
         return store.open(Path(name))
-    logs = store.all()
-    if not logs:
+    if (last := store.last()) is None:
         raise UsageError("There are no conversations yet.")
     if not name:
-        return logs[0]
+        return ConversationLog(last.path, last.conversation)
+    logs = store.all()
     if exact := named(logs, name):
         return exact[0]
     near = [log for log in logs if name.casefold() in log.conversation.title.casefold()]
