@@ -234,6 +234,14 @@ def test_headless_modules_load_no_screen_and_no_engine(module: str) -> None:
     assert not loaded & {"textual", "rich", "llama_cpp", "numpy", "asyncio", "pynvml"}
 
 
+def test_before_the_engine_is_started_little_is_imported() -> None:
+    """What `main` imports, the engine waits for: it is the engine that should get ready meanwhile."""
+    code = "import sys, runner.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    late = {"runner.types.plan", "runner.types.service", "models.headers.shape", "runner.storage.conversations"}
+    assert not late & set(done.stdout.split())
+
+
 def test_a_wheel_holds_all_of_ours_and_no_other_name(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True, cwd=ROOT)

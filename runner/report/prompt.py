@@ -1,19 +1,10 @@
-"""What stands beside a prompt: where it comes from, and how many tokens its files have. Pure."""
+"""How many tokens the files of a prompt have, and why it is refused. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.report.words import one_line, plural
 from runner.types.room import more_context
-
-REST_OF_STDIN = "The rest of stdin, a file that was begun, goes before the prompt; in a loop, --no-stdin leaves it."
-
-
-def waiting_for_stdin(*, is_asked: bool) -> str:
-    """Stdin is open and silent; `is_asked`: there is a prompt beside it."""
-    if is_asked:
-        return "Waiting for stdin, which is open and silent: --no-stdin or </dev/null answers without it."
-    return "Waiting for a prompt on stdin, which is open and silent."
 
 
 @dataclass(frozen=True, slots=True)
