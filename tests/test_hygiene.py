@@ -106,6 +106,7 @@ HOUSE |= {"scripts": pure()} | {
 # Each outside world has its one module or room; scripts measure and draw with a few of them.
 OUTSIDE = {
     "llama_cpp": ("runner.engine.llama",),
+    "jinja2": ("runner.engine.jinja",),
     "pynvml": ("runner.hardware.nvml",),
     "jsonschema": ("runner.cli.schema",),
     "referencing": ("runner.cli.schema",),

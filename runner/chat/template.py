@@ -1,31 +1,44 @@
-"""Conversations as prompts: the template, what of the cache can be kept. Pure."""
+"""Conversations as prompts: the template, the switch of thinking, an answer that is gone on with. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from runner.chat.markers import THINKING, Markers, opened_thinking
+from runner.chat import switch
+from runner.chat.folding import Folding, folding_for, with_known_role
+from runner.chat.markers import THINK, Markers, fence_in, opened_thinking
+from runner.chat.renderer import Renderer
+from runner.chat.shield import Shield
+from runner.chat.switch import Switch, switch_for
 from runner.types.generation import Message
+from runner.types.thinking import Think
 
-# ChatML: what most models without a template of their own were trained on or at least understand.
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-OWN, FALLBACK = "the model's own", "ChatML, because the file has no template"
+_CONSTRAINED = "The answer is constrained, so it comes without thinking; --think on lets the model think first."
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Text for the model; `thinking` is the fence that it has opened and not closed, `is_begun` says that words of the
-    answer end it. `notes` says what was done to the conversation to please the template.
+    """Text for the model, with the cuts of a `Shield`; `thinking` is the fence that it has opened and not closed.
+
+    `is_begun` says that words of the answer end it. `notes` says what was done to the conversation to please the
+    template, and what of the wish it cannot do.
     """
 
     text: str
     thinking: Markers | None = None
     is_begun: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a prompt is to be besides the conversation; `variables` are what the template may read."""
+
+    think: Think = Think.AUTO
+    budget: int | None = None
+    is_constrained: bool = False
+    variables: Mapping[str, object] = field(default_factory=dict)
 
 
 def common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
@@ -36,43 +49,58 @@ def common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
     return min(len(old), len(new))
 
 
-def build_prompt(
-    messages: Sequence[Message], render: Callable[[Sequence[Message]], str], fence: Markers = THINKING[0]
-) -> Prompt:
+def build_prompt(messages: Sequence[Message], renderer: Renderer, asked: Asked, shield: Shield) -> Prompt:
     """Render a conversation. One that ends with the assistant's words is continued: they end the prompt as they are.
 
-    Thinking among them stands in the fence that the prompt opens, else in `fence`.
-    A template that refuses a system message gets it in front of the first user message.
+    An answer that is bound to a grammar has no room for thinking, unless that was asked for. ValueError where the
+    template refuses.
     """
-    history, begun = list(messages), None
+    history, begun = [_shielded(message, shield) for message in messages], None
     if history and history[-1].role == "assistant":
         begun = history.pop()
-    try:
-        return _begun(render(history), begun, fence)
-    except ValueError:
-        folded = _fold_system(history)
-        if folded == history:
-            raise
-        note = "The chat template knows no system message; it was put before the first question."
-        return replace(_begun(render(folded), begun, fence), notes=(note,))
+    is_off = asked.budget == 0 or (asked.is_constrained and asked.think is Think.AUTO)
+    think = Think.OFF if is_off else asked.think
+    turned = switch_for(think, asked.budget, renderer)
+    variables = {**shield.cut_all(dict(asked.variables)), **turned.variables}
+    folding = folding_for(history, renderer, variables) if history else Folding()
+    text = renderer.render(folding.apply(_with_word(history, turned.word), renderer.text), variables)
+    notes = (*folding.notes, *_of_switch(asked, turned))
+    fence = fence_in(renderer.text)
+    if begun is not None and (begun.content or begun.reasoning):
+        return replace(_begun(text, begun, fence), notes=notes)
+    if turned.closes:
+        text = switch.without_thinking(text, fence)
+    elif asked.is_constrained and think is not Think.OFF:
+        text = switch.with_thinking(text, fence)
+    return Prompt(text, opened_thinking(text), notes=notes)
 
 
-def _begun(text: str, answer: Message | None, usual: Markers) -> Prompt:
-    """A prompt with the words of the answer behind it."""
+def _shielded(message: Message, shield: Shield) -> Message:
+    reasoning = message.reasoning and shield.cut(message.reasoning)
+    return replace(with_known_role(message), content=shield.cut(message.content), reasoning=reasoning)
+
+
+def _with_word(messages: list[Message], word: str) -> list[Message]:
+    """A word for the template behind the last question."""
+    if not word or not messages or messages[-1].role != "user":
+        return messages
+    return [*messages[:-1], replace(messages[-1], content=f"{messages[-1].content} {word}")]
+
+
+def _of_switch(asked: Asked, turned: Switch) -> tuple[str, ...]:
+    if asked.think is Think.AUTO and asked.budget != 0:
+        return (_CONSTRAINED,) if asked.is_constrained and turned.knows else ()
+    return turned.notes
+
+
+def _begun(text: str, answer: Message, fence: Markers | None) -> Prompt:
+    """A prompt with the words of the answer behind it; thinking among them in its fence."""
     opened = opened_thinking(text)
-    if answer is None or not (answer.content or answer.reasoning):
-        return Prompt(text, opened)
     if not answer.reasoning:
-        return Prompt(text + answer.content, is_begun=True)
-    fence = opened or usual
-    text += ("" if opened else fence.opening) + answer.reasoning
+        in_messages = fence if fence and fence.end else None
+        return Prompt(switch.without_thinking(text, in_messages) + answer.content, is_begun=True)
+    fence = opened or fence or THINK
+    text = switch.with_thinking(text, fence) + answer.reasoning
     if not answer.content:
         return Prompt(text, fence, is_begun=True)
     return Prompt(text + fence.closing + answer.content, is_begun=True)
-
-
-def _fold_system(messages: list[Message]) -> list[Message]:
-    if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
-        return messages
-    system, first, *rest = messages
-    return [replace(first, content=f"{system.content}\n\n{first.content}"), *rest]

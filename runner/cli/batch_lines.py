@@ -12,9 +12,9 @@ from models.errors import UsageError
 from runner.cli.schema import read_schema
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
-from runner.types.sampling import SETTINGS, Sampling, with_settings
+from runner.types.sampling import EVERY, Sampling, with_settings
 
-_SAMPLING_KEYS = {setting.key for setting in SETTINGS} | {"stop"}
+_SAMPLING_KEYS = {setting.key for setting in EVERY} | {"stop"}
 _FORMS = ("schema", "grammar", "choices")
 Compile = Callable[[str], str]
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from models.errors import UsageError
 from models.headers.quants import CACHE_TYPES
 from runner.cli.subcommands import COMMANDS
+from runner.cli.templates import read_template, template_variable
 from runner.storage.text_files import text_of
 from runner.types import sampling
 from runner.types.numbers import parse_number
@@ -140,7 +141,9 @@ def _text(said: str) -> str:
     return text_of(Path(said[1:])).strip("\n") if said.startswith("@") else said
 
 
-def _sampling_flag(setting: sampling.Setting) -> Flag:
+def _sampling_flag(setting: sampling.Setting | sampling.Choice) -> Flag:
+    if isinstance(setting, sampling.Choice):
+        return Flag(setting.name, setting.help, "WHAT", setting.read)
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 
 
@@ -164,9 +167,10 @@ PLACEMENT = (
     Flag("ram-limit", "use at most this much host memory, mapped weights included", "SIZE", parse_size),
 )
 SAMPLING = (
-    *map(_sampling_flag, sampling.SETTINGS),
+    *map(_sampling_flag, sampling.EVERY),
     Flag("system", "system prompt; @FILE: what a file says", "TEXT", _text),
 )
+STOP = Flag("stop", "end the answer before this text; may repeat", "TEXT", sampling.read_stop, repeats=True)
 _FILLED = "answer the prompt of this name; {} in it is stdin and -p"
 CONVERSATION = (
     Flag("continue", "go on with the conversation used last, or with this one", "NAME", str, short="-c", bare=""),
@@ -174,6 +178,8 @@ CONVERSATION = (
     Flag("file", "put a text file before the prompt; may repeat", "FILE", Path, short="-f", repeats=True),
     Flag("named-prompt", _FILLED, "NAME", str, short="-P"),
     Flag("cache-prompt", "what is read is kept by this name: a later prompt that begins alike is not", "NAME", _name),
+    Flag("chat-template", "a chat template (Jinja, or Ollama's) instead of the model's own", "FILE", read_template),
+    Flag("template-var", "told to the template: JSON, text, @FILE; may repeat", "K=V", template_variable, repeats=True),
 )
 _KEPT = "for what was read of conversations, on the disk; 0: nothing (default: a tenth of what is free, at most 20g)"
 CACHE_SIZE = Flag("cache-size", _KEPT, "SIZE", parse_size)
@@ -208,7 +214,7 @@ GROUPS = (
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
     Group((RUN,), SAMPLING, "sampling"),
-    Group((RUN,), (Flag("stop", "end the answer before this text; may repeat", "TEXT", str, repeats=True),)),
+    Group((RUN,), (STOP,)),
     Group((RUN,), (*CONVERSATION, CACHE_SIZE), "conversation"),
     Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
 )

@@ -14,13 +14,14 @@ from typing import Any
 from models.errors import UsageError
 from runner.cli.flags import CONFIGURABLE, PLACEMENT, RUN, read_flags
 from runner.cli.subcommands import COMMANDS, RESERVED
+from runner.cli.templates import templating_of
 from runner.types import sampling
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 
 # The flags' keys -> fields of Wish and of Sampling.
 _WISH = {flag.key: flag.key for flag in PLACEMENT} | {"kv": "kv_type", "parallel": "sequences"}
-_SAMPLING = {setting.key: setting.field for setting in sampling.SETTINGS}
+_SAMPLING = {setting.key: setting.field for setting in sampling.EVERY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         raise UsageError(f"The command comes first: localrun {typed['model']} ...")
     settings = _settings(typed, environ, config)
     rest = {key: value for key, value in typed.items() if key not in settings}
-    stop, words, files = (tuple(rest.pop(name, ())) for name in ("stop", "words", "file"))
+    stop, words, files, variables = (tuple(rest.pop(name, ())) for name in ("stop", "words", "file", "template_var"))
+    templating = templating_of(rest.pop("chat_template", None), variables)
     return Options(
         command,
         wish=Wish(**_named(settings, _WISH)),
-        sampling=Sampling(**_named(settings, _SAMPLING), stop=stop),
+        sampling=Sampling(**_named(settings, _SAMPLING), stop=stop, templating=templating),
         system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
         cache_size=settings.get("cache_size"),
         words=words,

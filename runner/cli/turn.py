@@ -33,7 +33,8 @@ class Outcome:
 
     def with_chunk(self, chunk: Chunk) -> Outcome:
         """The turn, one step on."""
-        text, reasoning = self.text + chunk.text, self.reasoning + chunk.reasoning
+        text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
+        text, reasoning = text + chunk.text, reasoning + chunk.reasoning
         return replace(self, text=text, reasoning=reasoning, last=chunk, logprobs=self.logprobs + chunk.logprobs)
 
     @property
@@ -41,6 +42,8 @@ class Outcome:
         """How the command ends after this turn."""
         if self.error is not None:
             return self.error.exit_code
+        if self.last.finish is Finish.LENGTH and self.reasoning and not self.text:
+            return ExitCode.ENGINE  # it has thought and said nothing
         return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
 
     def json(self, session: EngineSession) -> contract.Json:

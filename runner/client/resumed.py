@@ -23,6 +23,8 @@ class Resumed:
         whole = replace(chunk, completion_tokens=self._tokens + chunk.completion_tokens)
         if self._tokens and chunk.phase is not Phase.PREFILL:
             whole = replace(whole, **{name: getattr(self._first, name) for name in _OF_THE_PROMPT})
+        if chunk.recast:
+            self._text, self._reasoning = "", self._reasoning + self._text
         self._text, self._reasoning, self.last = self._text + chunk.text, self._reasoning + chunk.reasoning, whole
         return whole
 

@@ -23,7 +23,7 @@ from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
-from runner.types.sampling import Sampling, resolved
+from runner.types.sampling import Sampling, resolved, with_modelfile
 from runner.types.slowness import Slowness
 
 
@@ -62,6 +62,7 @@ class EngineSession:
         self._changing = threading.Lock()  # what runs
         self._under_way: set[UnderWay] = set()
         self._is_empty = False  # a fresh engine could not load what the one before had
+        self._templating = with_modelfile(Sampling(), running.plan.modelfile).templating
         self._last_error = EngineError("The engine ended between two answers.")
         self._watch = self._new_watch()
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
@@ -123,9 +124,19 @@ class EngineSession:
                 begin = Chunk(Phase.PREFILL)
                 yield _cut(begin, None, self._recovered(self._last_error, begin, used, mark))
             filled = resolved(request.sampling, self.plan.recommended(self.candidate))
-            yield from self._over_engines(replace(request, sampling=filled), mark)
+            filled = with_modelfile(filled, self.plan.modelfile)
+            self._templating = filled.templating
+            asked = replace(request, messages=self._with_system(request.messages), sampling=filled)
+            yield from self._over_engines(asked, mark)
         finally:
             self._under_way.discard(mark)
+
+    def _with_system(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The system prompt of a Modelfile goes before a conversation that has none."""
+        system = self.plan.modelfile.system
+        if system is None or not messages or any(message.role == "system" for message in messages):
+            return messages
+        return (Message("system", system), *messages)
 
     def _over_engines(self, request: Request, mark: UnderWay) -> Iterator[Chunk]:
         """The answer, over as many engines as it takes."""
@@ -209,7 +220,7 @@ class EngineSession:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the conversation as the model's template renders it."""
-        return self._process.ask(Count(tuple(messages)))
+        return self._process.ask(Count(self._with_system(tuple(messages)), templating=self._templating))
 
     def count_text(self, text: str) -> int:
         """Tokens of a text that goes to the model as it is, its own first token included."""
@@ -217,7 +228,7 @@ class EngineSession:
 
     def keep_state(self, path: Path, owner: str, messages: Sequence[Message]) -> int:
         """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 where that is nothing."""
-        return self._process.ask(KeepState(str(path), owner, tuple(messages)))
+        return self._process.ask(KeepState(str(path), owner, self._with_system(tuple(messages)), self._templating))
 
     def restore_state(self, path: Path, owner: str) -> int:
         """Go on from what is in a file; how many tokens need not be read, 0 where it is of no use."""

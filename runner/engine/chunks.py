@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from runner.chat.stream import Piece, TextStream
+from runner.chat.stream import RECAST, Piece, TextStream
 from runner.types.generation import Chunk, Finish, Phase, TokenLogprobs
 
 
@@ -54,6 +54,8 @@ class Chunks:
             self._state,
             text=piece.text,
             reasoning=piece.reasoning,
+            recast=piece.recast,
+            happened=RECAST if piece.recast else None,
             completion_tokens=count,
             context_used=used,
             ttft_s=now - self._asked if ttft is None else ttft,

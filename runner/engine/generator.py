@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from models.errors import BadFile, EngineError, LocalrunError, PromptTooLong, UsageError
+from models.errors import EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.chat import markers
-from runner.chat.template import CHATML, FALLBACK, OWN, Prompt, build_prompt
 from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.context import Context
 from runner.engine.model import Model
+from runner.engine.prompts import Prompts
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
 from runner.engine.state_file import read_state, write_state
@@ -24,12 +24,12 @@ from runner.types.commands import Count, KeepState, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Request
 from runner.types.placement import Placement
+from runner.types.sampling import Sampling
 
 _NOT_PINNED = (
     "The memory for weights in RAM could not be pinned (WSL 2 and containers limit how much can): "
     "they are mapped from their file instead, and prompts are read slower than planned."
 )
-_HOPELESS, _SLICE = 8, 1 << 16  # letters for a token of the context, letters
 
 
 class Generator:
@@ -51,6 +51,7 @@ class Generator:
         except EngineError:
             self._model.close()
             raise
+        self._prompts = Prompts(self._model, self._context.size)
         self._cache = Cache(self._context)
         self._scheduler = Scheduler(self._context, self._cache, pulse)
         self._caches_are = f"{llama.version()} {placement.kv_type}"
@@ -59,7 +60,7 @@ class Generator:
             ctx=self._context.size,
             load_s=time.perf_counter() - started,
             memory=on_each(breakdown(self._context.handle), placement),
-            template=OWN if self._model.template else FALLBACK,
+            template=self._prompts.source,
             notes=notes,
         )
 
@@ -71,11 +72,14 @@ class Generator:
 
     def count(self, asked: Count) -> int:
         """Tokens of the conversation as a prompt, or of the text."""
-        return len(self._prompt(Request(asked.messages, asked.raw))[0])
+        return len(self._tokens(asked))
+
+    def _tokens(self, asked: Count) -> list[int]:
+        return self._prompts.of(Request(asked.messages, asked.raw, Sampling(templating=asked.templating)))[0]
 
     def begin(self, request: Request, listener: Listener) -> None:
         """Answer a request in the steps to come. PromptTooLong or UsageError before any work."""
-        tokens, prompt = self._prompt(request)
+        tokens, prompt = self._prompts.of(request)
         self._check_length(len(tokens))
         size, asked = self._context.size, request.sampling
         limit = min(asked.max_tokens or size, size - len(tokens))
@@ -85,7 +89,7 @@ class Generator:
 
     def keep_state(self, asked: KeepState) -> int:
         """Write what the caches hold of a conversation; bytes, 0 where that is nothing or the disk refuses."""
-        tokens, _ = self._prompt(Request(asked.messages))
+        tokens = self._tokens(Count(asked.messages, templating=asked.templating))
         slot = self._cache.holder(tokens)
         if slot is None:
             return 0
@@ -122,16 +126,6 @@ class Generator:
         """End all with this error."""
         self._scheduler.fail(error)
 
-    def _reject_hopeless(self, text: str) -> None:
-        """PromptTooLong for a text that is far too long, without reading all of it."""
-        size, tokens = self._context.size, 0
-        if len(text) < _HOPELESS * size:
-            return
-        for start in range(0, len(text), _SLICE):
-            tokens += len(self._model.tokenize(text[start : start + _SLICE], special=True))
-            if tokens > size + size // 8:  # a cut between two slices may cost a token
-                raise PromptTooLong(f"The prompt has far more than {size} tokens; the context holds {size}.")
-
     def _check_length(self, tokens: int) -> None:
         size = self._context.size
         if tokens >= size:
@@ -140,26 +134,6 @@ class Generator:
             )
         if not tokens:
             raise UsageError("The prompt is empty.")
-
-    def _prompt(self, request: Request) -> tuple[list[int], Prompt]:
-        model = self._model
-        if request.raw is not None:
-            self._reject_hopeless(request.raw)
-            return model.tokenize(request.raw, special=False, begin=model.adds_begin), Prompt(request.raw)
-        template = model.template or CHATML
-        try:
-            fence = markers.fence_in(template)
-            prompt = build_prompt(request.messages, lambda messages: model.render(template, messages), fence)
-        except llama.BrokenTemplate as error:
-            raise BadFile(str(error)) from error
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-        self._reject_hopeless(prompt.text)
-        tokens = model.tokenize(prompt.text, special=True)
-        if model.adds_begin:
-            begin = model.tokenize("", special=True, begin=True)
-            tokens = tokens if tokens[: len(begin)] == begin else begin + tokens
-        return tokens, prompt
 
     def _marker_tokens(self) -> frozenset[int]:
         """Control tokens that fence thinking: only these are turned into text."""

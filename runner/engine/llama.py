@@ -14,11 +14,10 @@ from ctypes import CFUNCTYPE, c_char_p, c_void_p
 from typing import Any
 
 from llama_cpp import llama_cpp
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from models.errors import BadFile, EngineError, LocalrunError, UsageError
-from runner.engine.bounds import bounded, bounded_memory
+from models.errors import EngineError, LocalrunError, UsageError
+from runner.engine.bounds import bounded_memory
 from runner.types.failures import diagnose, is_not_pinned
 from runner.types.grammar import checked
 
@@ -26,7 +25,6 @@ C = llama_cpp  # every function of llama.h, with its types
 
 Log = Callable[[int, str], None]
 INFO, ERROR, CONTINUED = 2, 4, 5  # of ggml_log_level
-_LONGEST_PROMPT, _TIMES_AS_LONG = 1 << 20, 8  # of a chat template: letters, per letter of the conversation
 _ABORT = CFUNCTYPE(None, c_char_p)
 
 _complaints: deque[str] = deque(maxlen=8)  # llama.cpp's last ones, to explain what fails
@@ -119,28 +117,3 @@ def grammar_of_schema(schema: str) -> str:
         raise UsageError("The JSON schema makes a grammar without an end.") from None
     except Exception as error:
         raise UsageError(f"The JSON schema cannot be turned into a grammar: {error}") from error
-
-
-class BrokenTemplate(ValueError):  # noqa: N818
-    """A chat template that fails by itself, whatever it is asked to render."""
-
-
-def render(template: str, begin: str, end: str, messages: Any) -> str:
-    """The prompt that a chat template (sandboxed Jinja) makes of the messages.
-
-    ValueError if it refuses them, BrokenTemplate where it fails in another way; BadFile where it exceeds its bounds.
-    """
-    letters = sum(len(text) for message in messages for text in message.values())
-    try:
-        with bounded(letters):
-            formatter = Jinja2ChatFormatter(template=template, bos_token=begin, eos_token=end)
-            text = str(formatter(messages=messages).prompt)
-    except MemoryError:
-        raise BadFile("The model's chat template takes too much memory.") from None
-    except ValueError as error:  # raise_exception is one
-        raise ValueError(f"The model's chat template refuses this conversation: {error}.") from error
-    except Exception as error:
-        raise BrokenTemplate(f"The model's chat template is broken: {error}.") from error
-    if len(text) > _LONGEST_PROMPT + _TIMES_AS_LONG * letters:
-        raise BadFile(f"The model's chat template makes {len(text)} letters of a conversation of {letters}.")
-    return text

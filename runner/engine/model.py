@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from models.errors import BadFile, EngineError
+from runner.engine import long_words
 from runner.engine.devices import buffer_type, device_handle
-from runner.engine.llama import C, failure, forget_complaints, has_pinned, render
-from runner.engine.long_words import longest, parts
-from runner.types.generation import Message
+from runner.engine.llama import C, failure, forget_complaints, has_pinned
 from runner.types.placement import Placement, SplitMode
 
 _LOAD_MODES = {"none": 0, "mmap": 1}
 _SPLIT_MODES = {SplitMode.LAYER: C.LLAMA_SPLIT_MODE_LAYER, SplitMode.TENSOR: C.LLAMA_SPLIT_MODE_TENSOR}
 _LONGEST_PIECE = 256
+_BLOCK = 512
+_NO_WORD = "\ufdd0"  # merges with nothing
 
 
 class Model:
@@ -58,17 +62,35 @@ class Model:
             self.handle = None
 
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
-        """Token ids; `special` reads control tokens in the text, `begin` adds the model's own first token."""
-        tokens: list[int] = []
-        for part in parts(text, longest()):
-            tokens += self._tokens(part, special, begin and not tokens)
+        """Token ids; `special` reads control tokens in the text, `begin` adds the model's own first token, if any.
+
+        Not its last token, too, which llama.cpp would add where a file asks for one (add_eos_token): this is no text to
+        train on but one to go on with.
+        """
+        tokens = self.begin if begin else []
+        for part in long_words.parts(text, long_words.longest()):
+            tokens += self._tokens(part, special)
         return tokens
 
-    def _tokens(self, text: str, special: bool, begin: bool) -> list[int]:
+    def tokenize_parts(self, parts: Sequence[str]) -> list[int]:
+        """Token ids of a text in parts that are read apart, control tokens among them."""
+        tokens: list[int] = []
+        for part in parts:
+            tokens += self._tokenize_inner(part) if tokens else self.tokenize(part, special=True)
+        return tokens
+
+    def _tokenize_inner(self, text: str) -> list[int]:
+        """Token ids of a text that begins nothing: SentencePiece puts a space in front of what does."""
+        if C.llama_vocab_type(self.vocabulary) != C.LLAMA_VOCAB_TYPE_SPM:
+            return self.tokenize(text, special=True)
+        before = self._tokens(_NO_WORD, special=True)
+        return self.tokenize(_NO_WORD + text, special=True)[len(before) :]
+
+    def _tokens(self, text: str, special: bool) -> list[int]:
         data = text.encode("utf-8", "replace")  # half a character is none
         room = len(data) + 8
         tokens = (C.llama_token * room)()
-        count = C.llama_tokenize(self.vocabulary, data, len(data), tokens, room, begin, special)
+        count = C.llama_tokenize(self.vocabulary, data, len(data), tokens, room, False, special)
         if count < 0:
             raise EngineError("llama.cpp could not tokenize the prompt.")
         return list(tokens[:count])
@@ -86,23 +108,49 @@ class Model:
         return bool(C.llama_vocab_is_eog(self.vocabulary, token))
 
     @property
-    def adds_begin(self) -> bool:
-        """Whether the model wants its begin token in front of a raw prompt."""
-        return bool(C.llama_vocab_get_add_bos(self.vocabulary))
+    def begin(self) -> list[int]:
+        """The token that the model wants in front of every prompt, if it wants one."""
+        first = C.llama_vocab_bos(self.vocabulary)
+        return [first] if C.llama_vocab_get_add_bos(self.vocabulary) and first >= 0 else []
+
+    @cached_property
+    def controls(self) -> frozenset[str]:
+        """What a text can say to become a control token."""
+        ids = (C.llama_token * self.tokens).from_buffer(array("i", range(self.tokens)))
+        starts = range(0, self.tokens, _BLOCK)
+        found = (self._controls(ids, start, min(start + _BLOCK, self.tokens)) for start in starts)
+        return frozenset(self.text_of(token) for token in chain.from_iterable(found))
+
+    def _controls(self, ids: Any, start: int, end: int) -> Iterator[int]:
+        """Control tokens among these, found by halves: to ask for one after the other takes half a second."""
+        if self._length(ids, start, end, special=True) == self._length(ids, start, end, special=False):
+            return
+        if end - start == 1:
+            yield start
+            return
+        middle = (start + end) // 2
+        yield from self._controls(ids, start, middle)
+        yield from self._controls(ids, middle, end)
+
+    def _length(self, ids: Any, start: int, end: int, *, special: bool) -> int:
+        """How many bytes the tokens make, control tokens only with `special`; as a negative number."""
+        part = ctypes.cast(ctypes.byref(ids, start * ctypes.sizeof(C.llama_token)), ctypes.POINTER(C.llama_token))
+        return int(C.llama_detokenize(self.vocabulary, part, end - start, None, 0, False, special))
 
     @property
     def template(self) -> str | None:
-        """The chat template in the file (Jinja)."""
+        """The chat template in the file."""
         text = C.llama_model_chat_template(self.handle, None)
         return text.decode("utf-8", "replace") if text else None
 
-    def render(self, template: str, messages: Sequence[Message]) -> str:
-        """The conversation as a prompt, ready for the assistant's answer. ValueError if the template refuses."""
+    @property
+    def named_tokens(self) -> dict[str, str]:
+        """The tokens that templates know by name, as they are spelled; empty where there is none."""
         begin, end = C.llama_vocab_bos(self.vocabulary), C.llama_vocab_eos(self.vocabulary)
-        plain = [{"role": message.role, "content": message.content} for message in messages]
-        return render(template, self._special(begin), self._special(end), plain)
+        return {"bos_token": self.text_of(begin), "eos_token": self.text_of(end)}
 
-    def _special(self, token: int) -> str:
+    def text_of(self, token: int) -> str:
+        """How the vocabulary spells a token."""
         text = C.llama_vocab_get_text(self.vocabulary, token) if token >= 0 else b""
         return text.decode("utf-8", "replace") if text else ""
 

@@ -41,6 +41,8 @@ class Sampler:
         self._shortlist = Shortlist(model.tokens, self._settings.top_k)
         self._recent, self._seen = np.zeros(_REMEMBERED, np.intp), 0
         self._logprobs: list[TokenLogprobs] = []
+        self.binds = True
+        """Whether the grammar binds what comes next."""
 
     def draw(self, context: Context, at: int = -1) -> int:
         """The next token, already accepted, from the logits `at` a place of the last batch, which change: only once."""
@@ -48,7 +50,7 @@ class Sampler:
         before = None if wanted is None else logits.copy()
         self._penalize(logits)
         token = self._free(logits)
-        if self._grammar and not self._allows(token):
+        if self._grammar and self.binds and not self._allows(token):
             token = self._allowed(logits)
         self.accept((token,))
         if before is not None and wanted is not None:
@@ -60,7 +62,7 @@ class Sampler:
         for token in tokens:
             self._recent[self._seen % _REMEMBERED] = token
             self._seen += 1
-            if self._grammar:
+            if self._grammar and self.binds:
                 C.llama_sampler_accept(self._grammar, token)
 
     def take_logprobs(self) -> tuple[TokenLogprobs, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models.errors import LocalrunError
+from runner.chat.guide import Turn
 from runner.chat.stream import TextStream
 from runner.chat.template import Prompt
 from runner.engine.batch import Piece
@@ -16,6 +17,7 @@ from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
+from runner.engine.steering import Steering
 from runner.types.generation import Chunk, Finish, Phase, Request
 
 _SPAN_S = 0.05  # tokens of this span travel together: a screen draws no oftener
@@ -64,15 +66,21 @@ class Sequence:
         count, notes = len(asked.tokens), asked.prompt.notes
         self._state = Chunk(Phase.PREFILL, prompt_tokens=count, seed=asked.seed, notes=notes)
         self._answer: Chunks | None = None
+        self._steering: Steering | None = None
         self._count, self._held, self._due = 0, bytearray(), 0.0
         self._came = self._began = self._waits_since = time.perf_counter()
-        self._waits_for_words = bool(request.sampling.stop)
 
     @property
     def slot(self) -> Slot:
         """Where its tokens are; only while it does not wait."""
         assert self._slot is not None
         return self._slot
+
+    @property
+    def steering(self) -> Steering:
+        """What it says next where that is not drawn; only once its prompt was read."""
+        assert self._steering is not None
+        return self._steering
 
     @property
     def may_reuse(self) -> bool:
@@ -137,7 +145,8 @@ class Sequence:
 
     def draw(self, context: Context, at: int) -> int:
         """The next token. EngineError where its grammar allows none."""
-        return self._sampler.draw(context, at)
+        steering = self.steering
+        return steering.forced() if steering.has_forced else steering.drawn(self._sampler.draw(context, at))
 
     def take(self, token: int) -> None:
         """This is the next token: say it, and end or go on."""
@@ -147,8 +156,8 @@ class Sequence:
             return
         self._held += self._model.piece(token, token in self._markers)
         now = time.perf_counter()
-        if (now >= self._due or self._waits_for_words) and self._has_told(now):
-            self._end(Finish.STOP)
+        if (now >= self._due or self.steering.is_exact) and (finish := self._told(now)):
+            self._end(finish)
         elif self._count == self._asked.limit:
             self._end(Finish.LENGTH)
         else:
@@ -163,19 +172,22 @@ class Sequence:
         self._close()
         self._listener.fail(error)
 
-    def _has_told(self, now: float) -> bool:
-        """Say what is new, and whether a stop string was in it."""
+    def _told(self, now: float) -> Finish | None:
+        """Say what is new; how the answer ends where a stop string was in it, or it goes round in circles."""
         assert self._answer is not None
-        self._listener.tell(self._answer.step(bytes(self._held), self._count, self._used))
+        chunk, turn = self._answer.step(bytes(self._held), self._count, self._used), self.steering.after_words()
+        note = None if turn is Turn.END else self.steering.take_note()  # it goes with the last chunk, and says why
+        self._listener.tell(replace(chunk, happened=note or chunk.happened))
         self._due = now + _SPAN_S
         self._held.clear()
-        return self._answer.is_stopped
+        return Finish.STOP if self._answer.is_stopped else Finish.LENGTH if turn is Turn.END else None
 
     def _end(self, finish: Finish) -> None:
         if self._answer is None:
             last = replace(self._state, phase=Phase.DONE, finish=finish, context_used=self._used)
         else:
             last = self._answer.end(bytes(self._held), self._count, self._used, finish)
+            last = replace(last, happened=self.steering.take_note() or last.happened)
         self._close()
         self._listener.tell(last)
 
@@ -197,4 +209,5 @@ class Sequence:
         asked = self._asked
         fences = asked.request.raw is None and not asked.prompt.is_begun
         stream = TextStream(asked.request.sampling.stop, asked.prompt.thinking, fences)
+        self._steering = Steering(self._model, self._sampler, stream, asked.request)
         return Chunks(self._state, stream, self._came, self._sampler.take_logprobs)

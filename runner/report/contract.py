@@ -147,8 +147,9 @@ def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:
 
 
 def delta_json(chunk: Chunk) -> Json:
-    """A line of `--jsonl`."""
-    return {"delta": chunk.text, **({"reasoning": chunk.reasoning} if chunk.reasoning else {})}
+    """A line of `--jsonl`; `recast` where all deltas before are thinking after all."""
+    reasoning = {"reasoning": chunk.reasoning} if chunk.reasoning else {}
+    return {"delta": chunk.text, **reasoning, **({"recast": True} if chunk.recast else {})}
 
 
 def answer_json(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from models.headers.recommended import OWN
+from models.headers.recommended import MODELFILE, OWN
 from runner.report.words import one_line
 from runner.types.sampling import ASKED, DEFAULT, InForce
 
-_SOURCES = {ASKED: "asked for", OWN: "the model's own", DEFAULT: "llama.cpp's default"}
+_SOURCES = {ASKED: "asked for", OWN: "the model's own", MODELFILE: "its Modelfile's", DEFAULT: "llama.cpp's default"}
 
 
-def sampling_json(found: Iterable[InForce]) -> dict[str, tuple[float, str]]:
+def sampling_json(found: Iterable[InForce]) -> dict[str, tuple[float | str, str]]:
     """Value and source of every setting that has a value."""
     return {one.setting.key: (one.value, one.source) for one in found if one.value is not None}
 
@@ -38,7 +38,13 @@ def _by_source(found: Iterable[InForce]) -> Iterator[Sequence[InForce]]:
 
 def _settings(group: Iterable[InForce]) -> str:
     values = ((one.setting.name, one.value) for one in group)
-    return ", ".join(f"{name} {'off' if value is None else f'{value:.10g}'}" for name, value in values)
+    return ", ".join(f"{name} {_value(value)}" for name, value in values)
+
+
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "off"
+    return value if isinstance(value, str) else f"{value:.10g}"
 
 
 def _source(one: InForce) -> str:

@@ -19,7 +19,7 @@ def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
 
 def cut_short(last: Chunk, ctx: int, *, is_thinking: bool) -> str:
     """What ended an answer before its model did; empty where nothing has. `is_thinking`: before it said a word."""
-    if last.finish is not Finish.LENGTH:
+    if last.finish is not Finish.LENGTH or last.happened:  # that was said
         return ""
     while_thinking = ", while the model was still thinking" if is_thinking else ""
     if _is_full(last, ctx):
@@ -62,6 +62,8 @@ def _ending(last: Chunk, ctx: int) -> str:
             return "ended early"
         case Finish.STOP:
             return "complete"
+        case Finish.LENGTH if last.happened:
+            return "ended early"
         case Finish.LENGTH:
             return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
         case Finish.INTERRUPTED:

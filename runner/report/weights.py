@@ -64,7 +64,7 @@ def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
     yield f"  KV cache      {gib(one.kv_bytes_per_1000)} per 1000 tokens at f16{windows}{state}"
     yield f"  context       trained to {one.context_trained} tokens"
     yield f"  vocabulary    {one.vocabulary} tokens"
-    yield f"  template      {'in the file' if one.template else 'none: ChatML is used'}"
+    yield f"  template      {'in the file' if one.template else 'none: the usual marks, if they are tokens'}"
     yield from _sampling(one, asked)
     yield f"  licence       {one_line(one.licence or 'not stated')}"
 

@@ -9,6 +9,7 @@ from runner.types.generation import Chunk, Message, Request
 from runner.types.machine import Runtime
 from runner.types.pipe import Command, LongCommand
 from runner.types.placement import Placement
+from runner.types.templating import Templating
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Count(Command[int]):
 
     messages: tuple[Message, ...] = ()
     raw: str | None = None
+    templating: Templating = Templating()  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class KeepState(Command[int]):
     path: str
     owner: str
     messages: tuple[Message, ...]
+    templating: Templating = Templating()  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,10 @@ class Chunk:
     In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
     `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
     `waited_s`: how long it has waited for room, or had until it began.
-    `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way.
-    `logprobs`, where they were asked for, has an entry for each new token, those included that are no text.
+    `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
+    with LENGTH, why it was ended.
+    `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
+    `logprobs`, where they were asked for, has an entry for each token drawn, those included that are no text.
     """
 
     phase: Phase
@@ -100,6 +102,7 @@ class Chunk:
     finish: Finish | None = None
     notes: tuple[str, ...] = ()
     happened: str | None = None
+    recast: bool = False
     logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property

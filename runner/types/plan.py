@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.headers.recommended import Recommended
+from models.weights import Modelfile
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Wait
 from runner.types.machine import Machine
@@ -140,6 +141,11 @@ class Plan:
     def fetched_bytes(self) -> int:
         """What came over the network for the headers."""
         return self.study.fetched_bytes if self.study else 0
+
+    @property
+    def modelfile(self) -> Modelfile:
+        """What Ollama keeps beside the weights; empty for all others."""
+        return (self.study.offer.modelfile if self.study else None) or Modelfile()
 
     def recommended(self, candidate: Candidate) -> tuple[Recommended, ...]:
         """How the model's maker wants a candidate sampled."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 from models.errors import UsageError
 from models.headers.recommended import Recommended
+from models.weights import Modelfile
 from runner.types.numbers import parse_number
+from runner.types.templating import Templating
+from runner.types.thinking import Think
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,11 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are to be drawn, as far as somebody said so; None: as the model's maker recommends, else `Chain`.
+    """How an answer is to be made, as far as somebody said so; None: as the model's maker recommends, else `Chain`.
 
-    `seed` None: a fresh one, which the answer reports. `max_tokens` None: until the end or a full context. `grammar`
-    is GBNF; `schema` (JSON text) what a whole answer is checked against.
+    `think` None is AUTO; at most `think_budget` tokens of an answer are thinking. `seed` None: a fresh one, which the
+    answer reports. `max_tokens` None: until the end or a full context. `grammar` is GBNF; `schema` (JSON text) what a
+    whole answer is checked against.
     """
 
     temperature: float | None = None
@@ -41,6 +46,9 @@ class Sampling:
     grammar: str | None = None
     schema: str | None = None
     logprobs: int | None = None
+    think: Think | None = None
+    think_budget: int | None = None
+    templating: Templating = Templating()  # noqa: RUF009
 
     @property
     def chain(self) -> Chain:
@@ -50,27 +58,46 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One number of Sampling as people write it, from `low` to `high`, both included."""
-
+class _Named:
     name: str
     """On the command line and behind `/set`."""
     field: str
-    kind: type[int] | type[float]
-    low: float
-    high: float
-    help: str
 
     @property
     def key(self) -> str:
         """Its name in Python, JSON, config.toml and, in capitals, behind LOCALRUN_."""
         return self.name.replace("-", "_")
 
+
+@dataclass(frozen=True, slots=True)
+class Setting(_Named):
+    """One number of Sampling as people write it, from `low` to `high`, both included."""
+
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    help: str
+
     def read(self, text: str) -> float | None:
         """Its value, None where `off` returns it to automatic. Raises UsageError, without the setting's name."""
         if text == "off":
             return None
         return parse_number(text, self.kind, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(_Named):
+    """One word of Sampling as people write it."""
+
+    words: type[StrEnum]
+    help: str
+
+    def read(self, text: str) -> StrEnum:
+        """Its value. Raises UsageError, without the setting's name."""
+        try:
+            return self.words(text.lower())
+        except ValueError:
+            raise UsageError(f"{text!r} is not one of {', '.join(self.words)}.") from None
 
 
 SETTINGS = (
@@ -82,8 +109,13 @@ SETTINGS = (
     Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),
     Setting("max-tokens", "max_tokens", int, 1, 2**31 - 1, "default: until the model ends or the context is full"),
     Setting("logprobs", "logprobs", int, 0, 100, "in JSON: how likely each token was, and the likeliest N beside it"),
+    Setting("think-budget", "think_budget", int, 0, 2**31 - 1, "at most N tokens of an answer are thinking"),
 )
-_BY_KEY = {setting.key: setting for setting in SETTINGS}
+THINK = Choice(
+    "think", "think", Think, "on, off, low, medium, high, auto: whether, how hard to think before the answer"
+)
+EVERY: tuple[Setting | Choice, ...] = (*SETTINGS, THINK)
+_BY_KEY = {setting.key: setting for setting in EVERY}
 
 
 ASKED, DEFAULT = "asked", "default"
@@ -93,8 +125,8 @@ ASKED, DEFAULT = "asked", "default"
 class InForce:
     """A setting as a model is run with it; `source` is ASKED, DEFAULT or that of a `Recommended`, as is `page`."""
 
-    setting: Setting
-    value: float | None
+    setting: Setting | Choice
+    value: float | str | None
     source: str
     page: str | None = None
 
@@ -105,13 +137,13 @@ def in_force(asked: Sampling, recommended: Iterable[Recommended] = ()) -> tuple[
     A recommendation beyond the bounds of its setting counts as the bound.
     """
     wanted = {one.setting: one for one in recommended}
-    return tuple(_in_force(setting, getattr(asked, setting.field), wanted.get(setting.key)) for setting in SETTINGS)
+    return tuple(_in_force(setting, getattr(asked, setting.field), wanted.get(setting.key)) for setting in EVERY)
 
 
-def _in_force(setting: Setting, asked: float | None, wanted: Recommended | None) -> InForce:
+def _in_force(setting: Setting | Choice, asked: float | str | None, wanted: Recommended | None) -> InForce:
     if asked is not None:
         return InForce(setting, asked, ASKED)
-    if wanted is not None:
+    if wanted is not None and isinstance(setting, Setting):
         value = setting.kind(min(max(wanted.value, setting.low), setting.high))
         return InForce(setting, value, wanted.source, wanted.page)
     return InForce(setting, getattr(Chain(), setting.field, None), DEFAULT)
@@ -123,11 +155,19 @@ def resolved(asked: Sampling, recommended: Iterable[Recommended]) -> Sampling:
     return replace(asked, **values)
 
 
+def with_modelfile(sampling: Sampling, modelfile: Modelfile) -> Sampling:
+    """`sampling` with the template and the stops of a Modelfile, where none were asked for."""
+    templating = sampling.templating
+    if templating.text is None and modelfile.template is not None:
+        templating = replace(templating, text=modelfile.template, source="Ollama's chat template", yields=True)
+    return replace(sampling, templating=templating, stop=sampling.stop or modelfile.stop)
+
+
 def with_setting(sampling: Sampling, name: str, text: str) -> Sampling:
     """`sampling` with one setting as it was typed; its name with hyphens or underscores. Raises UsageError."""
     setting = _BY_KEY.get(name.replace("-", "_"))
     if setting is None:
-        raise UsageError(f"There is no sampling setting {name!r}; there are {', '.join(one.name for one in SETTINGS)}.")
+        raise UsageError(f"There is no sampling setting {name!r}; there are {', '.join(one.name for one in EVERY)}.")
     try:
         change: dict[str, Any] = {setting.field: setting.read(text)}
     except UsageError as error:
@@ -149,4 +189,14 @@ def _texts(value: object) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UsageError("stop: it is a text or a list of texts.")
-    return tuple(texts)
+    try:
+        return tuple(map(read_stop, texts))
+    except UsageError as error:
+        raise UsageError(f"stop: {error}") from None
+
+
+def read_stop(text: str) -> str:
+    """A text that ends an answer. UsageError for none at all, which would end every answer before it begins."""
+    if not text:
+        raise UsageError("an empty text ends nothing.")
+    return text

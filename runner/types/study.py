@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.headers.quantizations import ReadSet
-from models.headers.recommended import Recommended, recommended
+from models.headers.recommended import MODELFILE, Recommended, recommended
 from models.headers.shape import ModelShape
 from models.weights import Offer
 
@@ -36,5 +36,7 @@ class Study:
 
     def recommended(self, files: tuple[str, ...]) -> tuple[Recommended, ...]:
         """How the maker of the set with these files wants it sampled."""
-        header = self.set_of(files).read.headers[0]
-        return recommended(header.kv, files[:1])
+        header, modelfile = self.set_of(files).read.headers[0], self.offer.modelfile
+        said = modelfile.settings if modelfile else ()
+        own = {name: Recommended(name, value, MODELFILE) for name, value in said}
+        return (*(one for one in recommended(header.kv, files[:1]) if one.setting not in own), *own.values())

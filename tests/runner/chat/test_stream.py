@@ -8,28 +8,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.chat.markers import THINKING, opened_thinking
+from runner.chat.markers import THINKING, Markers, opened_thinking
 from runner.chat.stream import Piece, TextStream, held_back
 
 
 def run(stream: TextStream, data: bytes, cuts: list[int]) -> Piece:
-    """Feed `data` cut at the given places; everything that came out."""
-    text, reasoning = "", ""
+    """Feed `data` cut at the given places; everything that came out, and whether some of it was recast."""
+    text, reasoning, recast = "", "", False
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    for start, end in itertools.pairwise(edges):
-        piece = stream.feed(data[start:end])
+    for start, end in [*itertools.pairwise(edges), (0, 0)]:
+        piece = stream.feed(data[start:end]) if end and not stream.stopped else stream.finish()
+        if piece.recast:
+            text, reasoning, recast = "", reasoning + text, True
         text, reasoning = text + piece.text, reasoning + piece.reasoning
-        if piece.stopped:
-            break
-    rest = stream.finish()
-    return Piece(text + rest.text, reasoning + rest.reasoning, stream.stopped)
+    return Piece(text, reasoning, stream.stopped, recast)
 
 
 @given(st.text(), st.lists(st.integers(0, 400)))
 def test_characters_are_never_cut(text: str, cuts: list[int]) -> None:
-    assert run(TextStream(fences=False), text.encode("utf-8", "surrogatepass"), cuts).text == text.encode(
-        "utf-8", "surrogatepass"
-    ).decode("utf-8", "replace")
+    data = text.encode("utf-8", "replace")
+    assert run(TextStream(fences=False), data, cuts).text == data.decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "text"), [(b"caf\xc3", "caf"), (b"\xf0\x9f\x98", ""), (b"a\xffb", "a\ufffdb"), (b"<think>x\xe2\x82", "")]
+)
+def test_half_a_character_at_the_end_is_dropped(data: bytes, text: str) -> None:
+    assert run(TextStream(), data, [len(data) - 1]).text == text
+
+
+CHANNEL, NEXT = "<|channel|>", "<|end|><|start|>assistant"
 
 
 @pytest.mark.parametrize(
@@ -42,14 +50,73 @@ def test_characters_are_never_cut(text: str, cuts: list[int]) -> None:
         ("<think>never closed", "", "never closed"),
         ("<thin air", "<thin air", ""),
         ("[THINK]a[/THINK]b", "b", "a"),
-        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", "b", "a"),
-        ("<|channel|>final<|message|>only this", "only this", ""),
+        (f"{CHANNEL}analysis<|message|>a{NEXT}{CHANNEL}final<|message|>b", "b", "a"),
+        (f"{CHANNEL}final<|message|>only this", "only this", ""),
+        (f"{CHANNEL}commentary<|message|>a{NEXT}{CHANNEL}final<|message|>b", "a\n\nb", ""),
+        (f"{CHANNEL}analysis<|message|>a{NEXT}{CHANNEL}final <|constrain|>json<|message|>{{}}", "{}", "a"),
+        (
+            f"{CHANNEL}analysis<|message|>a{NEXT}{CHANNEL}analysis<|message|>b{NEXT}{CHANNEL}final<|message|>c",
+            "c",
+            "a\n\nb",
+        ),
+        (f"{CHANNEL}commentary to=assistant{CHANNEL}analysis<|message|>a{NEXT}{CHANNEL}final<|message|>b", "b", "a"),
+        (f"{CHANNEL}never a message", "never a message", ""),
+        (" to=self<|message|>a<|eom|><|start|>assistant to=user<|message|>b", "b", "a"),
+        (" to=user<|message|>b", "b", ""),
+        ("<|think|>a<|end|><|begin|>assistant<|content|>b", "b", "a"),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>", "b", "a"),
+        ("<|START_RESPONSE|>b<|END_RESPONSE|>", "b", ""),
+        ("<|open|>think<|sep|>a<|close|>think<|sep|><|open|>response<|sep|>b<|close|>response<|sep|>", "b", "a"),
+        ("<seed:think>a</seed:think>b", "b", "a"),
+        ("<mm:think>a</mm:think>b", "b", "a"),
+        ("<|channel>thought\na<channel|>b", "b", "a"),
+        ("<|channel>thought\n<channel|>b", "b", ""),
+        ("<|inner_prefix|>a<|inner_suffix|>b", "b", "a"),
+        ("◁think▷a◁/think▷b", "b", "a"),
+        ("<think>a</think><think>b</think>c", "c", "a\n\nb"),
         ("    indented\n\n", "    indented\n\n", ""),
     ],
 )
 @given(cuts=st.lists(st.integers(0, 100)))
 def test_thinking_is_told_apart(said: str, text: str, reasoning: str, cuts: list[int]) -> None:
     assert run(TextStream(), said.encode(), cuts) == Piece(text, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "reasoning"),
+    [
+        ("a</think>b", "b", "a"),
+        ("a\n</think>\n\nb", "b", "a\n"),
+        ("a[/THINK]b", "b", "a"),
+        ("a</think>b</think>c", "b</think>c", "a"),
+        ("</think>b", "b", ""),
+    ],
+)
+@given(cuts=st.lists(st.integers(0, 100)))
+def test_a_closing_mark_alone_says_that_all_before_was_thinking(
+    said: str, text: str, reasoning: str, cuts: list[int]
+) -> None:
+    assert run(TextStream(), said.encode(), cuts) == Piece(text, reasoning, recast=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["The tag </think> ends it.", "Say `</think>`.", "```\na</think>b\n```", "<think></think>a</think>b", "(</think>)"],
+)
+@given(cuts=st.lists(st.integers(0, 100)))
+def test_a_closing_mark_that_is_only_spoken_of_is_text(said: str, cuts: list[int]) -> None:
+    assert run(TextStream(), said.encode(), cuts) == Piece(said.removeprefix("<think></think>"))
+
+
+def test_what_is_going_on_shows_while_it_does() -> None:
+    def after(data: bytes) -> tuple[Markers | None, bool, bool]:
+        stream.feed(data)
+        return stream.fence, stream.is_thinking, stream.is_whole
+
+    stream = TextStream()
+    assert after(b"<think>") == (THINKING[0], True, True)
+    assert after(b"caf\xc3") == (THINKING[0], True, False)
+    assert after(b"\xa9</think>") == (None, False, True)
 
 
 @pytest.mark.parametrize(

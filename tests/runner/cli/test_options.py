@@ -1,5 +1,7 @@
 """The command line, the environment and the configuration file, in tables."""
 
+import json
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -127,6 +129,7 @@ def test_every_setting_may_stand_in_the_file_and_the_environment() -> None:
         "rpc": "h:1",
         "quant": "Q4_0",
         "repeat_penalty": "2",
+        "think": "low",
     }
     for flag in PLACEMENT + SAMPLING:
         text = texts.get(flag.key, "1")
@@ -220,3 +223,37 @@ def test_the_configuration_file(tmp_path: Path) -> None:
         path.write_bytes(damage)
         with pytest.raises(UsageError, match=r"config\.toml cannot be read"):
             load_config(path)
+
+
+def test_a_template_and_what_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "own.jinja").write_text("{{ messages }}", "utf-8")
+    (tmp_path / "tools.json").write_text('[{"name": "é"}]', "utf-8")
+    typed = [
+        "--template-var",
+        "mood=calm",
+        "--template-var",
+        "deep=true",
+        "--template-var",
+        f"tools=@{tmp_path}/tools.json",
+    ]
+    found = options("m", "--chat-template", str(tmp_path / "own.jinja"), *typed).sampling.templating
+    assert (found.text, found.source) == ("{{ messages }}", f"The chat template {tmp_path}/own.jinja")
+    assert json.loads(found.variables) == {"mood": "calm", "deep": True, "tools": [{"name": "é"}]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        (("--chat-template", "/nowhere"), "cannot be read"),
+        (("--template-var", "calm"), "is not K=V"),
+        (("--template-var", "a b=c"), "is not K=V"),
+        (("--template-var", "messages=[]"), "conversation itself"),
+        (("--template-var", "a=@/nowhere"), "cannot be read"),
+        (("--think", "hard"), "is not one of"),
+        (("--think-budget", "-1"), "out of range"),
+        (("--stop", ""), "ends nothing"),
+    ],
+)
+def test_wrong_words_about_templates_thinking_and_stops_are_one_sentence(typed: Sequence[str], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        options("m", *typed)

@@ -70,3 +70,26 @@ def test_logprobs_are_gathered_over_the_chunks() -> None:
     told = [TokenLogprobs(LikelyToken(number, "", (), -1.0)) for number in range(3)]
     whole = Outcome().with_chunk(replace(SAID, logprobs=tuple(told[:2]))).with_chunk(SAID)
     assert whole.with_chunk(replace(SAID, logprobs=(told[2],))).logprobs == tuple(told)
+
+
+def test_what_was_said_may_turn_out_to_be_thinking() -> None:
+    chunks = (SAID, replace(SAID, text="yes", reasoning="is blue", recast=True))
+    answer = Outcome()
+    for chunk in chunks:
+        answer = answer.with_chunk(chunk)
+    assert (answer.text, answer.reasoning) == ("yes", "The sea is blue")
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "finish", "code"),
+    [
+        ("", "Hm", Finish.LENGTH, ExitCode.ENGINE),
+        ("Yes", "Hm", Finish.LENGTH, ExitCode.OK),
+        ("", "Hm", Finish.STOP, ExitCode.OK),
+        ("", "", Finish.LENGTH, ExitCode.OK),
+    ],
+)
+def test_thinking_that_fills_all_the_room_is_no_success(
+    text: str, reasoning: str, finish: Finish, code: ExitCode
+) -> None:
+    assert Outcome(text, reasoning, Chunk(Phase.DONE, finish=finish)).exit_code is code

@@ -1,0 +1,122 @@
+"""A conversation in the shape that a template takes: whatever was said is in the prompt, or it is said that it is not.
+
+Templates refuse or skip what their makers did not think of: a system message, two turns of one side in a row, an answer
+at the very beginning, content that is plain text. So each template is tried with words that occur nowhere else, in
+the shape of the conversation; where one is missing, the conversation is folded until all are there. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, groupby
+
+from runner.chat.renderer import Renderer, said
+from runner.types.generation import Message
+
+_ROLES = ("system", "user", "assistant", "tool")
+_SYSTEM = "The chat template knows no system message; it was put before the first question."
+_IN_A_ROW = "The chat template takes turns in alternation only; turns of the same side in a row were joined."
+_OPENING = "The chat template wants a question first; an empty one was put before the opening answer."
+_LOST = "The chat template leaves out {}: the model does not see it."
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How a conversation is put to a template, and the sentences that say so."""
+
+    steps: tuple[Callable[[list[Message]], list[Message]], ...] = ()
+    in_parts: bool = False
+    notes: tuple[str, ...] = ()
+
+    def apply(self, messages: Sequence[Message], template: str) -> list[dict[str, object]]:
+        """The conversation as the template reads it."""
+        return said(_folded(messages, self.steps), template, in_parts=self.in_parts)
+
+
+def folding_for(messages: Sequence[Message], renderer: Renderer, variables: dict[str, object]) -> Folding:
+    """The least folding with which all is in the prompt, else that with which most is. ValueError if none renders."""
+    probes = [replace(one, content=_probe(index)) if one.content else one for index, one in enumerate(messages)]
+    refusal: ValueError | None = None
+    best, fewest = None, len(probes) + 1
+    for folding in _foldings():
+        if _folded(probes, folding.steps) == _folded(probes, folding.steps[:-1]) and folding.steps:
+            continue  # its last step changes nothing
+        try:
+            prompt = renderer.render(folding.apply(probes, renderer.text), variables)
+        except ValueError as error:
+            refusal = refusal or error
+            continue
+        lost = [one.role for one in probes if one.content and one.content not in prompt]
+        if len(lost) < fewest:
+            best, fewest = replace(folding, notes=(*folding.notes, *_lost(lost))), len(lost)
+        if not lost:
+            break
+    if best is None:
+        raise refusal or ValueError("it renders nothing")
+    return best
+
+
+def _probe(index: int) -> str:
+    return f"Kwzx{index}Qvjy"
+
+
+def _foldings() -> list[Folding]:
+    """Each way with plain content, then each with parts; the fewer steps first."""
+    chains = [chain for size in range(len(_STEPS) + 1) for chain in combinations(_STEPS, size)]
+    return [
+        Folding(tuple(chain), in_parts, tuple(_STEPS[step] for step in chain))
+        for in_parts in (False, True)
+        for chain in chains
+    ]
+
+
+def _folded(messages: Sequence[Message], steps: Sequence[Callable[[list[Message]], list[Message]]]) -> list[Message]:
+    found = list(messages)
+    for step in steps:
+        found = step(found)
+    return found
+
+
+def with_known_role(message: Message) -> Message:
+    """A role that every template could know: a developer is the system, anybody else asks."""
+    if message.role in _ROLES:
+        return message
+    return replace(message, role="system" if message.role == "developer" else "user")
+
+
+def _fold_system(messages: list[Message]) -> list[Message]:
+    """System messages before the next question."""
+    folded: list[Message] = []
+    waiting: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            waiting.append(message.content)
+        elif message.role == "user" and waiting:
+            folded.append(replace(message, content="\n\n".join([*waiting, message.content])))
+            waiting = []
+        else:
+            folded.append(message)
+    return [*folded, Message("user", "\n\n".join(waiting))] if waiting else folded
+
+
+def _join_rows(messages: list[Message]) -> list[Message]:
+    """One message of all that follow each other from one side."""
+    rows = [list(row) for _, row in groupby(messages, key=lambda message: message.role)]
+    return [replace(row[0], content="\n\n".join(one.content for one in row)) for row in rows]
+
+
+def _open_with_question(messages: list[Message]) -> list[Message]:
+    """An empty question where the conversation begins with an answer."""
+    first = next((index for index, one in enumerate(messages) if one.role != "system"), None)
+    if first is None or messages[first].role != "assistant":
+        return messages
+    return [*messages[:first], Message("user", ""), *messages[first:]]
+
+
+_STEPS = {_fold_system: _SYSTEM, _join_rows: _IN_A_ROW, _open_with_question: _OPENING}
+
+
+def _lost(roles: Sequence[str]) -> tuple[str, ...]:
+    names = {"system": "the system message", "user": "a question", "assistant": "an earlier answer"}
+    return tuple(_LOST.format(names.get(role, f"a message of {role}")) for role in dict.fromkeys(roles))
