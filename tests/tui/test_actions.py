@@ -7,12 +7,12 @@ from runner.types.sampling import Sampling
 from tui.actions import ACTIONS, command, completions, with_setting
 from tui.screens.chat import Chat
 
-COMMANDS = (
-    "help model system set clear regen continue save load export stats plan think exit undo branch compact find".split()  # noqa: SIM905
-)
+COMMANDS = """
+    help model system set clear regen continue save load export stats plan think fold exit undo branch compact find
+"""
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS.split())
 def test_every_promised_command_exists(name: str) -> None:
     found = command(f"/{name} some text ")
     assert found is not None

@@ -15,6 +15,7 @@ from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.sampling import Sampling
 from runner.types.slowness import CoresTaken, Slowness
+from runner.types.thinking import Think
 from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
 from tui.screens.branch_list import BranchList
@@ -197,10 +198,25 @@ async def test_thinking_folds(tmp_path: Path) -> None:
         await app.until_screen(Chat)
         await answered(app, "one", ["1"], reasoning=["secret thought"])
         assert "secret thought" not in app.words()
-        await app.pilot.press("ctrl+t")
+        await app.pilot.press("escape", "z")
         await app.until_words("secret thought")
-        await app.say("/think")
+        await app.pilot.press("i")
+        await app.say("/fold")
         await app.until(lambda: "secret thought" not in app.words())
+
+
+async def test_thinking_is_a_switch(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for press, said in (("ctrl+t", "think off"), ("ctrl+t", "think on"), (None, "think high")):
+            if press:
+                await app.pilot.press(press)
+            else:
+                await app.say("/think high")
+            await app.until_words(said)
+        await answered(app, "one", ["1"])
+        _, sampling, _ = app.session.asked[-1]
+        assert sampling.think is Think.HIGH
 
 
 async def test_copy(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
 from runner.storage.prompts import PromptStore
 from runner.types.sampling import in_force
+from runner.types.thinking import Think
 from tui import actions
 from tui.screens.conversation_list import ConversationList
 from tui.screens.copying import ANSWER, CopyDialog
@@ -131,6 +132,11 @@ class ChatActions(WalkingScreen):
             self._copy(answers[-1], "The last answer")
 
     def action_think(self, argument: str = "") -> None:
+        """Think before the next answers or do not: what is said, else the other way round."""
+        is_off = self._settings.sampling.think is Think.OFF
+        self.action_set(f"think {argument or (Think.ON if is_off else Think.OFF)}")
+
+    def action_fold(self, argument: str = "") -> None:
         """Fold or unfold the thinking."""
         self.query_one(ConversationView).fold()
 
