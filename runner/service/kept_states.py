@@ -14,6 +14,7 @@ from runner.storage.states import States
 from runner.types.generation import Message
 
 _DISK = 1e9  # bytes per second that a disk is read with at least, where reading again should pay
+_LONGEST_S = 4.0  # who leaves does not wait longer for the disk
 
 
 def keep(states: States, session: EngineSession, name: str, messages: Sequence[Message]) -> int:
@@ -24,7 +25,7 @@ def keep(states: States, session: EngineSession, name: str, messages: Sequence[M
         return 0
     owner, kept = _owner(session), 0
     with suppress(LocalrunError):  # it may be dead: then there is nothing to keep
-        if per_token * session.count_tokens(messages) <= states.room():
+        if per_token * session.count_tokens(messages) <= min(states.room(), _LONGEST_S * _DISK):
             kept = session.keep_state(states.path(name, owner), owner, messages)
     states.prune()
     return kept

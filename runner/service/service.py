@@ -47,7 +47,7 @@ from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan, Terms
 from runner.types.reasons import Refused
-from runner.types.service import Choice
+from runner.types.service import Choice, Session
 from runner.types.study import Study
 from runner.types.tuning import Tuning
 from runner.types.wish import Wish
@@ -175,12 +175,14 @@ class LocalService:
         session.ended = turn_ended
         return session
 
-    def remember(self, session: EngineSession, name: str, messages: Sequence[Message]) -> None:
+    def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
         """Let what the engine has read of a conversation outlive it, where that is worth its bytes."""
+        assert isinstance(session, EngineSession)  # this service makes no others
         kept_states.keep(self._states, session, name, messages)
 
-    def recall(self, session: EngineSession, name: str) -> None:
+    def recall(self, session: Session, name: str) -> None:
         """Go on from what was remembered under that name, if these weights made it: it is not read again."""
+        assert isinstance(session, EngineSession)
         kept_states.restore(self._states, session, name)
 
     # ---- measure

@@ -110,5 +110,11 @@ class Service(Protocol):
         One engine at a time: loading first ends the one before. Closing the iterator gives up.
         """
 
+    def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
+        """Let what the engine has read of the conversation of that name outlive it, where that is worth its bytes."""
+
+    def recall(self, session: Session, name: str) -> None:
+        """Go on from what was remembered: it is not read again."""
+
     def close(self) -> None:
         """End whatever is under way, at once and from any thread: no process is left behind."""

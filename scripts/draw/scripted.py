@@ -145,6 +145,8 @@ class ScriptedService:
     wishes: list[Wish] = field(default_factory=list)
     sessions: list[ScriptedSession] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
+    remembered: list[str] = field(default_factory=list)
+    recalled: list[str] = field(default_factory=list)
     closed: bool = False
 
     @property
@@ -175,6 +177,12 @@ class ScriptedService:
     def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
         self.fetched.append(plan.candidates[index].quant)
         yield from _told(self.downloads, self.hold_download)
+
+    def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
+        self.remembered.append(name)
+
+    def recall(self, session: Session, name: str) -> None:
+        self.recalled.append(name)
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
         yield from _told(self.loads, self.hold_load)

@@ -16,6 +16,7 @@ from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog, ConversationStore
 from runner.types.conversation import Turn
 from runner.types.generation import Chunk, Message, Phase
+from runner.types.plan import Plan
 from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
 from tui.markdown.blocks import CodeBlock, code_blocks
@@ -51,9 +52,29 @@ class ConversationScreen(EngineScreen):
     def _label(self) -> str:
         return f"{self._settings.name} {self._candidate.quant}"
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Let another go on with the conversation."""
+        await self._remember()
         self._log.close()
+
+    async def _remember(self) -> None:
+        """The conversation is left for now: what was read of it outlives the engine."""
+        if self._session is not None and self._last is not None and self._answering is None:
+            name, messages = str(self._log.path), self._log.conversation.messages
+            await aside(partial(self._service.remember, self._session, name, messages))
+
+    async def _recall(self) -> None:
+        """Go on with the conversation where an engine was left."""
+        if self._session is not None and self._log.conversation.turns:
+            await aside(partial(self._service.recall, self._session, str(self._log.path)))
+
+    async def _leave_engine(self) -> None:
+        await self._remember()
+        await super()._leave_engine()
+
+    async def _load(self, plan: Plan, index: int | None) -> None:
+        await super()._load(plan, index)
+        await self._recall()
 
     def show_session(self) -> None:
         """What was measured is of the engine before, and so is what it was asked."""
@@ -217,8 +238,10 @@ class ConversationScreen(EngineScreen):
     async def _begin(self, log: ConversationLog) -> None:
         """Go on with another conversation; the engine keeps running."""
         if log is not self._log:
+            await self._remember()
             self._log.close()
         self._log, self._last, self._editing = log, None, None
+        await self._recall()
         await self.query_one(ConversationView).show(log.conversation)
         composer = self.query_one(Composer)
         composer.remember([folded(turn.text)[0] for turn in log.conversation.turns if turn.role == "user"])

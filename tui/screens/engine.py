@@ -65,9 +65,13 @@ class EngineScreen(Screen[Next | None]):
         change: Change | None = await self.app.push_screen_wait(screen)
         if change is None:
             return False
-        await self._drop_engine()
+        await self._leave_engine()
         await self._load(change.plan, change.index)
         return self._session is not None
+
+    async def _leave_engine(self) -> None:
+        """End an engine that runs."""
+        await self._drop_engine()
 
     async def _drop_engine(self) -> None:
         """Close the engine, so that the next turn starts it anew."""
