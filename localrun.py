@@ -254,6 +254,7 @@ def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
             notes=tuple(said),
             conversation=Path(options.continued) if options.continued is not None else None,
             title=options.save or "",
+            files=options.files,
         )
         app = LocalrunApp(service, launch)
         app.run()

@@ -63,14 +63,14 @@ class LocalrunApp(App[None]):
                 name = ""
                 continue
             settings = ChatSettings(
-                name, launch.sampling, launch.system, self._clocks, launch.conversation, launch.title
+                name, launch.sampling, launch.system, self._clocks, launch.conversation, launch.title, launch.files
             )
             chosen = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
             if chosen is None:
                 break
             name = chosen.model
             system = launch.system if chosen.conversation is None else ""  # the conversation has its own
-            launch = replace(launch, conversation=chosen.conversation, title="", system=system)
+            launch = replace(launch, conversation=chosen.conversation, title="", system=system, files=())
         self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

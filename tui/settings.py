@@ -15,6 +15,7 @@ class Launch:
 
     `notes` are what there was to say before there was a screen.
     `conversation`: the file of an earlier one to go on with; `title`: keep it, or a copy of that one, under this name.
+    `files` are what the first question is about.
     """
 
     model: str | None = None
@@ -25,6 +26,7 @@ class Launch:
     notes: tuple[str, ...] = ()
     conversation: Path | None = None
     title: str = ""
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Next:
 class ChatSettings:
     """What a chat is held with; `name` is what was planned. /set changes the sampling.
 
-    `conversation` and `title`: as in `Launch`.
+    `conversation`, `title` and `files`: as in `Launch`.
     """
 
     name: str
@@ -62,3 +64,4 @@ class ChatSettings:
     clocks: Clocks
     conversation: Path | None = None
     title: str = ""
+    files: tuple[Path, ...] = ()

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 
 from models.errors import ExitCode, LocalrunError, UsageError
@@ -108,7 +109,7 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
 
         options = with_earlier(options)
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
-    is_chat = prompt is None and takes_stdin
+    is_chat = takes_stdin and (prompt is None or (is_terminal and prompt.has_only_files))
     if is_chat and is_terminal and os.environ.get("TERM") not in NO_SCREEN:
         if options.schema or options.grammar or options.choices:
             raise UsageError("--schema, --grammar and --choices bind an answer of -p or a chat with --plain.")
@@ -119,6 +120,7 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
         raise UsageError("There is no prompt and no terminal: give one with -p, or on stdin.")
     if is_chat:
         output.note("This terminal shows no screen (TERM): a plain chat.")
+        options = replace(options, plain=True)
     return _without_screen(options, output, prompt)
 
 
@@ -139,7 +141,7 @@ def _with_engine(engine: EngineProcess, options: Options, output: Output, prompt
             from runner.cli.batch import batch
 
             return batch(service, options, output)
-        if prompt is None or (options.plain and not prompt.question):
+        if prompt is None or (options.plain and prompt.has_only_files):
             from runner.cli.chat import chat
 
             files = prompt.files if prompt is not None else ()

@@ -38,6 +38,11 @@ class Prompt:
     files: tuple[Attachment, ...] = ()
 
     @property
+    def has_only_files(self) -> bool:
+        """Whether a question is still to come; what came through a pipe is gone, and is a prompt by itself."""
+        return not self.question and all(Path(file.name).expanduser().is_file() for file in self.files)
+
+    @property
     def text(self) -> str:
         """All of it, as it is sent."""
         return _joined([*(file.inlined for file in self.files), self.question])

@@ -905,3 +905,16 @@ async def test_a_system_prompt_has_a_name(tmp_path: Path) -> None:
         assert app.session.asked[-1][0][0] == Message("system", "Talk like a pirate.")
         await app.say("/system")
         await app.until_words(":NAME takes one of pirate")
+
+
+async def test_a_command_with_files_waits_for_the_question(tmp_path: Path) -> None:
+    notes = tmp_path / "my notes.txt"
+    notes.write_text("Salt.")
+    async with running(scripted(tmp_path), files=(notes,)) as app:
+        await app.until_screen(Chat)
+        assert app.composer.text == f'@"{notes}" '
+        app.composer.insert("Why?")
+        await app.pilot.press("enter")
+        await app.until(lambda: bool(app.session.asked))
+        [message] = app.session.asked[0][0]
+        assert message.content == f'@"{notes}" Why?\n\n{notes}:\n```\nSalt.\n```'

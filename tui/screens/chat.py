@@ -22,7 +22,7 @@ from tui import actions
 from tui.files import files_of, is_file, paths_like
 from tui.screens.chat_actions import ChatActions
 from tui.settings import ChatSettings
-from tui.view.mentions import begun, mentions, with_files
+from tui.view.mentions import begun, mention, mentions, with_files
 from tui.view.meters import Meter, live
 from tui.view.speed_history import SpeedHistory
 from tui.widgets.composer import Composer
@@ -79,6 +79,8 @@ class Chat(ChatActions):
         self.show_session()
         if self._settings.conversation is not None:
             self._take_up(self._settings.conversation)
+        if self._settings.files:
+            self.query_one(Composer).put("".join(f"{mention(str(path))} " for path in self._settings.files))
         if self._settings.clocks.tick is not None:
             self.set_interval(self._settings.clocks.tick, self.tick)
 
