@@ -62,5 +62,5 @@ def test_a_rate_that_is_none_is_measured_anew(tmp_path: Path, rate: str) -> None
 
 
 def test_every_file_that_is_kept_is_looked_at() -> None:
-    others = {"config_file", "prompts", "conversations", "engine_log", "headers"}
+    others = {"config_file", "prompts", "conversations", "states", "engine_log", "headers"}
     assert {field.name for field in fields(Paths)} == {*KEPT, *others}
