@@ -242,6 +242,7 @@ def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
     from runner.service.service import LocalService
     from tui.app import LocalrunApp
     from tui.settings import Launch
+    from tui.terminal import unchanged
 
     said: list[str] = []
     with closing(LocalService(said.append, engine)) as service:
@@ -257,7 +258,8 @@ def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
             files=options.files,
         )
         app = LocalrunApp(service, launch)
-        app.run()
+        with unchanged():
+            app.run()
     if (code := app.return_code or 0) > 128:
         sys.exit(code)  # a signal ended it
     return ExitCode.ENGINE if code else ExitCode.OK

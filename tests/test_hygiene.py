@@ -86,6 +86,7 @@ HOUSE = {
     "tui.theme": edge("tui.view", *SCREEN),
     "tui.actions": edge("tui.view", *SCREEN),
     "tui.settings": edge(*SCREEN),
+    "tui.terminal": edge(),
     "tui.workers": edge("tui.view", *SCREEN),
     "tui.clipboard": edge(),
     "tui.files": edge(*SCREEN),
@@ -95,7 +96,7 @@ HOUSE = {
     "tui.app": edge("tui.screens", "tui.widgets", *PARTS),
     "localrun": edge(
         *("runner.cli", "runner.client", "runner.service", "runner.storage", "runner.types"),
-        *("tui.app", "tui.settings", "models.errors"),
+        *("tui.app", "tui.settings", "tui.terminal", "models.errors"),
     ),
 }
 SCRIPTS = ("environment", "synthetic", "checks", "benchmarks", "draw")

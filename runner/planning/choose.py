@@ -15,7 +15,7 @@ from runner.planning.tuned import as_tuned
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
-from runner.types.reasons import Better, Faster, Goal, NoneRuns, WeightsThatFit, Why
+from runner.types.reasons import Better, Faster, Goal, NoneRuns, Refused, WeightsThatFit, Why
 from runner.types.wish import Wish
 
 
@@ -119,7 +119,8 @@ def _why(candidates: Sequence[Candidate], chosen: int, goal: Goal) -> Iterator[W
 
 def _given_up(candidate: Candidate) -> Better:
     speed = None if candidate.verdict is Verdict.NO else speed_of(candidate)
-    return Better(candidate.quant, speed, candidate.short_of_all, candidate.short_of_gpu)
+    refused = next((reason.said for reason in candidate.reasons if isinstance(reason, Refused)), None)
+    return Better(candidate.quant, speed, candidate.short_of_all, candidate.short_of_gpu, refused)
 
 
 def _faster(smaller: Sequence[Candidate], taken: Candidate) -> Iterator[Faster]:

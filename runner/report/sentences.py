@@ -110,6 +110,8 @@ def _goal(goal: Goal) -> str:
 
 
 def _given_up(better: Better) -> str:
+    if better.refused is not None:
+        return f"{better.quant}: {sentence(Refused(better.refused))}"
     if better.short_of_all > 0:
         return f"{better.quant} would need {gib(better.short_of_all)} more memory."
     if better.tps is None:

@@ -232,13 +232,15 @@ class Taken:
 class Better:
     """A better quantization that was given up: its speed (None: it does not run), and the bytes that it lacks.
 
-    `short_of_all`: of all memory there is; `short_of_gpu`: of the devices', to be there as a whole.
+    `short_of_all`: of all memory there is; `short_of_gpu`: of the devices', to be there as a whole. `refused`: why
+    llama.cpp does not take it.
     """
 
     quant: str
     tps: float | None
     short_of_all: int
     short_of_gpu: int
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,29 @@ def test_no_screen_and_no_escape_where_none_is_understood_or_wanted(
         assert b"\x1b" not in terminal.raw
 
 
+def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> None:
+    terminal.until("Ask something")
+    for rows, columns in ((1, 1), (40, 120)):
+        fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        terminal.process.send_signal(signal.SIGWINCH)
+        terminal.pump(5)
+    terminal.until("Ask something")
+    screen = psutil.Process(terminal.process.pid)
+    screen.suspend()
+    while screen.status() != psutil.STATUS_STOPPED:
+        pass
+    screen.resume()
+    terminal.type("Say hi in one word.\r")
+    terminal.until("complete")
+    assert terminal.leave() == 0
+
+
+def test_a_constraint_is_not_dropped_on_the_screen(tmp_path: Path) -> None:
+    with opened(tmp_path, "--choices", "a,b") as terminal:
+        terminal.until("bind an answer of -p or a chat with --plain")
+        assert terminal.ended() == 2
+
+
 def test_what_was_set_aside_is_said_on_the_screen(tmp_path: Path) -> None:
     history = tmp_path / "data" / "localrun" / "history.jsonl"
     history.parent.mkdir(parents=True)

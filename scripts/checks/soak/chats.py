@@ -13,7 +13,7 @@ from models.errors import EngineKilled, PromptTooLong
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.storage.conversations import ConversationStore
-from runner.types.generation import Chunk, Finish
+from runner.types.generation import Chunk, Finish, Phase
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.soak.found import Found, held
@@ -147,7 +147,7 @@ class Chats:
                 self._log.grow(chunk.text)
                 role, text = self._said[-1]
                 self._said[-1] = (role, text + chunk.text)
-                left -= 1
+            left -= chunk.phase is Phase.DECODE  # with or without words
             if left == 0 and then is not None:
                 left, asked = -1, time.monotonic()
                 then()

@@ -128,6 +128,7 @@ def test_reasons_of_a_candidate(reason: Reason, words: str) -> None:
         (Taken("IQ2_M", 2.0, 4096, LargestThatRuns()), "IQ2_M: 2.0 tok/s with a context of 4k, the largest that runs."),
         (Better("Q8_0", None, 3 * GIB, 0), "Q8_0 would need 3.0 GiB more memory."),
         (Better("Q8_0", None, 0, 0), "Q8_0 does not fit."),
+        (Better("Q8_0", None, 0, 0, "no such tensor"), "Q8_0: llama.cpp refuses it: no such tensor"),
         (Better("Q8_0", 2.5, 0, 0), "Q8_0 would run at 2.5 tok/s."),
         (Better("Q8_0", 2.5, 0, GIB), "Q8_0 would run at 2.5 tok/s and need 1.0 GiB more to be all on the GPU."),
         (Faster("IQ4_XS", 30.0), "IQ4_XS fits the GPU whole and would run at 30.0 tok/s."),
