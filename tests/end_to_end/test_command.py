@@ -389,3 +389,10 @@ def test_a_foreign_runner_on_the_module_path_is_not_ours(localrun: Command, tmp_
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, PYTHONPATH=path)
     assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr
+
+
+def test_a_home_in_which_nothing_can_be_written_costs_no_answer(localrun: Command) -> None:
+    places = {f"XDG_{name}_HOME": "/dev/null/home" for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, HOME="/dev/null", HF_HOME="/dev/null/hf", **places)
+    assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr
+    assert "Traceback" not in done.stderr
