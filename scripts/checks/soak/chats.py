@@ -147,7 +147,7 @@ class Chats:
                 self._log.grow(chunk.text)
                 role, text = self._said[-1]
                 self._said[-1] = (role, text + chunk.text)
-            left -= chunk.phase is Phase.DECODE  # with or without words
+            left -= 1 if chunk.phase is Phase.DECODE else 0  # with or without words
             if left == 0 and then is not None:
                 left, asked = -1, time.monotonic()
                 then()
