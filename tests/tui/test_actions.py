@@ -43,7 +43,7 @@ def test_an_unknown_command_is_told(line: str, hint: str) -> None:
 def test_completions() -> None:
     assert [action.slash for action in completions("/s")] == ["system", "set", "save", "stats"]
     assert completions("s") == completions("/set x") == []
-    assert len(completions("/")) == len(COMMANDS) + 2  # /edit and /copy
+    assert len(completions("/")) == len(COMMANDS.split()) + 2  # /edit and /copy
 
 
 @pytest.mark.parametrize(
