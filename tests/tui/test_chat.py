@@ -541,7 +541,7 @@ async def test_another_model(tmp_path: Path) -> None:
         await app.say("/model mixtral-8x22b")
         await app.until(lambda: len(app.service.sessions) == 2)
         await app.until_words("experts")
-        await app.until(lambda: app.screen.query(AnswerView).first().is_attached)
+        await app.until_words("1 token")
         await answered(app, "two", ["2"])
         assert [message.content for message in app.session.asked[-1][0]] == ["one", "1", "two"]
         assert len(ConversationStore(app.service.folder).all()) == 1
@@ -608,12 +608,14 @@ async def test_a_command_goes_on_with_an_earlier_conversation(tmp_path: Path) ->
     store = ConversationStore(service.folder)
     earlier = store.new("smollm2-135m Q4_1")
     earlier.say("user", "Mine")
+    earlier.say("assistant", "")
+    earlier.grow("Yours")
     earlier.close()
     async with running(service, conversation=earlier.path, system="Be kind.") as app:
-        await app.until_words("Mine")
+        await app.until_words("Yours")
         await answered(app, "More", ["two"])
         [kept] = store.all()
-        assert [turn.text for turn in kept.conversation.turns] == ["Mine", "More", "two"]
+        assert [turn.text for turn in kept.conversation.turns] == ["Mine", "Yours", "More", "two"]
         assert kept.conversation.system == "Be kind."
 
 

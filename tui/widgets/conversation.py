@@ -64,7 +64,7 @@ class ConversationView(VerticalScroll):
         for index, turn in enumerate(conversation.turns):
             widget: QuestionView | AnswerView = QuestionView(turn.text)
             if turn.role != "user":
-                widget = AnswerView(first, turn.note, folded=self.folded)
+                widget = AnswerView(first, turn, folded=self.folded)
                 first += len(code_blocks(turn.text))
             self.turns.append(widget)
             if index < hidden:
@@ -72,8 +72,6 @@ class ConversationView(VerticalScroll):
             if index == conversation.skipped > 0:
                 await self.say_skipped(conversation.skipped)
             await self.mount(widget)
-            if isinstance(widget, AnswerView):
-                widget.grow(turn.text, turn.reasoning)
         self.anchor()
 
     async def ask(self, text: str) -> None:

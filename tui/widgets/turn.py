@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Static
 
 from runner.report.words import one_line, plural, visible
+from runner.types.conversation import Turn
 from tui.markdown.blocks import CodeBlock, Link, code_blocks, targets
 from tui.markdown.drawn import drawn
 from tui.markdown.split import cut, is_inside_code
@@ -16,6 +17,7 @@ from tui.widgets.drawing import Drawing
 
 # Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.
 PIECE = 1200
+_EMPTY = Turn("assistant")
 
 
 class QuestionView(Vertical):
@@ -100,20 +102,28 @@ class MarkdownPieces(Vertical):
 
 
 class AnswerView(Vertical):
-    """What the model said, with its code blocks numbered from `first`. `folded` decides how its thinking appears."""
+    """What the model said, with its code blocks numbered from `first`. `folded` decides how its thinking appears.
 
-    def __init__(self, first: int, note: str = "", *, folded: bool = True) -> None:
+    `turn`: what was said of it before.
+    """
+
+    def __init__(self, first: int, turn: Turn = _EMPTY, *, folded: bool = True) -> None:
         super().__init__(classes="answer")
+        self._begun = turn
         self._thought, self._said = MarkdownPieces(), MarkdownPieces(first)
         self._thinking = Collapsible(self._thought, title="Thinking", collapsed=folded, classes="thinking")
         self._thinking.display = False
-        self._note = Static(Content(note), classes="note")
+        self._note = Static(Content(turn.note), classes="note")
 
     def compose(self) -> ComposeResult:
         """Thinking (hidden until there is some), answer, note."""
         yield self._thinking
         yield self._said
         yield self._note
+
+    def on_mount(self) -> None:
+        """Only now there is something to grow."""
+        self.grow(self._begun.text, self._begun.reasoning)
 
     def grow(self, text: str, reasoning: str = "") -> None:
         """Append what is new."""
