@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
 
 Json = dict[str, Any]
+Messages = Sequence[Mapping[str, str]]
 
 _ROOT = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  (pathlib would take long to import)
 
@@ -78,7 +82,12 @@ def open(model: str, **flags: object) -> Model:
 
 
 class Model:
-    """A loaded model; a context manager. One answer at a time. It ends with `close`, or when nobody has it any more."""
+    """A loaded model; a context manager. It ends with `close`, or when nobody has it any more.
+
+    Answers may be asked for from several threads or tasks; `open(..., parallel=N)` works on so many at a time, and the
+    others wait. What begins with `a` is for asyncio and does the same. All raise Error; what was said until then has
+    been yielded. Leaving an iterator early stops its answer.
+    """
 
     def __init__(self, model: str, **flags: object) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe that nobody reads would fill up)
@@ -93,33 +102,76 @@ class Model:
             env=_environment(),
         )
         self._end = weakref.finalize(self, _end, self._process, self._stderr)
-        self._answering = threading.Lock()
+        self._numbers, self._saying = count(1), threading.Lock()
+        self._boxes = _Boxes()
+        answers = _stream(self._process.stdout)
         try:
-            self.info = self._hear()
+            self.info = self._understood(_object(answers.readline()))
             """Name, quantization, placement and memory of what was loaded."""
         except BaseException:
             self.close()
+            answers.close()
             raise
+        threading.Thread(target=self._boxes.fill, args=(answers,), daemon=True).start()
 
-    def chat(self, messages: Sequence[Mapping[str, str]], **sampling: object) -> Iterator[Chunk]:
+    def chat(self, messages: Messages, **sampling: object) -> Iterator[Chunk]:
         """Answer a conversation of `{"role": ..., "content": ...}`; pieces as they come.
 
         Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop`, and
-        `logprobs=N`, which the last chunk's `result` has. Leaving the iterator early stops the model. Raises Error;
-        what was said so far has been yielded.
+        `logprobs=N`, which the last chunk's `result` has.
         """
-        if not self._answering.acquire(blocking=False):
-            raise Error("One answer at a time: finish or close the one before.", 2)
-        try:
-            self._say({"messages": [dict(message) for message in messages], "sampling": sampling})
-            yield from self._answer()
-        finally:
-            self._answering.release()
+        return self._chunks(_question(messages, sampling))
+
+    def complete(self, text: str, **sampling: object) -> Iterator[Chunk]:
+        """Go on with a text that goes to the model as it is, without a chat template."""
+        return self._chunks({"raw": text, "sampling": sampling})
 
     def ask(self, prompt: str, system: str | None = None, **sampling: object) -> str:
         """The whole answer to one prompt."""
-        messages = [{"role": "system", "content": system}] if system else []
-        return "".join(chunk.text for chunk in self.chat([*messages, {"role": "user", "content": prompt}], **sampling))
+        return "".join(chunk.text for chunk in self.chat(_conversation(prompt, system), **sampling))
+
+    def batch(self, prompts: Sequence[str | Messages], **sampling: object) -> Iterator[tuple[int, Json]]:
+        """(index, result) of each prompt or conversation, in the order in which they end.
+
+        A result is the object of `localrun -p ... --json`; one that failed has an `error` in it, and stops no other.
+        """
+        heard: queue.SimpleQueue[tuple[int, Json]] = queue.SimpleQueue()
+        with ExitStack() as asked:
+            for index, prompt in enumerate(prompts):
+                put = partial(_put_whole, heard.put, index)
+                asked.enter_context(self._asked(_question(_conversation(prompt), sampling), put))
+            for _ in prompts:
+                index, said = heard.get()
+                yield index, self._understood(said, may_fail=True)
+
+    def count_tokens(self, asked: str | Messages) -> int:
+        """Tokens of a conversation as a prompt, or of a text as it is."""
+        heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        with self._asked({"count": asked if isinstance(asked, str) else list(map(dict, asked))}, heard.put):
+            return int(self._understood(heard.get())["count"])
+
+    async def achat(self, messages: Messages, **sampling: object) -> AsyncIterator[Chunk]:
+        """`chat` for asyncio."""
+        async with aclosing(self._achunks(_question(messages, sampling))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def acomplete(self, text: str, **sampling: object) -> AsyncIterator[Chunk]:
+        """`complete` for asyncio."""
+        async with aclosing(self._achunks({"raw": text, "sampling": sampling})) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def aask(self, prompt: str, system: str | None = None, **sampling: object) -> str:
+        """`ask` for asyncio."""
+        asked = _question(_conversation(prompt, system), sampling)
+        return "".join([chunk.text async for chunk in self._achunks(asked)])
+
+    async def acount_tokens(self, asked: str | Messages) -> int:
+        """`count_tokens` for asyncio."""
+        import asyncio
+
+        return await asyncio.to_thread(self.count_tokens, asked)
 
     def close(self) -> None:
         """End the engine."""
@@ -131,48 +183,132 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self) -> Iterator[Chunk]:
+    def _chunks(self, asked: Json) -> Iterator[Chunk]:
+        heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        with self._asked(asked, heard.put):
+            while "delta" in (said := heard.get()):
+                yield _piece(said)
+            yield _last(self._understood(said))
+
+    async def _achunks(self, asked: Json) -> AsyncGenerator[Chunk, None]:
+        import asyncio
+
+        heard: asyncio.Queue[Json] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        with self._asked(asked, lambda said: loop.call_soon_threadsafe(heard.put_nowait, said)):
+            while "delta" in (said := await heard.get()):
+                yield _piece(said)
+            yield _last(self._understood(said))
+
+    @contextmanager
+    def _asked(self, asked: Json, put: Callable[[Json], object]) -> Iterator[None]:
+        """While somebody listens; `put` gets what is said, from another thread. An answer that is left is stopped."""
+        number = next(self._numbers)
+        self._boxes.open(number, put)
         try:
-            while "delta" in (heard := self._hear()):
-                yield Chunk(heard["delta"], heard.get("reasoning", ""))
-        except Error:
-            raise
-        except BaseException:  # the caller left early
-            self._say({"stop": True})
-            while "delta" in self._hear():
-                pass
-            raise
-        if "error" in heard:
-            raise _error(heard, "", 1)
-        yield Chunk(finish_reason=heard["finish_reason"], result=heard)
+            self._say({"id": number, **asked})
+            yield
+        finally:
+            if self._boxes.close(number):
+                with suppress(Error):
+                    self._say({"stop": number})
 
     def _say(self, value: Json) -> None:
-        try:
-            _stream(self._process.stdin).write(json.dumps(value) + "\n")
-            _stream(self._process.stdin).flush()
-        except (OSError, ValueError) as error:
-            raise Error("The model is closed.") from error
+        with self._saying:
+            try:
+                _stream(self._process.stdin).write(json.dumps(value) + "\n")
+                _stream(self._process.stdin).flush()
+            except (OSError, ValueError) as error:
+                raise Error("The model is closed.") from error
 
-    def _hear(self) -> Json:
-        line = _stream(self._process.stdout).readline()
-        if not line:
+    def _understood(self, said: Json, *, may_fail: bool = False) -> Json:
+        """Raises Error for one that was said, and for a model that has ended, which says nothing."""
+        if not said:
             code = self._process.wait()
             self._stderr.seek(0)
             raise _error({}, self._stderr.read().decode("utf-8", "replace"), code)
-        return _object(line)
+        if "error" in said and not may_fail:
+            raise _error(said, "", 1)
+        return said
+
+
+class _Boxes:
+    """Who waits for which answer; it knows nothing of the model, which may be dropped meanwhile."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._waiting: dict[int, Callable[[Json], object]] = {}
+        self._is_ended = False
+
+    def open(self, number: int, put: Callable[[Json], object]) -> None:
+        """Somebody waits for this answer."""
+        with self._changing:
+            self._waiting[number] = put
+            is_ended = self._is_ended
+        if is_ended:
+            put({})
+
+    def close(self, number: int) -> bool:
+        """Whether somebody still waited for more of it."""
+        with self._changing:
+            return self._waiting.pop(number, None) is not None
+
+    def fill(self, answers: IO[str]) -> None:
+        """Sort what comes until it ends; then everybody gets an empty object."""
+        with answers:
+            for line in answers:
+                said = _object(line)
+                number = said.pop("id", 0)
+                put = self._waiting.get(number) if "delta" in said else self._waiting.pop(number, None)
+                _put(put, said)
+        with self._changing:
+            self._is_ended = True
+            left = list(self._waiting.values())
+        for put in left:
+            _put(put, {})
+
+
+def _put(put: Callable[[Json], object] | None, said: Json) -> None:
+    with suppress(RuntimeError):  # an event loop that has ended
+        if put is not None:
+            put(said)
+
+
+def _put_whole(put: Callable[[tuple[int, Json]], object], index: int, said: Json) -> None:
+    """An answer once it is whole."""
+    if "delta" not in said:
+        put((index, said))
+
+
+def _question(messages: Messages, sampling: Mapping[str, object]) -> Json:
+    return {"messages": [dict(message) for message in messages], "sampling": dict(sampling)}
+
+
+def _conversation(prompt: str | Messages, system: str | None = None) -> Messages:
+    if not isinstance(prompt, str):
+        return prompt
+    messages = [{"role": "system", "content": system}] if system else []
+    return [*messages, {"role": "user", "content": prompt}]
+
+
+def _piece(said: Json) -> Chunk:
+    return Chunk(said["delta"], said.get("reasoning", ""))
+
+
+def _last(said: Json) -> Chunk:
+    return Chunk(finish_reason=said["finish_reason"], result=said)
 
 
 def _end(process: subprocess.Popen[str], stderr: IO[bytes]) -> None:
     """The end of its standard input asks a model to end; a kill makes sure."""
-    for stream in (process.stdin, process.stdout, stderr):
-        with suppress(OSError):  # the other end is gone, with what was not written yet
-            if stream is not None:
-                stream.close()
+    with suppress(OSError):  # the other end is gone, with what was not written yet
+        _stream(process.stdin).close()
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    stderr.close()
 
 
 def _command(*words: str) -> list[str]:

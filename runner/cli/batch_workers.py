@@ -59,11 +59,15 @@ class Workers:
                     line = self._left.popleft()
                 except IndexError:  # another one was quicker
                     break
-                self._said.put((line, gathered(self._session, line.messages, line.sampling, self._show)))
+                self._said.put((line, self._answered(line)))
         except BaseException as error:
             self._said.put(error)
         finally:
             self._said.put(None)
+
+    def _answered(self, line: BatchLine) -> Outcome:
+        chunks = self._session.generate(line.messages, line.sampling, continue_last=True)
+        return gathered(chunks, line.sampling, self._show)
 
     def _show(self, chunk: Chunk) -> None:
         if self.is_stopped:  # maybe before this answer had begun

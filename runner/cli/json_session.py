@@ -8,38 +8,104 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from models.errors import ExitCode, UsageError
+from models.errors import EngineError, ExitCode, LocalrunError, UsageError
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import sampling_of
-from runner.cli.turn import Outcome, as_json_lines, take_turn
+from runner.cli.turn import Outcome, gathered, tell_aside
+from runner.client.answer import Answer
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.service.service import LocalService
-from runner.types.generation import Message
+from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling, with_settings
 
 _END = object()
 
 
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
-    """Load, say what was loaded, then answer question after question until stdin ends; that ends a load, too."""
+    """Load, say what was loaded, then answer questions, also side by side, until stdin ends; that ends a load, too."""
     questions = _Questions()
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
-    questions.stop = session.stop
+    desk = _Desk(session, sampling, output)
+    questions.stop = desk.stop
     output.json(_loaded(session))
     while (asked := questions.next()) is not _END:
-        try:
-            question = read_question(asked, sampling)
-        except UsageError as error:
-            output.json(contract.error_json(error))
-        else:
-            output.json(take_turn(session, *question, as_json_lines(output)).json(session))
+        desk.take(asked if isinstance(asked, dict) else {})
+    desk.close()
     return ExitCode.OK
+
+
+class _Desk:
+    """Questions under way, by the `id` that each came with and its answers go with."""
+
+    def __init__(self, session: EngineSession, sampling: Sampling, output: Output) -> None:
+        self._session, self._sampling, self._output = session, sampling, output
+        self._saying = threading.Lock()
+        self._answers: dict[object, Answer] = {}
+        self._stopped: set[object] = set()
+        self._threads: list[threading.Thread] = []
+
+    def take(self, asked: contract.Json) -> None:
+        """Answer a question in a thread of its own."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(threading.Thread(target=self._work, args=(asked,), daemon=True))
+        self._threads[-1].start()
+
+    def stop(self, number: object = None) -> None:
+        """End this answer, or all."""
+        if number is None:
+            self._session.stop()
+            return
+        self._stopped.add(number)
+        if answer := self._answers.get(number):
+            answer.stop()
+
+    def close(self) -> None:
+        """End all, and wait for it."""
+        self._session.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, asked: contract.Json) -> None:
+        number = asked.get("id")
+        try:
+            self._say(number, self._counted(asked["count"]) if "count" in asked else self._answered(number, asked))
+        except LocalrunError as error:
+            self._say(number, contract.error_json(error))
+        except Exception as error:  # nobody shall wait for ever
+            self._say(number, contract.error_json(EngineError(f"The question failed: {error!r}.")))
+        finally:
+            self._answers.pop(number, None)
+            self._stopped.discard(number)
+
+    def _answered(self, number: object, asked: contract.Json) -> contract.Json:
+        messages, sampling = read_question({"messages": [], **asked} if "raw" in asked else asked, self._sampling)
+        answer = self._session.generate(messages, sampling, raw=asked.get("raw"))
+        self._answers[number] = answer
+        if number in self._stopped:
+            answer.stop()
+        return gathered(answer, sampling, partial(self._show, number)).json(self._session)
+
+    def _counted(self, asked: object) -> contract.Json:
+        if isinstance(asked, str):
+            return {"count": self._session.count_text(asked)}
+        return {"count": self._session.count_tokens(read_question({"messages": asked}, self._sampling)[0])}
+
+    def _show(self, number: object, chunk: Chunk) -> None:
+        if chunk.text or chunk.reasoning:
+            self._say(number, contract.delta_json(chunk))
+        with self._saying:
+            tell_aside(chunk, self._output)
+
+    def _say(self, number: object, said: contract.Json) -> None:
+        with self._saying:
+            self._output.json({**said, **({} if number is None else {"id": number})})
 
 
 class _Questions:
@@ -49,7 +115,7 @@ class _Questions:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         main = threading.main_thread().ident
         assert main is not None
-        self.stop: Callable[[], None] = lambda: signal.pthread_kill(main, signal.SIGINT)
+        self.stop: Callable[[object], None] = lambda _number: signal.pthread_kill(main, signal.SIGINT)
         self._waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -60,11 +126,11 @@ class _Questions:
     def _listen(self) -> None:
         for line in sys.stdin:
             asked = _parsed(line)
-            if asked == {"stop": True}:
-                self.stop()
+            if isinstance(asked, dict) and asked.keys() == {"stop"}:
+                self.stop(asked["stop"])
             else:
                 self._waiting.put(asked)
-        self.stop()
+        self.stop(None)
         self._waiting.put(_END)
 
 

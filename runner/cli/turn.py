@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -59,14 +59,14 @@ def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sam
     One that does not fit the schema it was asked for is an error too.
     """
     with stopping(session):
-        return gathered(session, messages, sampling, show)
+        return gathered(session.generate(messages, sampling), sampling, show)
 
 
-def gathered(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
+def gathered(chunks: Iterable[Chunk], sampling: Sampling, show: Show) -> Outcome:
     """The same in any thread, where nobody sees to Ctrl-C."""
     answer = Outcome(sampling=sampling)
     try:
-        for chunk in session.generate(messages, sampling):
+        for chunk in chunks:
             answer = answer.with_chunk(chunk)
             show(chunk)
         if sampling.schema is not None and answer.last.finish is Finish.STOP:
@@ -102,7 +102,7 @@ def as_text(output: Output) -> Show:
     """The answer on stdout, the thinking on stderr."""
 
     def show(chunk: Chunk) -> None:
-        _tell_aside(chunk, output)
+        tell_aside(chunk, output)
         output.thinking(chunk.reasoning)
         output.answer(chunk.text)
 
@@ -113,7 +113,7 @@ def as_json_lines(output: Output) -> Show:
     """An object a piece."""
 
     def show(chunk: Chunk) -> None:
-        _tell_aside(chunk, output)
+        tell_aside(chunk, output)
         if chunk.text or chunk.reasoning:
             output.json(contract.delta_json(chunk))
 
@@ -122,10 +122,10 @@ def as_json_lines(output: Output) -> Show:
 
 def unseen(output: Output) -> Show:
     """Only what is no part of the answer, which follows as a whole."""
-    return lambda chunk: _tell_aside(chunk, output)
+    return lambda chunk: tell_aside(chunk, output)
 
 
-def _tell_aside(chunk: Chunk, output: Output) -> None:
+def tell_aside(chunk: Chunk, output: Output) -> None:
     """What is no part of the answer, on stderr."""
     for sentence in chunk.notes:
         output.note_once(sentence)

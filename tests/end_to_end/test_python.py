@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ def a_user_of_their_own(environment: dict[str, str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[localrun.Model]:
-    with localrun.open("smollm2-135m", threads=1, ctx=1024) as opened:
+    with localrun.open("smollm2-135m", threads=1, ctx=1024, parallel=3) as opened:
         yield opened
 
 
@@ -97,13 +100,45 @@ def test_half_a_character_is_no_end(model: localrun.Model) -> None:
     assert model.ask("What is \ud800?", temp=0, max_tokens=4)
 
 
-def test_two_answers_at_a_time_are_refused(model: localrun.Model) -> None:
-    first = model.chat([{"role": "user", "content": "Write a very long story."}], temp=0)
+STORY = [{"role": "user", "content": "Write a very long story."}]
+
+
+def test_answers_side_by_side(model: localrun.Model) -> None:
+    """From one thread, from several, and none is stopped by the end of another one."""
+    first = model.chat(STORY, temp=0)
     next(first)
-    with pytest.raises(localrun.Error, match="One answer at a time"):
-        model.ask("Hi")
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(lambda word: model.ask(f"Say {word}.", temp=0, max_tokens=6), ("one", "two")))
+    assert all(told) and next(first).text
     first.close()  # type: ignore[attr-defined]
     assert model.ask("Hi", temp=0, max_tokens=4)
+
+
+def test_a_text_goes_on_and_tokens_are_counted(model: localrun.Model) -> None:
+    assert "".join(chunk.text for chunk in model.complete("1, 2, 3, 4,", temp=0, max_tokens=4)).startswith(" 5")
+    assert model.count_tokens("One two three") == 3
+    assert model.count_tokens([{"role": "user", "content": "One two three"}]) > 6
+
+
+def test_a_batch_brings_each_result_as_it_ends(model: localrun.Model) -> None:
+    prompts: list[Any] = ["Say one.", "word " * 3000, [{"role": "user", "content": "Say two."}]]
+    results = dict(model.batch(prompts, temp=0, max_tokens=4))
+    assert results[0]["text"] and results[2]["text"]
+    assert results[1]["error"]["kind"] == "PromptTooLong"
+
+
+def test_the_same_for_asyncio(model: localrun.Model) -> None:
+    async def asked() -> tuple[str, str, int, str]:
+        story = model.achat(STORY, temp=0)
+        begun = (await anext(story)).text
+        both = await asyncio.gather(*(model.aask(f"Say {word}.", temp=0, max_tokens=6) for word in ("one", "two")))
+        await story.aclose()  # type: ignore[attr-defined]
+        more = [chunk.text async for chunk in model.acomplete("1, 2, 3, 4,", temp=0, max_tokens=4)]
+        return begun, both[1], await model.acount_tokens("One two three"), "".join(more)
+
+    begun, two, count, more = asyncio.run(asked())
+    assert begun and two == model.ask("Say two.", temp=0, max_tokens=6)
+    assert (count, more[:2]) == (3, " 5")
 
 
 def test_a_dead_model_can_be_closed_and_a_dropped_one_ends() -> None:
@@ -153,3 +188,12 @@ def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
+
+
+def test_the_documentation_runs_as_it_stands(environment: dict[str, str], tmp_path: Path) -> None:
+    page = Path(localrun.__file__).parent / "docs" / "python.md"
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The prompt has " in done.stdout and done.stdout.endswith(" 2\n")
