@@ -33,6 +33,8 @@ KNOWN = _names(
 ENCODERS = _names(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert wavtokenizer-dec"
 )
+# These compute no logits.
+WITHOUT_LOGITS = ENCODERS | _names("gemma-embedding")
 # Multiplies with the embeddings where they are: never a second copy on the output layer's device.
 OUTPUT_ON_HOST = _names("bitnet")
 # These keep nothing between calls: encoders, and models that denoise a whole text at once.

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from models.headers import architectures as known
 from models.headers.gguf import Header, TensorInfo, Value
+from models.headers.pooling import Pooling, pooling_of
 from models.headers.roles import role_and_layer
 
 
@@ -52,7 +53,6 @@ _BY_ARCHITECTURE = {
     "t5": FileKind.ENCODER_DECODER,
     "t5encoder": FileKind.ENCODER,
 }
-_RANKING = 4  # LLAMA_POOLING_TYPE_RANK; 0 is none, all others make one vector of a text
 
 
 def kind_of(headers: Sequence[Header]) -> FileKind:
@@ -74,11 +74,13 @@ def kind_by_keys(kv: Mapping[str, Value]) -> FileKind:
     if kind := _BY_TYPE.get(str(kv.get("general.type"))):
         return kind
     arch = kv.get("general.architecture")
-    if kind := _BY_ARCHITECTURE.get(str(arch)):
+    pooling, kind = pooling_of(kv), _BY_ARCHITECTURE.get(str(arch))
+    if pooling is Pooling.RANK and kind in (None, FileKind.EMBEDDING):
+        return FileKind.RERANKER
+    if kind:
         return kind
-    pooling = kv.get(f"{arch}.pooling_type")
-    if isinstance(pooling, int) and pooling > 0:
-        return FileKind.RERANKER if pooling == _RANKING else FileKind.EMBEDDING
+    if pooling:
+        return FileKind.EMBEDDING
     return FileKind.WORDLESS if kv.get("tokenizer.ggml.model") in ("none", "no_vocab") else FileKind.CHAT
 
 

@@ -44,8 +44,9 @@ class ModelShape:
     `layers` counts the repeating layers, those for multi-token prediction included; llama.cpp's layer count has the
     output layer on top. `embedding`, `feed_forward`, `expert_feed_forward` and `vocabulary` are widths in values
     (the largest where layers differ). `kv_same_type` is true where K and V must have one type (MLA).
-    `attention_width` is n_head x head length of K. `memory` has one entry a layer; a few architectures keep more than
-    it describes (indexers of sparse attention, compressed keys, another model's cache), which a rehearsal tells.
+    `attention_width` is n_head x head length of K. `is_causal`: a token sees none behind it. `memory` has one entry a
+    layer; a few architectures keep more than it describes (indexers of sparse attention, compressed keys, another
+    model's cache), which a rehearsal tells.
     """
 
     arch: str
@@ -63,6 +64,12 @@ class ModelShape:
     kv_same_type: bool
     tensors: tuple[Tensor, ...]
     memory: tuple[LayerMemory, ...]
+    is_causal: bool = True
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether the graph ends in logits."""
+        return self.arch not in known.WITHOUT_LOGITS
 
     @property
     def bytes(self) -> int:
@@ -105,6 +112,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         kv_same_type=numbers.is_mla,
         tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=_mirrors_embeddings(arch, infos))),
         memory=layer_memory(numbers),
+        is_causal=arch not in known.WITHOUT_MEMORY and bool(numbers.number("attention.causal", 1)),
     )
 
 

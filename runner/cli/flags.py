@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from models.errors import UsageError
+from models.headers.pooling import Pooling
+from models.headers.prefixes import TextRole
 from models.headers.quants import CACHE_TYPES
 from runner.cli.subcommands import COMMANDS
 from runner.cli.templates import read_template, template_variable
@@ -33,6 +35,7 @@ localrun MODEL                 chat
 localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes first)
 localrun plan MODEL            what this machine can do with it, before any download
 localrun search WORDS          GGUF repositories on the Hub, with what this machine can do with each
+localrun embed MODEL [FILE]    a vector for each line of text; rerank MODEL --query Q [FILE] a score
 localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths; conversation, prompt,
                                completion"""
 EPILOG = """\
@@ -141,6 +144,14 @@ def _text(said: str) -> str:
     return text_of(Path(said[1:])).strip("\n") if said.startswith("@") else said
 
 
+def _role(text: str) -> TextRole:
+    return TextRole(_one_of(*TextRole)(text))
+
+
+def _pooling(text: str) -> Pooling:
+    return Pooling(_one_of(*(one for one in Pooling if one is not Pooling.RANK))(text))
+
+
 def _sampling_flag(setting: sampling.Setting | sampling.Choice) -> Flag:
     if isinstance(setting, sampling.Choice):
         return Flag(setting.name, setting.help, "WHAT", setting.read)
@@ -201,7 +212,8 @@ CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
 """The flags that the configuration file and the environment may set too."""
 
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
-_PLANNING = (RUN, "plan", "bench", "tune", "pull")
+_VECTORS = ("embed", "rerank")
+_PLANNING = (RUN, "plan", "bench", "tune", "pull", *_VECTORS)
 GROUPS = (
     Group([name for name in COMMANDS if name not in ("worker", "completion")], (Flag("json", "JSON on stdout"),)),
     Group(_PLANNING, PLACEMENT, "placement"),
@@ -209,6 +221,22 @@ GROUPS = (
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
     Group(("bench",), (Flag("share", "write a record that anybody may see: docs/records.md", "FILE", Path),)),
     Group(("tune",), (Flag("budget", "measure for about so long (default 60)", "SECONDS", _SECONDS),)),
+    Group(
+        ("embed",),
+        (
+            Flag("as", "query or document: with the words that this model wants in front of one", "ROLE", _role),
+            Flag("pooling", "mean, cls or last, where the file does not say or says wrong", "HOW", _pooling),
+            Flag("npy", "the vectors go there, as a matrix of float32 in numpy's format", "FILE", Path),
+        ),
+    ),
+    Group(
+        ("rerank",),
+        (
+            Flag("query", "what the texts should answer", "QUERY", str),
+            Flag("top", "only the best N, the best first", "N", _whole(1)),
+        ),
+    ),
+    Group(_VECTORS, (Flag("truncate", "read the start of a text that is too long; else it is refused"),)),
     Group(("rm",), (QUANT, Flag("cache", "what was read of conversations, no weights"))),
     Group(("rm", "conversation"), (Flag("yes", "no question"),)),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
@@ -273,6 +301,9 @@ def _parser(command: str) -> _Parser:
         parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     if positional := POSITIONALS.get(command, MODEL):
         parser.add_argument(positional.key, metavar=positional.metavar, nargs=positional.count, help=positional.help)
+    if command in _VECTORS:
+        texts = "texts, a line each (default: stdin)"
+        parser.add_argument("texts", metavar="FILE", nargs="?", type=Path, default=None, help=texts)
     for group in GROUPS:
         if command in group.commands:
             target = parser.add_argument_group(group.title) if group.title else parser

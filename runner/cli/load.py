@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import closing
+from typing import TypeVar
 
 from models.errors import Declined, EngineError
 from runner.cli.options import Options
@@ -13,7 +15,10 @@ from runner.client.session import EngineSession
 from runner.report.download import LARGE_DOWNLOAD, download_question, loading_line, progress_line
 from runner.report.sentences import before_load
 from runner.service.service import LocalService
-from runner.types.plan import Plan
+from runner.types.engine import LoadProgress
+from runner.types.plan import Candidate, Plan
+
+Session = TypeVar("Session")
 
 
 def service_for(
@@ -43,12 +48,17 @@ def open_model(service: LocalService, options: Options, output: Output) -> Engin
 
 def load(service: LocalService, output: Output, plan: Plan, index: int) -> EngineSession:
     """Load a candidate whose files are here; what ran before ends."""
-    candidate = plan.candidates[index]
-    for step in service.load(plan, index):
-        if isinstance(step, EngineSession):
+    session = shown(service.load(plan, index), plan.candidates[index], output)
+    for sentence in session.loaded.notes:
+        output.warn(sentence)
+    return session
+
+
+def shown(steps: Iterator[LoadProgress | Session], candidate: Candidate, output: Output) -> Session:
+    """What a load ends with, while its steps are shown."""
+    for step in steps:
+        if not isinstance(step, LoadProgress):
             output.clear_progress()
-            for sentence in step.loaded.notes:
-                output.warn(sentence)
             return step
         output.progress(loading_line(candidate, step))
     raise EngineError("The engine loaded nothing.")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import UsageError
+from models.headers.pooling import Pooling
+from models.headers.prefixes import TextRole
 from runner.cli.flags import CONFIGURABLE, PLACEMENT, RUN, read_flags
 from runner.cli.subcommands import COMMANDS, RESERVED
 from runner.cli.templates import templating_of
@@ -58,6 +60,13 @@ class Options:
     cache_size: int | None = None
     cache_prompt: str | None = None
     cache: bool = False
+    texts: Path | None = None
+    role: TextRole | None = None
+    pooling: Pooling | None = None
+    npy: Path | None = None
+    query: str | None = None
+    top: int | None = None
+    truncate: bool = False
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:
@@ -72,6 +81,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
     rest = {key: value for key, value in typed.items() if key not in settings}
     stop, words, files, variables = (tuple(rest.pop(name, ())) for name in ("stop", "words", "file", "template_var"))
     templating = templating_of(rest.pop("chat_template", None), variables)
+    role = rest.pop("as", None)  # no field can have that name
     return Options(
         command,
         wish=Wish(**_named(settings, _WISH)),
@@ -81,6 +91,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         words=words,
         files=files,
         continued=rest.pop("continue", None),
+        role=role,
         **rest,
     )
 

@@ -88,7 +88,7 @@ def _inputs(blocks: Blocks, settings: ContextSettings, pipelined: bool) -> _Inpu
     window = max((memory.window for memory in blocks.caches.kinds), default=0)
     seen = padded(min(settings.ctx, window * settings.sequences + ubatch)) if window else 0
     mask = 2 * ubatch * padded(settings.ctx)
-    logits = 4 * blocks.shape.vocabulary * min(ubatch, settings.outputs)
+    logits = 4 * blocks.shape.vocabulary * min(ubatch, settings.outputs) if blocks.shape.has_logits else 0
     return _Inputs(mask, mask + 2 * ubatch * seen, logits, _INPUT_COPIES if pipelined else 1)
 
 

@@ -27,9 +27,10 @@ class Piece:
 
 
 class Batch:
-    """At most `tokens` tokens in all, of at most so many sequences."""
+    """At most `tokens` tokens in all, of at most so many sequences; `pools` makes all of them outputs."""
 
-    def __init__(self, tokens: int, sequences: int) -> None:
+    def __init__(self, tokens: int, sequences: int, *, pools: bool = False) -> None:
+        self._pools = pools
         self._tokens, self._positions = np.zeros(tokens, np.int32), np.zeros(tokens, np.int32)
         self._outputs = np.zeros(tokens, np.int8)
         self._names = np.arange(sequences, dtype=np.int32)  # llama.cpp wants a list of sequences for each token
@@ -49,7 +50,7 @@ class Batch:
             self._tokens[start:end] = piece.tokens
             self._positions[start:end] = range(piece.at, piece.at + end - start)
             self._of[start:end] = self._names.ctypes.data + piece.sequence * self._names.itemsize
-            self._outputs[start:end] = 0
+            self._outputs[start:end] = self._pools
             self._outputs[end - 1] = piece.ends
         self._batch.n_tokens = end
         return self._batch

@@ -13,17 +13,19 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.engine import devices, dry_run, llama, standins
+from runner.engine.embedder import Embedder
 from runner.engine.events import Asker, Events
 from runner.engine.generator import Generator
 from runner.types.commands import (
     AddRpc,
     Count,
     Devices,
+    Embed,
     Generate,
     Grammar,
     KeepState,
@@ -31,6 +33,7 @@ from runner.types.commands import (
     Load,
     Rehearse,
     RestoreState,
+    Score,
     StandIns,
     Unload,
     command_of,
@@ -52,7 +55,7 @@ class Commands:
         self._waiting: queue.SimpleQueue[Line] = queue.SimpleQueue()
         self._current = 0
         self._stopped: set[int] = set()
-        self._loaded: Generator | None = None
+        self._loaded: Generator | Embedder | None = None
         self._operations: dict[type[Command[Any]], Callable[[Any], object]] = {
             Devices: self._devices,
             AddRpc: lambda command: devices.add_rpc(command.endpoint),
@@ -63,6 +66,8 @@ class Commands:
             Count: lambda command: self._generator().count(command),
             KeepState: lambda command: self._generator().keep_state(command),
             RestoreState: lambda command: self._generator().restore_state(command),
+            Embed: lambda command: self._tell_all(self._embedder().embed(command)),
+            Score: lambda command: self._tell_all(self._embedder().score(command)),
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
             Lend: lambda command: devices.serve_rpc(command.endpoint, command.devices, command.threads),
         }
@@ -78,7 +83,7 @@ class Commands:
 
     @property
     def _is_answering(self) -> bool:
-        return self._loaded is not None and self._loaded.is_busy
+        return isinstance(self._loaded, Generator) and self._loaded.is_busy
 
     def _carry_out(self, line: Line) -> None:
         self._current = number = line["id"]
@@ -124,7 +129,10 @@ class Commands:
             return self._current not in self._stopped
 
         self._unload()
-        self._loaded = Generator(command.path, command.placement, progress, self._events.pulse)
+        if command.placement.pooling:
+            self._loaded = Embedder(command.path, command.placement, progress, self._is_cancelled)
+        else:
+            self._loaded = Generator(command.path, command.placement, progress, self._events.pulse)
         return self._loaded.loaded
 
     def _unload(self, _command: Unload | None = None) -> None:
@@ -133,9 +141,23 @@ class Commands:
         self._loaded = None
 
     def _generator(self) -> Generator:
-        if self._loaded is None:
-            raise EngineError("No model is loaded.")
+        if not isinstance(self._loaded, Generator):
+            raise EngineError("The model that is loaded answers nothing." if self._loaded else "No model is loaded.")
         return self._loaded
+
+    def _embedder(self) -> Embedder:
+        if not isinstance(self._loaded, Embedder):
+            raise EngineError("The model that is loaded only answers." if self._loaded else "No model is loaded.")
+        return self._loaded
+
+    def _is_cancelled(self) -> bool:
+        """Asked between the steps of a command: the time to say that it goes on."""
+        self._events.pulse(self._current)
+        return self._current in self._stopped
+
+    def _tell_all(self, steps: Iterable[object]) -> None:
+        for step in steps:
+            self._events.tell(self._current, EventKind.STEP, step)
 
 
 def _as_ours(error: Exception) -> LocalrunError:

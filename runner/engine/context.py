@@ -9,6 +9,7 @@ from ctypes import Array, c_float, c_int32, c_ubyte, c_void_p
 import numpy as np
 
 from models.errors import DeviceLost, EngineError, OutOfMemory
+from models.headers.pooling import NUMBERS
 from models.headers.quants import CACHE_TYPES
 from runner.engine.batch import Batch, Piece
 from runner.engine.candidates import Logits
@@ -19,6 +20,10 @@ from runner.types.placement import Placement
 
 _logits_at = ggml("llama_get_logits_ith", c_void_p, c_void_p, c_int32)  # its address is all that is needed
 _INTERRUPTED = 2
+# Flash attention adds up in float16 where a batch is short (ggml-cpu/ops.cpp: VKQ16): a vector would depend on what
+# else is in its batch, by up to 0.003 with quantized weights. Attention's whole matrix may have so many numbers a head.
+_MATRIX = 2048 * 2048
+_UNQUANTIZED = ("f32", "f16", "bf16")
 _SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "failed to compute"}
 
 
@@ -36,6 +41,10 @@ class Context:
         params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
         params.swa_full = False
         params.kv_unified = placement.sequences > 1
+        if placement.pooling is not None:
+            params.embeddings, params.pooling_type = True, NUMBERS[placement.pooling]
+            if placement.kv_type in _UNQUANTIZED and placement.ubatch * placement.ctx <= _MATRIX:
+                params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise failure("llama.cpp could not set up the context", EngineError)
@@ -44,7 +53,7 @@ class Context:
         self.ubatch = C.llama_n_ubatch(self.handle)
         self.sequences = min(placement.sequences, self.ubatch)  # each has room in every batch
         self._memory = C.llama_get_memory(self.handle)
-        self._batch = Batch(self.ubatch, self.sequences)
+        self._batch = Batch(self.ubatch, self.sequences, pools=placement.pooling is not None)
         self._views: dict[int, Logits] = {}
 
     def close(self) -> None:

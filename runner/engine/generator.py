@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError, PromptTooLong, UsageError
@@ -15,7 +14,7 @@ from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.context import Context
-from runner.engine.model import Model
+from runner.engine.loading import loaded_model
 from runner.engine.prompts import Prompts
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
@@ -26,10 +25,6 @@ from runner.types.generation import Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
-_NOT_PINNED = (
-    "The memory for weights in RAM could not be pinned (WSL 2 and containers limit how much can): "
-    "they are mapped from their file instead, and prompts are read slower than planned."
-)
 
 
 class Generator:
@@ -40,12 +35,7 @@ class Generator:
     ) -> None:
         """Load, or raise: BadFile for a file that llama.cpp refuses, OutOfMemory where memory does not suffice."""
         started = time.perf_counter()
-        self._model = Model(path, placement, progress=progress)
-        notes: tuple[str, ...] = ()
-        if not self._model.is_pinned:  # a copy that no bus reads fast only takes memory
-            self._model.close()
-            self._model = Model(path, replace(placement, load_mode="mmap"), progress=progress)
-            notes = (_NOT_PINNED,)
+        self._model, notes = loaded_model(path, placement, progress)
         try:
             self._context = Context(self._model, placement)
         except EngineError:

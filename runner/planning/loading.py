@@ -36,6 +36,7 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         load_mode=_load_mode(problem.blocks, layout, proposal.speeds.offload),
         offload_batch=proposal.speeds.offload.offload_batch,
         split_mode=layout.split_mode,
+        pooling=wish.pooling,
     )
 
 

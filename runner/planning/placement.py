@@ -95,7 +95,8 @@ def _propose(problem: Problem, wish: Wish) -> Proposal | None:
     fastest = next((proposal for proposal in found if proposal is not None), None)
     if fastest is None:
         return _overdrawn_by_tensor(problem, wish) if wish.split_mode is SplitMode.TENSOR else None
-    return fastest if wish.ubatch is not None else search.with_longer_ubatches(problem, fastest)
+    is_fixed = wish.ubatch is not None or wish.pooling is not None
+    return fastest if is_fixed else search.with_longer_ubatches(problem, fastest)
 
 
 def _overdrawn_by_tensor(problem: Problem, wish: Wish) -> Proposal:

@@ -125,7 +125,7 @@ def _context(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reaso
         yield BeyondTrained(ctx, trained)
     if wish.ctx is not None or ctx >= trained or proposal.missing:
         return
-    if proposal.layout.is_whole:
+    if proposal.layout.is_whole and wish.pooling is None:
         yield _most_on_devices(problem, proposal)
     else:
         yield LessThanTrained(ctx, trained)
@@ -145,14 +145,14 @@ def _most_on_devices(problem: Problem, proposal: Proposal) -> MostOnDevices:
 def _lowered(wish: Wish, settings: ContextSettings) -> Iterator[Lowered]:
     if wish.kv_type is None and settings.kv_type != USUAL_KV_TYPE:
         yield Lowered("kv_type", settings.kv_type, USUAL_KV_TYPE)
-    if wish.ubatch is None and settings.ubatch < USUAL_UBATCH:
+    if wish.ubatch is None and wish.pooling is None and settings.ubatch < USUAL_UBATCH:
         yield Lowered("ubatch", settings.ubatch, USUAL_UBATCH)
 
 
 def _prompts(wish: Wish, proposal: Proposal) -> Iterator[LongerUbatch | Mapped | ShortOnHost]:
     """How prompts are read, where that is not as usual."""
     ubatch, offload = proposal.settings.ubatch, proposal.speeds.offload
-    if wish.ubatch is None and ubatch > USUAL_UBATCH:
+    if wish.ubatch is None and wish.pooling is None and ubatch > USUAL_UBATCH:
         yield LongerUbatch(ubatch, USUAL_UBATCH)
     if not offload.pinned:
         yield Mapped()

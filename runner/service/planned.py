@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from models.errors import BadFile
-from models.headers.kinds import FileKind, kind_of
 from models.headers.quantizations import ReadSet
 from models.stores.cache import as_on_disk
 from runner.planning.choose import Contender, choose
 from runner.planning.experience import applied, habits_of
 from runner.planning.placement import Rehearser
 from runner.planning.tuned import kept_for, question_of
+from runner.service.uses import checked
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan
@@ -30,10 +29,10 @@ def planned(
 ) -> Plan:
     """The plan; `rehearse` says who rehearses a set of weights. UsageError where nothing has the quantization wished.
 
-    `kept`: placements that measurements here preferred. BadFile for a model that does not answer prompts. `seconds` is
-    left to the caller.
+    `kept`: placements that measurements here preferred. BadFile for a model that is not made for the wish's use.
+    `seconds` is left to the caller.
     """
-    _refuse_unless_it_chats(study)
+    wish = checked(study, wish)
     options = [
         Contender(weights, one.shape, rehearse(one.read), kept_for(question_of(weights, machine, wish), kept))
         for one in study.sets
@@ -43,10 +42,3 @@ def planned(
         wish = replace(wish, habits=habits_of(measured))
     plan = choose(study.offer.name, options, machine, wish)
     return applied(replace(plan, study=study), measured)
-
-
-def _refuse_unless_it_chats(study: Study) -> None:
-    first = study.sets[0].read
-    kind = kind_of(first.headers)
-    if kind is not FileKind.CHAT:
-        raise BadFile(f"{first.weights.files[0].name} is {kind}, not {FileKind.CHAT}.")

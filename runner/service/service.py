@@ -14,12 +14,14 @@ from pathlib import Path
 
 from models.errors import BadFile, DoesNotFit, EngineError
 from models.headers.describe import Description, describe
+from models.headers.prefixes import Prefixes
 from models.hub import listing
 from models.hub.listing import Found
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
 from runner.client.process import EngineProcess
-from runner.client.session import EngineSession, Running
+from runner.client.session import EngineSession, Recover, Running
+from runner.client.vectors import VectorSession
 from runner.planning import experience
 from runner.planning.placement import place, problem_of
 from runner.planning.rivals import Contest
@@ -34,6 +36,7 @@ from runner.service.rehearsals import Rehearsals
 from runner.service.search import judged
 from runner.service.studies import Studies, studied_set, study_of, weights_of
 from runner.service.tuning import Tuner
+from runner.service.uses import prefixes_for, use_of
 from runner.storage import history, tuned
 from runner.storage.damage import set_aside
 from runner.storage.paths import paths
@@ -50,6 +53,7 @@ from runner.types.reasons import Refused
 from runner.types.service import Choice, Session
 from runner.types.study import Study
 from runner.types.tuning import Tuning
+from runner.types.vectors import Use
 from runner.types.wish import Wish
 
 _PATHS = ("file", "folder")
@@ -106,6 +110,14 @@ class LocalService:
             plan = self._planned(self._studies.of(name, wish.quant, wide=True), machine, wish)
         return replace(plan, seconds=time.perf_counter() - started)
 
+    def use_of(self, name: str, wish: Wish) -> Use:
+        """What the model that a name leads to is made for."""
+        return use_of(self._studies.of(name, wish.quant, wide=False))
+
+    def prefixes(self, plan: Plan) -> Prefixes | None:
+        """What the maker of the model wants in front of texts that become vectors; None where nothing is known."""
+        return prefixes_for(study_of(plan))
+
     def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
         kept = tuned.read(self._paths.tuned)
         return planned(study, machine, wish, history.read(self._paths.history), self._rehearsals.on(machine), kept)
@@ -145,22 +157,35 @@ class LocalService:
 
     def load(self, plan: Plan, index: int) -> Iterator[LoadProgress | EngineSession]:
         """Load a candidate whose files are here; the last item is the session, whose turns are remembered."""
+        descent = self._descent(plan, index)
+        running = yield from descent.load()
+        yield self._session(running, descent)
+
+    def load_vectors(self, plan: Plan, index: int) -> Iterator[LoadProgress | VectorSession]:
+        """Load a candidate of a plan for vectors or scores; the last item is the session."""
+        descent = self._descent(plan, index)
+        running = yield from descent.load()
+        history.add(self._paths.history, _measured(running))
+        yield VectorSession(self.engine, running, self._resume(descent))
+
+    def _descent(self, plan: Plan, index: int) -> Descent:
         candidate = plan.candidates[index]
         if candidate.placement is None:
             raise DoesNotFit(f"{candidate.quant} does not fit this machine.")
         if not self.engine.is_alive():
             self.engine.restart()
-        descent = Descent(self.engine, self._machines, self._planned, plan, index)
-        running = yield from descent.load()
-        yield self._session(running, descent)
+        return Descent(self.engine, self._machines, self._planned, plan, index)
 
-    def _session(self, running: Running, descent: Descent) -> EngineSession:
-        """What the load held is kept for the next plan, and from here on what each turn measures."""
-
+    def _resume(self, descent: Descent) -> Recover:
         def resume(error: EngineError, least_ctx: int) -> Running:
             again = descent.resume(error, least_ctx)
             history.add(self._paths.history, _measured(again))
             return again
+
+        return resume
+
+    def _session(self, running: Running, descent: Descent) -> EngineSession:
+        """What the load held is kept for the next plan, and from here on what each turn measures."""
 
         def turn_ended(asked: Request, last: Chunk) -> None:
             descent.settled()
@@ -171,7 +196,7 @@ class LocalService:
                 history.add(self._paths.history, found)
 
         history.add(self._paths.history, _measured(running))
-        session = EngineSession(self.engine, running, resume)
+        session = EngineSession(self.engine, running, self._resume(descent))
         session.ended = turn_ended
         return session
 

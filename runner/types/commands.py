@@ -10,6 +10,7 @@ from runner.types.machine import Runtime
 from runner.types.pipe import Command, LongCommand
 from runner.types.placement import Placement
 from runner.types.templating import Templating
+from runner.types.vectors import Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,26 @@ class RestoreState(Command[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class Embed(LongCommand[tuple[Made, ...], None]):
+    """A vector for each text, in order, a step for all that were computed at once.
+
+    `truncate` leaves out the end of a text that is too long; else that one is refused.
+    """
+
+    texts: tuple[str, ...]
+    truncate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Score(LongCommand[tuple[Made, ...], None]):
+    """How well each text answers the query, as `Embed`; what is left out is the end of the text."""
+
+    query: str
+    texts: tuple[str, ...]
+    truncate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Grammar(Command[str]):
     """GBNF that admits exactly the JSON that fits the schema (JSON text)."""
 
@@ -108,7 +129,8 @@ class Lend(Command[None]):
 _BY_OP: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, KeepState, RestoreState, Grammar, Lend),
+        *(Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, KeepState, RestoreState, Embed, Score),
+        *(Grammar, Lend),
     )
 }
 

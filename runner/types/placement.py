@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.headers.pooling import Pooling
+
 
 class SplitMode(StrEnum):
     """How several devices share a model: whole layers, or a slice of every layer for each."""
@@ -31,7 +33,7 @@ class Placement:
     of all of them. `kv_type` is the type of K and V.
     `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
     `load_mode` is `mmap` or `none`. Batches of `offload_batch` tokens and more of layers on the host are computed on a
-    device (GGML_OP_OFFLOAD_MIN_BATCH).
+    device (GGML_OP_OFFLOAD_MIN_BATCH). `pooling`: what a text becomes, where the model does not answer.
     """
 
     devices: tuple[str, ...]
@@ -50,3 +52,4 @@ class Placement:
     load_mode: str = "mmap"
     offload_batch: int = USUAL_OFFLOAD_BATCH
     split_mode: SplitMode = SplitMode.LAYER
+    pooling: Pooling | None = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.headers.pooling import Pooling
 from runner.types.exchange import Exchange
 from runner.types.placement import SplitMode
+from runner.types.vectors import Use
 
 
 class Prefer(StrEnum):
@@ -21,7 +23,8 @@ class Prefer(StrEnum):
 class Wish:
     """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured.
 
-    `sequences`: requests that are answered at once.
+    `sequences`: requests that are answered at once. `pooling`, for any use but CHAT: how a text becomes
+    one vector; None is as the model's header says.
     """
 
     ctx: int | None = None
@@ -41,3 +44,5 @@ class Wish:
     sequences: int | None = None
     outputs: int = 1
     habits: tuple[Exchange, ...] = ()
+    use: Use = Use.CHAT
+    pooling: Pooling | None = None

@@ -64,7 +64,10 @@ _FALLBACKS = {
     "Q5_K": "Q5_1",
     "Q6_K": "Q8_0",
 }
-_KEPT = ("_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d", "shortconv.conv.weight")
+_KEPT = (
+    *("_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d", "shortconv.conv.weight"),
+    *("position_embd.weight", "token_types.weight"),
+)
 _CATEGORIES = (
     ("attn_qkv.weight", "v"),
     ("attn_kv_b.weight", "v"),

@@ -95,8 +95,8 @@ def write(path: Path, geometry: Geometry, quant: str, seed: int = 1, *, sparse: 
                 file.seek(aligned(entry.bytes, ALIGNMENT), 1)
                 continue
             if _kind(entry) not in pools:
-                pools[_kind(entry)] = _pool(entry, seed)
-            for part in _data(entry, pools[_kind(entry)]):
+                pools[_kind(entry)] = values_of(entry, seed)
+            for part in padded(entry, pools[_kind(entry)]):
                 file.write(part)
         file.truncate(size)
     return path
@@ -115,14 +115,14 @@ def _is_bias(entry: Entry) -> bool:
     return entry.name.endswith(".bias")
 
 
-def _data(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
-    """The bytes of a tensor with its padding."""
+def padded(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
+    """The bytes of a tensor, those of the pool as often as it takes, with its padding."""
     for start in range(0, entry.bytes, len(pool)):
         yield pool[: entry.bytes - start]
     yield memoryview(bytes(aligned(entry.bytes, ALIGNMENT) - entry.bytes))
 
 
-def _pool(entry: Entry, seed: int) -> memoryview:
+def values_of(entry: Entry, seed: int) -> memoryview:
     """Random blocks whose values deviate by 1/sqrt(row length), so that no product grows; ones for norms, no biases."""
     kind = TYPES[entry.type]
     rng = np.random.default_rng(seed)

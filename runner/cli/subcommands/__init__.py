@@ -5,6 +5,6 @@ Such a module has `run(options, output) -> ExitCode`.
 
 COMMANDS = (
     *("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "paths"),
-    *("conversation", "prompt", "completion"),
+    *("embed", "rerank", "conversation", "prompt", "completion"),
 )
 RESERVED = ("serve", "ps", "stop")
