@@ -173,6 +173,24 @@ class Model:
 
         return await asyncio.to_thread(self.count_tokens, asked)
 
+    def embed(self, texts: Sequence[str], role: str | None = None, *, truncate: bool = False) -> list[list[float]]:
+        """A vector of length 1 for each text, from a model that makes such.
+
+        With the `role` query or document, behind the words that the model wants in front of one. Raises Error where a
+        text is too long, unless `truncate` lets its end be left out.
+        """
+        return [row["embedding"] for row in self._rows({"texts": list(texts), "role": role, "truncate": truncate})]
+
+    def rerank(self, query: str, texts: Sequence[str], *, truncate: bool = False) -> list[float]:
+        """How well each text answers the query, from a model that ranks; more is better. Raises Error as `embed`."""
+        return [row["score"] for row in self._rows({"texts": list(texts), "query": query, "truncate": truncate})]
+
+    def _rows(self, asked: Json) -> list[Json]:
+        heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        with self._asked(asked, heard.put):
+            rows: list[Json] = self._understood(heard.get())["rows"]
+        return rows
+
     def close(self) -> None:
         """End the engine."""
         self._end()

@@ -16,6 +16,7 @@ from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import sampling_of
+from runner.cli.texts_session import END, answer_texts
 from runner.cli.turn import Outcome, gathered, tell_aside
 from runner.client.answer import Answer
 from runner.client.session import EngineSession
@@ -23,19 +24,22 @@ from runner.report import contract
 from runner.service.service import LocalService
 from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling, with_settings
-
-_END = object()
+from runner.types.vectors import Use
 
 
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
     """Load, say what was loaded, then answer questions, also side by side, until stdin ends; that ends a load, too."""
     questions = _Questions()
+    assert options.model is not None
+    use = service.use_of(options.model, options.wish)
+    if use is not Use.CHAT:
+        return answer_texts(service, options, output, use, questions)
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
     desk = _Desk(session, sampling, output)
     questions.stop = desk.stop
     output.json(_loaded(session))
-    while (asked := questions.next()) is not _END:
+    while (asked := questions.next()) is not END:
         desk.take(asked if isinstance(asked, dict) else {})
     desk.close()
     return ExitCode.OK
@@ -120,7 +124,7 @@ class _Questions:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def next(self) -> object:
-        """The next question; _END behind the last."""
+        """The next question; END behind the last."""
         return self._waiting.get()
 
     def _listen(self) -> None:
@@ -131,7 +135,7 @@ class _Questions:
             else:
                 self._waiting.put(asked)
         self.stop(None)
-        self._waiting.put(_END)
+        self._waiting.put(END)
 
 
 def _parsed(line: str) -> object:
@@ -143,6 +147,8 @@ def _parsed(line: str) -> object:
 
 def read_question(asked: Any, sampling: Sampling) -> tuple[tuple[Message, ...], Sampling]:
     """A conversation, and its own sampling settings over those of the command line. Raises UsageError."""
+    if isinstance(asked, dict) and "texts" in asked:
+        raise UsageError("This model answers prompts; it makes no vectors and ranks nothing.")
     try:
         messages = tuple(Message(str(one["role"]), str(one["content"])) for one in asked["messages"])
         own = dict(asked.get("sampling") or {})

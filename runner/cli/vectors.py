@@ -45,7 +45,7 @@ class Pass:
     def __init__(self, session: VectorSession, ask: Ask, output: Output) -> None:
         self._session, self._ask, self._output = session, ask, output
         self._began = time.perf_counter()
-        self._failed = 0
+        self._failed: list[Row] = []
         self.done = Progress()
 
     def over(self, descriptor: int, take: Take) -> ExitCode:
@@ -72,7 +72,7 @@ class Pass:
         tokens = self.done.tokens + (row.made.tokens if row.made else 0)
         self.done = Progress(self.done.texts + 1, tokens, time.perf_counter() - self._began, share)
         if row.failure:
-            self._failed += 1
+            self._failed.append(replace(row, line=replace(row.line, text="")))
             self._output.warn(report.line_note(row))
         self._output.progress(report.progress_line(self.done))
 

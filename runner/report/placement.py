@@ -60,17 +60,21 @@ def layers_on(placement: Placement) -> str:
 
 
 def cache(placement: Placement) -> str:
-    """`8k context in f16`."""
+    """`8k context in f16`; of a model that makes vectors, `texts of up to 8k tokens`."""
+    if placement.pooling:
+        return f"texts of up to {context(placement.ctx)} tokens"
     return f"{context(placement.ctx)} context in {placement.kv_type}"
 
 
 def expected(candidate: Candidate) -> str:
-    """`about 17.3 tok/s (15.9 to 18.2)`; empty where nothing is predicted."""
+    """`about 17.3 tok/s (15.9 to 18.2)`, of a model that makes vectors those read; empty where nothing is predicted."""
     predicted = candidate.predicted
     if predicted is None:
         return ""
-    bounds = f" ({rates(predicted.range.decode)})" if predicted.range else ""
-    return f"about {rate(predicted.decode_tps)}{bounds}"
+    reads = candidate.placement is not None and candidate.placement.pooling is not None
+    speed = predicted.prefill_tps if reads else predicted.decode_tps
+    spread = predicted.range and (predicted.range.prefill if reads else predicted.range.decode)
+    return f"about {rate(speed)}{f' ({rates(spread)})' if spread else ''}"
 
 
 def outlook(candidate: Candidate) -> str:

@@ -114,9 +114,12 @@ def line_note(row: Row) -> str:
     return f"Line {row.line.number}: {row.failure}"
 
 
-def refused(count: int, texts: int) -> str:
-    """The end of a run in which some were refused."""
+def refused(failed: Sequence[Row], texts: int) -> str:
+    """The end of a run in which some have no numbers."""
+    sentence = f"{len(failed)} of {plural(texts, 'text')} were refused."
+    if all(row.line.wrong for row in failed):
+        return sentence
     return (
-        f"{count} of {plural(texts, 'text')} were refused. --truncate reads the start of one that is too long; "
-        "--ctx N takes longer ones, as far as the model was trained on such."
+        f"{sentence} --truncate reads the start of one that is too long; --ctx N takes longer ones, as far as the "
+        "model was trained on such."
     )
