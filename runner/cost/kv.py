@@ -47,6 +47,18 @@ class Caches:
             for memory in self.kinds
         ]
 
+    def checkpoint(self, kv_type: str, depth: int) -> int:
+        """Bytes of what cannot be rolled back of one sequence with `depth` tokens: windows and recurrent states.
+
+        It is copied out as it is (llama-kv-cache-iswa.cpp, llama-memory-hybrid.cpp: state_write), with some bytes for
+        each cell beside its values.
+        """
+        sizes = [
+            (min(depth, memory.window) * _cell(memory, kv_type) if memory.window else 0) + 4 * memory.state_values
+            for memory in self.kinds
+        ]
+        return sum(sizes[kind] for kind in self.layers)
+
     def seen(self, depth: int) -> list[int]:
         """Tokens that attention looks at in each kind of layer with `depth` behind it; 0 where there is none."""
         return [min(depth, memory.window or depth) if memory.k_width else 0 for memory in self.kinds]

@@ -12,7 +12,7 @@ crawls, so that its blocks are always written.
 import argparse
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice, product
 from pathlib import Path
@@ -24,7 +24,8 @@ from models.headers.gguf import aligned
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from runner.types.varied import varied
-from scripts.synthetic.geometry import Attention, Geometry, base, collect, experts, ffn, moe, vectors
+from scripts.synthetic.geometries import gemma3
+from scripts.synthetic.geometry import Attention, Dense, Geometry, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
 from scripts.synthetic.mixes import MIXES, Named
 from scripts.synthetic.random_blocks import FILLS
@@ -63,6 +64,35 @@ def geometry(title: str, size: Size, attention: Attention) -> Geometry:
     return Geometry(title, "llama", settings, collect(size.embd, size.layers, size.vocabulary, block), size.vocabulary)
 
 
+def short_convolutions(title: str, size: Size, attention: Attention) -> Geometry:
+    """A model built like LFM2: two layers with a recurrent state, a short convolution, then one with attention."""
+
+    def block(i: int) -> Iterator[Named]:
+        yield from vectors(i, size.embd, "attn_norm", "ffn_norm")
+        yield from ffn(i, size.embd, size.width)
+        if kv_heads[i]:
+            yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
+            yield from attention.tensors(i, size.embd)
+        else:
+            yield f"blk.{i}.shortconv.conv.weight", (3, size.embd)
+            yield f"blk.{i}.shortconv.in_proj.weight", (size.embd, 3 * size.embd)
+            yield f"blk.{i}.shortconv.out_proj.weight", (size.embd, size.embd)
+
+    kv_heads = [attention.kv_heads if i % 3 == 2 else 0 for i in range(size.layers)]
+    settings = {**base(size.embd, size.layers, 32768, size.width), **attention.settings()}
+    settings |= {"attention.head_count_kv": kv_heads, "shortconv.l_cache": 3, "rope.freq_base": 1e6}
+    tensors = collect(size.embd, size.layers, size.vocabulary, block, tied=True)
+    # Converters write the last norm under this name.
+    named = tuple(("token_embd_norm.weight" if name == "output_norm.weight" else name, dims) for name, dims in tensors)
+    return Geometry(title, "lfm2", settings, named, size.vocabulary)
+
+
+def _with_window(window: int) -> Geometry:
+    """A small model built like Gemma 3."""
+    like = gemma3("tiny-window", Dense(256, 6, Attention(4, 2, 64), 512, 512, tied=True))
+    return replace(like, settings={**like.settings, "attention.sliding_window": window})
+
+
 GEOMETRIES: Mapping[str, Geometry] = {
     # The layers of an 8B model, half as many of them: 2.3 GB as Q4_K_M.
     "dense": geometry("dense-4b", Size(4096, 16, 14336, 32000), Attention(32, 8)),
@@ -70,6 +100,8 @@ GEOMETRIES: Mapping[str, Geometry] = {
     "moe": geometry("moe-7b", Size(2048, 14, 1280, 32000, experts=64), Attention(16, 4)),
     "tiny-dense": geometry("tiny-dense", Size(256, 4, 768, 512), Attention(4, 2, 64)),
     "tiny-moe": geometry("tiny-moe", Size(256, 4, 256, 512, experts=16), Attention(4, 2, 64)),
+    "tiny-window": _with_window(512),
+    "tiny-hybrid": short_convolutions("tiny-hybrid", Size(256, 6, 512, 512), Attention(4, 2, 64)),
     **TIMED,
 }
 

@@ -1,0 +1,116 @@
+"""States of sequences as they were at some token, for caches that cannot be rolled back.
+
+A recurrent state and a sliding window hold the present alone. What they held is small beside the rest of the cache, of
+which it is only cut what came later; so it is kept in host memory wherever a conversation may go on another way.
+
+Source: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY of llama.h. llama.cpp takes a state for any sequence and says that all is
+well: whose it is, and that what came later is cut, is seen to here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from ctypes import c_uint8
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from runner.engine.context import Context
+from runner.engine.llama import C
+
+_PARTIAL = C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """The state of a sequence behind its first `count` tokens, of which there is a digest."""
+
+    sequence: int
+    count: int
+    digest: bytes
+    state: Any
+
+
+class Checkpoints:
+    """States of the sequences of one context, of at most so many bytes in all: the oldest goes first.
+
+    Who cuts tokens off a sequence, or empties it, says so with `cut`.
+    """
+
+    def __init__(self, context: Context, most: int) -> None:
+        self._handle = context.handle
+        self._memory = C.llama_get_memory(context.handle)
+        self._most = most
+        self._kept: list[_Checkpoint] = []  # the oldest first
+
+    @property
+    def bytes(self) -> int:
+        """What they hold."""
+        return sum(len(one.state) for one in self._kept)
+
+    @property
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """(sequence, tokens) of each, the oldest first."""
+        return tuple((one.sequence, one.count) for one in self._kept)
+
+    def keep(self, sequence: int, tokens: Sequence[int]) -> bool:
+        """Keep the state of a sequence, which holds exactly these tokens; whether it is kept.
+
+        It is not where it has more bytes than there may be, or where llama.cpp cannot tell it.
+        """
+        digest = _digest(tokens)
+        known = next((one for one in self._kept if one.sequence == sequence and one.digest == digest), None)
+        if known is not None:
+            self._kept.remove(known)
+            self._kept.append(known)
+            return True
+        size = int(C.llama_state_seq_get_size_ext(self._handle, sequence, _PARTIAL))
+        if not tokens or not 0 < size <= self._most:
+            return False
+        self._make_room(size)
+        state = (c_uint8 * size)()
+        if C.llama_state_seq_get_data_ext(self._handle, state, size, sequence, _PARTIAL) != size:
+            return False
+        self._kept.append(_Checkpoint(sequence, len(tokens), digest, state))
+        return True
+
+    def go_back(self, sequence: int, tokens: Sequence[int]) -> int:
+        """Take a sequence back to its last state behind some or all of these tokens: how many it holds then.
+
+        `tokens` are all those at its beginning that are still wanted. 0 where there is no such state, or llama.cpp
+        does not take it: then the sequence is empty.
+        """
+        self.cut(sequence, len(tokens))
+        own = sorted((one for one in self._kept if one.sequence == sequence), key=lambda one: -one.count)
+        found = next((one for one in own if one.digest == _digest(tokens[: one.count])), None)
+        if found is not None and self._restored(found):
+            self.cut(sequence, found.count)
+            return found.count
+        C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self.cut(sequence, 0)
+        return 0
+
+    def cut(self, sequence: int, kept: int) -> None:
+        """Forget the states of a sequence behind its first `kept` tokens: it holds them no longer."""
+        self._kept = [one for one in self._kept if one.sequence != sequence or one.count <= kept]
+
+    def _restored(self, one: _Checkpoint) -> bool:
+        """The state first, then what came later is cut: the other way round the window would be empty."""
+        size = len(one.state)
+        taken = C.llama_state_seq_set_data_ext(self._handle, one.state, size, one.sequence, _PARTIAL)
+        return taken == size and bool(C.llama_memory_seq_rm(self._memory, one.sequence, one.count, -1))
+
+    def _make_room(self, size: int) -> None:
+        while self._kept and self.bytes + size > self._most:
+            self._kept.pop(0)
+
+
+def _digest(tokens: Sequence[int]) -> bytes:
+    return blake2b(array("i", tokens).tobytes(), digest_size=16).digest()
+
+
+def are_needed(context: Context) -> bool:
+    """Whether the cache of a model cannot be rolled back: it has a window, or a recurrent state."""
+    model = context.model
+    return bool(model.window or C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
