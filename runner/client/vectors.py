@@ -24,11 +24,12 @@ class VectorSession:
         self.running = running
         """What is loaded: maybe less than the plan chose; its notes say why."""
         self._process, self._recover = process, recover
+        self._is_empty = False  # a fresh engine could not load what the one before had
         self._last_error = EngineError("The engine ended between two requests.")
 
     def made(self, command: Embed | Score) -> Iterator[tuple[Made, ...]]:
         """What becomes of the texts, in order, as it comes; where it was stopped, of fewer."""
-        if self._process.has_died():
+        if self._process.has_died() or self._is_empty:
             self._again(self._last_error, 0)
         longest = 0
         while True:
@@ -49,7 +50,9 @@ class VectorSession:
         self._process.stop()
 
     def _again(self, error: EngineError, least_ctx: int) -> None:
+        self._is_empty = True
         self.running = self._recover(error, least_ctx)
+        self._is_empty = False
 
     def _step_s(self) -> float:
         predicted = self.running.candidate.predicted
