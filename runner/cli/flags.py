@@ -145,11 +145,11 @@ def _text(said: str) -> str:
 
 
 def _role(text: str) -> TextRole:
-    return TextRole(_one_of(*TextRole)(text))
+    return TextRole(_one_of(*_ROLES)(text))
 
 
 def _pooling(text: str) -> Pooling:
-    return Pooling(_one_of(*(one for one in Pooling if one is not Pooling.RANK))(text))
+    return Pooling(_one_of(*_POOLINGS)(text))
 
 
 def _sampling_flag(setting: sampling.Setting | sampling.Choice) -> Flag:
@@ -158,6 +158,8 @@ def _sampling_flag(setting: sampling.Setting | sampling.Choice) -> Flag:
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 
 
+_ROLES = tuple(TextRole)
+_POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
@@ -224,8 +226,20 @@ GROUPS = (
     Group(
         ("embed",),
         (
-            Flag("as", "query or document: with the words that this model wants in front of one", "ROLE", _role),
-            Flag("pooling", "mean, cls or last, where the file does not say or says wrong", "HOW", _pooling),
+            Flag(
+                "as",
+                "query or document: with the words that this model wants in front of one",
+                "ROLE",
+                _role,
+                words=_ROLES,
+            ),
+            Flag(
+                "pooling",
+                "mean, cls or last, where the file does not say or says wrong",
+                "HOW",
+                _pooling,
+                words=_POOLINGS,
+            ),
             Flag("npy", "the vectors go there, as a matrix of float32 in numpy's format", "FILE", Path),
         ),
     ),
@@ -286,7 +300,7 @@ def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
     """
     parser = _parser(command)
     takes_words = (POSITIONALS.get(command) or MODEL).key != MODEL.key
-    return vars(parser.parse_intermixed_args(words) if takes_words else parser.parse_args(words))
+    return vars(parser.parse_intermixed_args(words) if takes_words or command in _VECTORS else parser.parse_args(words))
 
 
 def _parser(command: str) -> _Parser:

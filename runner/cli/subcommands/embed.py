@@ -18,7 +18,7 @@ from runner.types.vectors import Use
 def run(options: Options, output: Output) -> ExitCode:
     """Lines of JSON on stdout, or rows of a file, or with --json one object."""
     with ExitStack() as stack:
-        descriptor = stack.enter_context(source(options.file))
+        descriptor = stack.enter_context(source(options.texts))
         rows = stack.enter_context(closing(Rows(options.npy))) if options.npy else None
         service = stack.enter_context(service_for(output))
         plan, session = open_vectors(service, options, output, Use.EMBED)

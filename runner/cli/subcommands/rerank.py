@@ -19,7 +19,7 @@ def run(options: Options, output: Output) -> ExitCode:
     query = options.query
     if not query or not query.strip():
         raise UsageError("What are the texts ranked for? localrun rerank MODEL --query QUERY.")
-    with source(options.file) as descriptor, service_for(output) as service:
+    with source(options.texts) as descriptor, service_for(output) as service:
         plan, session = open_vectors(service, options, output, Use.RANK)
         texts = Pass(session, lambda texts: Score(query, texts, options.truncate), output)
         gathered = Gathered(Use.RANK, options.top)

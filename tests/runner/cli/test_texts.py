@@ -101,10 +101,10 @@ def test_the_best_come_first_and_what_has_no_score_is_not_among_them() -> None:
 
 
 def test_flags_of_both_commands() -> None:
-    embed = parse(["embed", "m", "in.txt", "--as", "query", "--pooling", "LAST", "--npy", "o.npy"], {}, {})
-    assert (embed.file, embed.role, embed.pooling) == (Path("in.txt"), TextRole.QUERY, Pooling.LAST)
+    embed = parse(["embed", "m", "--as", "query", "in.txt", "--pooling", "LAST", "--npy", "o.npy"], {}, {})
+    assert (embed.texts, embed.role, embed.pooling) == (Path("in.txt"), TextRole.QUERY, Pooling.LAST)
     rerank = parse(["rerank", "m", "--query", "q", "--top", "3", "--truncate", "--ctx", "512"], {}, {})
-    assert (rerank.file, rerank.query, rerank.top, rerank.truncate, rerank.wish.ctx) == (None, "q", 3, True, 512)
+    assert (rerank.texts, rerank.query, rerank.top, rerank.truncate, rerank.wish.ctx) == (None, "q", 3, True, 512)
     for words in (["embed", "m", "--as", "x"], ["embed", "m", "--pooling", "rank"], ["rerank", "m", "--top", "0"]):
         with pytest.raises(UsageError):
             parse(words, {}, {})
