@@ -26,7 +26,6 @@ from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
 
-
 class Generator:
     """One loaded model. `pulse` is called now and then in a step that takes long."""
 
