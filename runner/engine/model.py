@@ -86,11 +86,15 @@ class Model:
         before = self._tokens(_NO_WORD, special=True)
         return self.tokenize(_NO_WORD + text, special=True)[len(before) :]
 
-    def _tokens(self, text: str, special: bool) -> list[int]:
+    def marked(self, text: str) -> list[int]:
+        """Token ids of a whole text with all that the vocabulary puts around one: what becomes a vector is read so."""
+        return self._tokens(text, special=False, marks=True)
+
+    def _tokens(self, text: str, special: bool, *, marks: bool = False) -> list[int]:
         data = text.encode("utf-8", "replace")  # half a character is none
         room = len(data) + 8
         tokens = (C.llama_token * room)()
-        count = C.llama_tokenize(self.vocabulary, data, len(data), tokens, room, False, special)
+        count = C.llama_tokenize(self.vocabulary, data, len(data), tokens, room, marks, special)
         if count < 0:
             raise EngineError("llama.cpp could not tokenize the prompt.")
         return list(tokens[:count])

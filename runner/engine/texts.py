@@ -38,7 +38,7 @@ class Frame:
     def __init__(self, model: Model, most: int) -> None:
         self.most = most
         self._model = model
-        marked, plain = (model.tokenize("a", special=False, begin=marks) for marks in (True, False))
+        marked, plain = model.marked("a"), model.tokenize("a", special=False)
         places = range(len(marked) - len(plain) + 1)
         first = next((at for at in places if marked[at : at + len(plain)] == plain), len(marked))
         self.begin, self.end = marked[:first], marked[first + len(plain) :]
