@@ -1,7 +1,6 @@
 """The application: from a name to a chat, and on to the next model."""
 
 import asyncio
-import signal
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings, Clocks, Launch
+from tui.terminal import on_end
 from tui.theme import THEME
 
 _NOTE_S = 15.0
@@ -39,8 +39,8 @@ class LocalrunApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin, and end in order where the system asks for it: the terminal is left as it was found."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        loop = asyncio.get_running_loop()
+        on_end(lambda number: loop.call_soon_threadsafe(partial(self.exit, return_code=128 + number)))
         for note in self._launch.notes:
             self.notify(visible(note), timeout=_NOTE_S, markup=False)
         self._conduct()

@@ -1,11 +1,17 @@
-"""The terminal's settings, which are not ours to keep."""
+"""The terminal: its settings are not ours to keep, and it may go away."""
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_LAST_RESORT_S = 8.0  # longer than it takes to put everything away
 
 
 @contextmanager
@@ -19,7 +25,37 @@ def unchanged() -> Iterator[None]:
     except termios.error:  # no terminal
         yield
         return
+    _tell_when_it_is_gone()
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+        with suppress(termios.error):  # it is gone
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+def on_end(end: Callable[[int], object]) -> None:
+    """Call `end` with the number of a signal that asks for the end; the process ends in any case soon after that.
+
+    A terminal that takes no more words, or is gone, holds whoever writes to it for ever.
+    """
+
+    def asked(number: int, _frame: object) -> None:
+        last = threading.Timer(_LAST_RESORT_S, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
+        end(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, asked)
+
+
+def _tell_when_it_is_gone() -> None:
+    """SIGHUP to this process, also from a terminal that does not control it, and so sends none."""
+    hangup = select.poll()
+    hangup.register(sys.stdin.fileno(), 0)
+
+    def wait() -> None:
+        hangup.poll()
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -44,6 +44,7 @@ class Terminal:
     before: list[object]
     raw: bytearray = field(default_factory=bytearray)
     read: int = 0
+    is_gone: bool = False
 
     def type(self, keys: str) -> None:
         os.write(self.fd, keys.encode())
@@ -71,6 +72,13 @@ class Terminal:
             new = b""
         self.raw += new
         return bool(new)
+
+    def go_away(self) -> None:
+        """As a window that is closed."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self.fd)  # closes the last descriptor of its other side
+        os.close(nothing)
+        self.is_gone = True
 
     def leave(self) -> int:
         """Ctrl+Q, all that is still written, and the exit code."""
@@ -112,7 +120,7 @@ def opened(tmp_path: Path, *words: str, **variables: str) -> Iterator[Terminal]:
     terminal = Terminal(process, main, before)
     try:
         yield terminal
-        assert termios.tcgetattr(other) == before
+        assert terminal.is_gone or termios.tcgetattr(other) == before
     finally:
         if process.poll() is None:
             process.kill()
@@ -152,6 +160,17 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal, number: sign
     terminal.process.send_signal(number)
     assert terminal.ended() == 128 + number
     assert _LEAVE_ALTERNATE in terminal.raw and b"Traceback" not in terminal.raw
+    assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_terminal_that_goes_away_takes_the_program_along(tmp_path: Path) -> None:
+    with opened(tmp_path) as terminal:
+        terminal.until("Ask something")
+        engines = _engines(terminal)
+        terminal.type("Write a long story about the sea.\r")
+        terminal.until(_WRITING)
+        terminal.go_away()
+        assert terminal.process.wait(_PATIENCE) == 128 + signal.SIGHUP
     assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
 
 
