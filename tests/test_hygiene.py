@@ -93,7 +93,7 @@ HOUSE = {
     "tui.markdown": edge("tui.theme", *SCREEN),
     "tui.widgets": edge("tui.markdown", *PARTS),
     "tui.screens": edge("tui.widgets", "tui.markdown", *PARTS),
-    "tui.app": edge("tui.screens", "tui.widgets", *PARTS),
+    "tui.app": edge("tui.screens", "tui.widgets", "tui.terminal", *PARTS),
     "localrun": edge(
         *("runner.cli", "runner.client", "runner.service", "runner.storage", "runner.types"),
         *("tui.app", "tui.settings", "tui.terminal", "models.errors"),
