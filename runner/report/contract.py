@@ -177,7 +177,7 @@ def answer_json(
             "ttft_s": _rounded(last.ttft_s, 3),
             "prefill_tps": _rounded(last.prefill_tps, 1),
             "decode_tps": _rounded(last.decode_tps, 2),
-            "slow": slow_json(session.slowness),
+            **({"slow": slow_json(session.slowness)} if session.slowness else {}),
         },
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
         "memory": planned_and_measured(candidate.memory, loaded.memory),

@@ -28,10 +28,8 @@ def slow_line(slow: Slowness) -> str:
     return f"Decode is {percent(slow.below)} below its prediction: {_said(slow.cause)}"
 
 
-def slow_json(slow: Slowness | None) -> dict[str, Any] | None:
+def slow_json(slow: Slowness) -> dict[str, Any]:
     """The cause by its name with what was seen, and the same sentence as everywhere."""
-    if slow is None:
-        return None
     cause = {"kind": type(slow.cause).__name__, **pack(slow.cause)} if slow.cause else None
     return {"below": round(slow.below, 2), "cause": cause, "message": slow_line(slow)}
 
