@@ -65,7 +65,6 @@ def test_every_cause_is_said() -> None:
 
 
 def test_json() -> None:
-    assert slow_json(None) is None
     assert slow_json(Slowness(0.384, CoresTaken("ffmpeg", 812, 1.52))) == {
         "below": 0.38,
         "cause": {"kind": "CoresTaken", "name": "ffmpeg", "pid": 812, "cores": 1.52},
