@@ -136,10 +136,7 @@ class Model:
         A result is the object of `localrun -p ... --json`; one that failed has an `error` in it, and stops no other.
         """
         heard: queue.SimpleQueue[tuple[int, Json]] = queue.SimpleQueue()
-        with ExitStack() as asked:
-            for index, prompt in enumerate(prompts):
-                put = partial(_put_whole, heard.put, index)
-                asked.enter_context(self._asked(_question(_conversation(prompt), sampling), put))
+        with self._all_asked(prompts, sampling, heard.put):
             for _ in prompts:
                 index, said = heard.get()
                 yield index, self._understood(said, may_fail=True)
@@ -166,6 +163,31 @@ class Model:
         """`ask` for asyncio."""
         asked = _question(_conversation(prompt, system), sampling)
         return "".join([chunk.text async for chunk in self._achunks(asked)])
+
+    async def abatch(self, prompts: Sequence[str | Messages], **sampling: object) -> AsyncIterator[tuple[int, Json]]:
+        """`batch` for asyncio."""
+        import asyncio
+
+        heard: asyncio.Queue[tuple[int, Json]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        with self._all_asked(prompts, sampling, lambda said: loop.call_soon_threadsafe(heard.put_nowait, said)):
+            for _ in prompts:
+                index, said = await heard.get()
+                yield index, self._understood(said, may_fail=True)
+
+    async def aembed(
+        self, texts: Sequence[str], role: str | None = None, *, truncate: bool = False
+    ) -> list[list[float]]:
+        """`embed` for asyncio."""
+        import asyncio
+
+        return await asyncio.to_thread(self.embed, texts, role, truncate=truncate)
+
+    async def arerank(self, query: str, texts: Sequence[str], *, truncate: bool = False) -> list[float]:
+        """`rerank` for asyncio."""
+        import asyncio
+
+        return await asyncio.to_thread(self.rerank, query, texts, truncate=truncate)
 
     async def acount_tokens(self, asked: str | Messages) -> int:
         """`count_tokens` for asyncio."""
@@ -217,6 +239,20 @@ class Model:
             while "delta" in (said := await heard.get()):
                 yield _piece(said)
             yield _last(self._understood(said))
+
+    @contextmanager
+    def _all_asked(
+        self,
+        prompts: Sequence[str | Messages],
+        sampling: Mapping[str, object],
+        put: Callable[[tuple[int, Json]], object],
+    ) -> Iterator[None]:
+        """While somebody listens; `put` gets (index, answer) of each."""
+        with ExitStack() as asked:
+            for index, prompt in enumerate(prompts):
+                question = _question(_conversation(prompt), sampling)
+                asked.enter_context(self._asked(question, partial(_put_whole, put, index)))
+            yield
 
     @contextmanager
     def _asked(self, asked: Json, put: Callable[[Json], object]) -> Iterator[None]:

@@ -141,6 +141,15 @@ def test_the_same_for_asyncio(model: localrun.Model) -> None:
     assert (count, more[:2]) == (3, " 5")
 
 
+def test_a_batch_for_asyncio(model: localrun.Model) -> None:
+    async def asked() -> dict[int, dict[str, Any]]:
+        prompts = ["Say one.", "word " * 3000, "Say two."]
+        return {index: result async for index, result in model.abatch(prompts, temp=0, max_tokens=4)}
+
+    results = asyncio.run(asked())
+    assert results[0]["text"] and results[2]["text"] and results[1]["error"]["kind"] == "PromptTooLong"
+
+
 def test_a_dead_model_can_be_closed_and_a_dropped_one_ends() -> None:
     with localrun.open("smollm2-135m", threads=1, ctx=512) as dead:
         (process,) = [one for one in psutil.Process().children() if "512" in one.cmdline()]

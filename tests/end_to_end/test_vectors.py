@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_python_has_both(embedder: str, ranker: str) -> None:
     with localrun.open(embedder) as llm:
         vectors = llm.embed(["hello", "world"], role="query")
         assert [len(vector) for vector in vectors] == [128, 128]
+        assert asyncio.run(llm.aembed(["hello", "world"], role="query")) == vectors
         with pytest.raises(localrun.Error, match="Text 2: The text has 3002 tokens") as raised:
             llm.embed(["a", "a " * 3000])
         assert raised.value.code == 2
@@ -103,4 +105,5 @@ def test_python_has_both(embedder: str, ranker: str) -> None:
         with pytest.raises(localrun.Error, match="answers no prompts"):
             llm.ask("Hi")
     with localrun.open(ranker) as llm:
-        assert len(set(llm.rerank("a b?", ["hello", "world"]))) == 2
+        scores = llm.rerank("a b?", ["hello", "world"])
+        assert len(set(scores)) == 2 and asyncio.run(llm.arerank("a b?", ["hello", "world"])) == scores
