@@ -41,8 +41,8 @@ class Asked:
     variables: Mapping[str, object] = field(default_factory=dict)
 
 
-def common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+def common_prefix(old: Sequence[object], new: Sequence[object]) -> int:
+    """How many tokens, or letters, both begin with."""
     for index, (left, right) in enumerate(zip(old, new, strict=False)):
         if left != right:
             return index

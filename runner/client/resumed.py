@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from runner.types.generation import Chunk, Message, Phase, Request
 
-_OF_THE_PROMPT = ("prompt_tokens", "cached_tokens", "prefilled", "prefill_tps", "ttft_s")
+_OF_THE_PROMPT = ("prompt_tokens", "cached_tokens", "shared_tokens", "prefilled", "prefill_tps", "ttft_s")
 
 
 class Resumed:

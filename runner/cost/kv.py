@@ -9,13 +9,17 @@ from models.headers.shape import LayerMemory, ModelShape
 
 @dataclass(frozen=True, slots=True)
 class ContextSettings:
-    """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max."""
+    """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max.
+
+    `checkpoints`: how many states of each sequence are kept where the caches cannot be rolled back.
+    """
 
     ctx: int
     kv_type: str = "f16"
     ubatch: int = 512
     sequences: int = 1
     outputs: int = 1
+    checkpoints: int = 0
 
 
 def padded(ctx: int) -> int:

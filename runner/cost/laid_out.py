@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks, blocks_of
+from runner.cost.checkpoints import CHECKPOINTS
 from runner.cost.forecast import Forecast, forecast, work_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, by_tensor, contiguous
@@ -67,7 +68,14 @@ def ledger(shape: ModelShape, machine: Machine, placement: Placement) -> tuple[M
 
 def settings_of(placement: Placement) -> ContextSettings:
     """The context settings in a placement."""
-    return ContextSettings(placement.ctx, placement.kv_type, placement.ubatch, placement.sequences, placement.outputs)
+    return ContextSettings(
+        placement.ctx,
+        placement.kv_type,
+        placement.ubatch,
+        placement.sequences,
+        placement.outputs,
+        CHECKPOINTS if placement.checkpoints else 0,
+    )
 
 
 def layout_in(blocks: Blocks, devices: tuple[Device, ...], placement: Placement) -> Layout:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.cost.blocks import Blocks
+from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.compute_buffers import compute_bytes, helper_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
@@ -38,7 +39,8 @@ class Rehearsed:
 def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> tuple[MemoryRow, ...]:
     """The ledger of a layout. The host's free bytes are RAM less what devices that share it take.
 
-    The host's overhead is the buffer of logits (llama-context.cpp: output_reserve).
+    The host's overhead is the buffer of logits (llama-context.cpp: output_reserve), and states of conversations, which
+    are no buffers of llama.cpp's.
     """
     weights = _weights(blocks, layout)
     kv = _caches(blocks, layout, settings)
@@ -48,7 +50,8 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
         for index, device in enumerate(layout.devices)
     ]
     output = 4 * blocks.shape.vocabulary * max(settings.outputs, settings.sequences)
-    host = MemoryRow("CPU", weights[HOST], kv[HOST], compute[HOST], output, machine.ram_available)
+    states = checkpoint_bytes(blocks.caches, settings, machine.ram_total)
+    host = MemoryRow("CPU", weights[HOST], kv[HOST], compute[HOST], output + states, machine.ram_available)
     return (*lines, _shared(host, lines, layout))
 
 

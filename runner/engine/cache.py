@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from runner.chat.template import common_prefix
+from runner.engine.checkpoints import Checkpoints
 from runner.engine.context import Context
 from runner.engine.state_file import State
 
@@ -25,7 +26,7 @@ class Slot:
     """A sequence of llama.cpp, with `tokens` in its cells, which are its `runs`; it adds to the one with stamp `own`.
 
     While it `is_taken`, `promised` cells of the pool are for it, those in use included. `left`: when it was given back,
-    as a count.
+    as a count. `matched`: how many tokens of the request that took it last were in the cache, kept or not.
     """
 
     sequence: int
@@ -35,6 +36,7 @@ class Slot:
     is_taken: bool = False
     promised: int = 0
     left: int = 0
+    matched: int = 0
 
     def cut(self, kept: int) -> None:
         """Only the first tokens are left; what comes behind them takes cells that nobody else has."""
@@ -47,11 +49,12 @@ class Slot:
 class Cache:
     """Slots keep what they hold when they are given back, until somebody needs the slot or its cells.
 
-    The one that was given back first goes first.
+    The one that was given back first goes first. With `checkpoints` a slot that cannot be rolled back goes back to the
+    last of its states that is still wanted.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, checkpoints: Checkpoints | None = None) -> None:
+        self._context, self._checkpoints = context, checkpoints
         self._slots = tuple(map(Slot, range(context.sequences)))
         self._stamps, self._returns = count(), count(1)
 
@@ -66,6 +69,7 @@ class Cache:
         slot, source, common = self._choose(free, tokens[:-1] if reuse else ())
         if self.spare < cells - (common if source.is_taken else 0):
             return None
+        slot.matched = common
         if slot is source:
             self.trim(slot, common)
         else:
@@ -101,13 +105,22 @@ class Cache:
     def trim(self, slot: Slot, kept: int) -> None:
         """Forget all but the first tokens, or all where that cannot be done."""
         if kept < len(slot.tokens):
-            slot.cut(kept if self._context.keep(kept, slot.sequence) else 0)
+            slot.cut(self._cut(slot, kept))
 
     def resync(self, slot: Slot) -> None:
         """After a batch that was interrupted: some of it may be decoded, or even less be left."""
         slot.cut(self._context.positions(slot.sequence))
-        if not self._context.keep(len(slot.tokens), slot.sequence):
-            slot.cut(0)
+        slot.cut(self._cut(slot, len(slot.tokens)))
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether `remember` is of use."""
+        return self._checkpoints is not None
+
+    def remember(self, slot: Slot) -> None:
+        """Keep the state of a slot as it is, so that it can go back to it."""
+        if self._checkpoints is not None:
+            self._checkpoints.keep(slot.sequence, slot.tokens)
 
     def holder(self, tokens: Sequence[int]) -> Slot | None:
         """The slot that holds the beginning of these and little else; None where there is none."""
@@ -146,12 +159,27 @@ class Cache:
         """(slot, who has most of the tokens, how many). A slot of which only a small part is of use stays as it is."""
         known = self._slots if self._context.can_share else free
         common = {slot: common_prefix(slot.tokens, tokens) for slot in known}
-        slot = max(free, key=common.__getitem__)
+        slot = max(free, key=lambda slot: self._usable(slot, common[slot]))
         if 2 * common[slot] < len(slot.tokens):
             slot = min(free, key=_worth)
         best = max(known, key=common.__getitem__) if self._context.can_share else slot
         source = best if common[best] > common[slot] else slot
         return slot, source, common[source]
+
+    def _usable(self, slot: Slot, common: int) -> int:
+        """How many tokens stay if only the first ones are wanted."""
+        if self._checkpoints is None or common == len(slot.tokens) or self._context.reaches(common, slot.sequence):
+            return common
+        return self._checkpoints.last(slot.sequence, common)
+
+    def _cut(self, slot: Slot, kept: int) -> int:
+        """Have llama.cpp forget all but the first tokens, or more where that cannot be exact: how many are left."""
+        if self._checkpoints is None:
+            return kept if self._context.keep(kept, slot.sequence) else 0
+        if not self._context.cut(kept, slot.sequence):
+            return self._checkpoints.go_back(slot.sequence, slot.tokens[:kept])
+        self._checkpoints.cut(slot.sequence, kept)
+        return kept
 
     def _share(self, source: Slot, slot: Slot, common: int) -> None:
         self.trim(slot, 0)

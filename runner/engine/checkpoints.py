@@ -91,6 +91,10 @@ class Checkpoints:
         self.cut(sequence, 0)
         return 0
 
+    def last(self, sequence: int, most: int) -> int:
+        """Behind how many of its first `most` tokens there is a state of a sequence; 0 where there is none."""
+        return max((one.count for one in self._kept if one.sequence == sequence and one.count <= most), default=0)
+
     def cut(self, sequence: int, kept: int) -> None:
         """Forget the states of a sequence behind its first `kept` tokens: it holds them no longer."""
         self._kept = [one for one in self._kept if one.sequence != sequence or one.count <= kept]

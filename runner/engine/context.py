@@ -91,15 +91,22 @@ class Context:
         """How many positions of a sequence are decoded."""
         return int(C.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
-    def keep(self, count: int, sequence: int = 0) -> bool:
-        """Forget everything behind the first `count` tokens; False (nothing kept) where that cannot be done exactly.
+    def reaches(self, count: int, sequence: int = 0) -> bool:
+        """Whether what the first `count` tokens need is still there.
 
-        A sliding window that has moved on reports success but holds nothing, so the rule of llama.cpp's
-        server decides first: the window of the new end must still be there.
+        A sliding window that has moved on reports success but holds nothing, so this is the rule of llama.cpp's
+        server: the window of the new end must still be there. A recurrent state holds its last position alone.
         """
         first = C.llama_memory_seq_pos_min(self._memory, sequence)
-        whole = first <= 0 or first < count - self.model.window
-        if whole and C.llama_memory_seq_rm(self._memory, sequence, count, -1):
+        return bool(first <= 0 or first < count - self.model.window)
+
+    def cut(self, count: int, sequence: int = 0) -> bool:
+        """Forget everything behind the first `count` tokens; False (nothing changed) where that cannot be exact."""
+        return self.reaches(count, sequence) and bool(C.llama_memory_seq_rm(self._memory, sequence, count, -1))
+
+    def keep(self, count: int, sequence: int = 0) -> bool:
+        """The same, but where it cannot be exact nothing is kept."""
+        if self.cut(count, sequence):
             return True
         C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return False

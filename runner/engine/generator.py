@@ -13,6 +13,7 @@ from runner.chat import markers
 from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
+from runner.engine.checkpoints import Checkpoints, are_needed
 from runner.engine.context import Context
 from runner.engine.loading import loaded_model
 from runner.engine.prompts import Prompts
@@ -41,7 +42,8 @@ class Generator:
             self._model.close()
             raise
         self._prompts = Prompts(self._model, self._context.size)
-        self._cache = Cache(self._context)
+        keeps_states = placement.checkpoints > 0 and are_needed(self._context)
+        self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
         self._scheduler = Scheduler(self._context, self._cache, pulse)
         self._caches_are = f"{llama.version()} {placement.kv_type}"
         self._markers = self._marker_tokens()
@@ -73,7 +75,9 @@ class Generator:
         size, asked = self._context.size, request.sampling
         limit = min(asked.max_tokens or size, size - len(tokens))
         seed = random.getrandbits(31) if asked.seed is None else asked.seed
-        sequence = Sequence(Asked(request, prompt, tokens, limit, seed), self._model, self._markers, listener)
+        keeps_states = self._cache.keeps_states and request.reuse
+        borders = self._prompts.borders(request, prompt, tokens) if keeps_states else ()
+        sequence = Sequence(Asked(request, prompt, tokens, limit, seed, borders), self._model, self._markers, listener)
         self._scheduler.add(sequence)
 
     def keep_state(self, asked: KeepState) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from models.errors import BadFile, LocalrunError, PromptTooLong, UsageError
 from runner.chat import markers
+from runner.chat.borders import in_common, places, with_other_question
 from runner.chat.go_syntax import looks_like_go
 from runner.chat.go_template import GoTemplate
 from runner.chat.renderer import Renderer
-from runner.chat.shield import Shield, parts
+from runner.chat.shield import CUT, Shield, parts
 from runner.chat.template import Asked, Prompt, build_prompt
 from runner.chat.unwritten import PLAIN, unwritten
 from runner.engine.jinja import BrokenTemplate, JinjaTemplate
@@ -65,6 +68,29 @@ class Prompts:
         self._reject_hopeless(prompt.text)
         tokens, begin = self._model.tokenize_parts(parts(prompt.text)), self._model.begin
         return tokens if tokens[: len(begin)] == begin else begin + tokens, prompt
+
+    def borders(self, request: Request, prompt: Prompt, tokens: Sequence[int]) -> tuple[int, ...]:
+        """Behind how many of its tokens a prompt may go on another way: around its last question, and in a long one.
+
+        It is rendered with another question too: what both have in common ends there.
+        """
+        start, end = 0, len(tokens) - 1
+        other = with_other_question(request.messages)
+        if request.raw is None and other is not None:
+            with suppress(LocalrunError):  # a template may refuse that one
+                rendered = self._rendered(replace(request, messages=other)).text
+                before, behind = in_common(prompt.text, rendered)
+                start = self._count_before(prompt.text[before:], tokens)
+                end = min(end, self._count_before(prompt.text[len(prompt.text) - behind :], tokens))
+        return places(start, end)
+
+    def _count_before(self, rest: str, tokens: Sequence[int]) -> int:
+        """How many tokens of a prompt that ends with `rest` lie before that."""
+        count, size = len(tokens), len(rest.replace(CUT, "").encode("utf-8", "replace"))
+        while count and size > 0:
+            count -= 1
+            size -= len(self._model.piece(tokens[count], special=True))
+        return count
 
     def _rendered(self, request: Request) -> Prompt:
         sampling = request.sampling

@@ -199,6 +199,8 @@ class Scheduler:
     def _has_read(self, sequence: Sequence, piece: Piece) -> None:
         if piece.ends:
             self._context.wait()
+        if sequence.is_at_border:
+            self._cache.remember(sequence.slot)
         self._may_start = True  # who waits for what it has read
         sequence.has_read()
 

@@ -41,13 +41,17 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its prompt as text and as tokens, the most tokens of an answer, the seed that these are drawn with."""
+    """A request: its prompt as text and as tokens, the most tokens of an answer, the seed that these are drawn with.
+
+    `borders`: behind how many tokens of the prompt the state of the cache is to be kept.
+    """
 
     request: Request
     prompt: Prompt
     tokens: Many[int]
     limit: int
     seed: int
+    borders: Many[int] = ()
 
 
 class Sequence:
@@ -115,7 +119,8 @@ class Sequence:
         self._began, self._due = time.perf_counter(), 0.0
         if self._answer is None:
             waited = self._began - self._came
-            self._state = replace(self._state, cached_tokens=len(slot.tokens), waited_s=waited)
+            kept, shared = len(slot.tokens), slot.matched
+            self._state = replace(self._state, cached_tokens=kept, shared_tokens=shared, waited_s=waited)
             self._tell_prefill()
 
     def give_back(self) -> None:
@@ -124,15 +129,21 @@ class Sequence:
         self._waits_since, self._due = time.perf_counter(), 0.0
 
     def piece(self, most: int) -> Piece:
-        """The next tokens to decode."""
+        """The next tokens to decode; none behind a border are with those before it."""
         at = len(self.slot.tokens)
-        part = self.tokens[at : at + most]
+        end = min((border for border in self._asked.borders if border > at), default=len(self.tokens))
+        part = self.tokens[at : min(at + most, end)]
         return Piece(self.slot.sequence, at, part, ends=at + len(part) == len(self.tokens))
 
     @property
     def next(self) -> int:
         """The token to decode; only while it is the only one."""
         return self.tokens[-1]
+
+    @property
+    def is_at_border(self) -> bool:
+        """Whether the state of its slot is to be kept."""
+        return len(self.slot.tokens) in self._asked.borders
 
     def has_read(self) -> None:
         """A piece of the prompt was decoded, and maybe that was the last one."""

@@ -1,6 +1,7 @@
 """A proposal in llama.cpp's own terms: what it is told when it loads. Pure."""
 
 from runner.cost.blocks import Blocks
+from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.layout import Layout, overrides_of
 from runner.cost.work import Offload
 from runner.planning.problem import Problem
@@ -37,6 +38,7 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         offload_batch=proposal.speeds.offload.offload_batch,
         split_mode=layout.split_mode,
         pooling=wish.pooling,
+        checkpoints=checkpoint_bytes(problem.blocks.caches, settings, problem.machine.ram_total),
     )
 
 

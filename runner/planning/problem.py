@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 from runner.cost.blocks import Blocks
+from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.compute_buffers import compute_bytes
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
@@ -73,6 +74,7 @@ class Problem:
         """Bytes for weights and KV on each device, beside the compute buffers of a layout like the template."""
         compute = compute_bytes(self.blocks, template, settings)
         ram = self.machine.ram_available - host_reserve(self.machine) - self.blocks.input - compute[HOST]
+        ram -= checkpoint_bytes(self.blocks.caches, settings, self.machine.ram_total)
         left: list[float] = []
         for index, device in enumerate(template.devices):
             free = device.free - reserve(device, self.margin)

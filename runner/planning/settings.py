@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import product
 
 from models.headers.pooling import Pooling
+from runner.cost.checkpoints import CHECKPOINTS
 from runner.cost.kv import ContextSettings, padded
 from runner.planning.problem import Problem
 from runner.planning.search import largest_whole
@@ -60,7 +61,7 @@ def _pooled(problem: Problem, wish: Wish, settings: ContextSettings) -> ContextS
         return settings
     in_parts = problem.blocks.shape.is_causal and wish.pooling in (Pooling.LAST, Pooling.RANK)
     ubatch = min(settings.ubatch, settings.ctx) if in_parts else settings.ctx
-    return replace(settings, ubatch=ubatch, outputs=ubatch, sequences=TEXTS_AT_ONCE)
+    return replace(settings, ubatch=ubatch, outputs=ubatch, sequences=TEXTS_AT_ONCE, checkpoints=0)
 
 
 def settings_for_layers(problem: Problem, wish: Wish, count: int) -> ContextSettings:
@@ -86,6 +87,7 @@ def _usual(wish: Wish) -> ContextSettings:
         ubatch=wish.ubatch or USUAL_UBATCH,
         sequences=wish.sequences or 1,
         outputs=max(wish.outputs, wish.sequences or 1),
+        checkpoints=CHECKPOINTS,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from models.errors import ExitCode, LocalrunError
 from runner.report import sentences
+from runner.report.reread import no_way_back
 from runner.report.sampling import sampling_json
 from runner.report.slowness import slow_json
 from runner.types.codec import pack
@@ -171,7 +172,10 @@ def answer_json(
         "reasoning": reasoning or None,
         "finish_reason": last.finish.value if last.finish else "error",
         "model": {"name": session.plan.model.name, "quant": candidate.quant},
-        "usage": _some(last, "prompt_tokens", "cached_tokens", "completion_tokens"),
+        "usage": {
+            **_some(last, "prompt_tokens", "cached_tokens", "completion_tokens"),
+            "reread_reason": no_way_back(last),
+        },
         "timings": {
             "load_s": round(loaded.load_s, 3),
             "ttft_s": _rounded(last.ttft_s, 3),

@@ -77,9 +77,10 @@ SURE_PROMPT = 256  # tokens; a shorter prompt says little about prefill, which i
 class Chunk:
     """One step of a request. `text` and `reasoning` are what is new; counts and speeds are of the request so far.
 
-    In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The last chunk has phase
-    `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts KV cells in use.
-    `waited_s`: how long it has waited for room, or had until it began.
+    `shared_tokens` of the prompt were in the cache; where it cannot be rolled back only some of them, `cached_tokens`,
+    need not be read again. In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The
+    last chunk has phase `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts
+    KV cells in use. `waited_s`: how long it has waited for room, or had until it began.
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
     with LENGTH, why it was ended.
     `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
@@ -91,6 +92,7 @@ class Chunk:
     reasoning: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    shared_tokens: int = 0
     prefilled: int = 0
     completion_tokens: int = 0
     context_used: int = 0

@@ -33,7 +33,8 @@ class Placement:
     of all of them. `kv_type` is the type of K and V.
     `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
     `load_mode` is `mmap` or `none`. Batches of `offload_batch` tokens and more of layers on the host are computed on a
-    device (GGML_OP_OFFLOAD_MIN_BATCH). `pooling`: what a text becomes, where the model does not answer.
+    device (GGML_OP_OFFLOAD_MIN_BATCH). `checkpoints`: bytes of host memory for states that a cache can go back to where
+    it cannot be rolled back. `pooling`: what a text becomes, where the model does not answer.
     """
 
     devices: tuple[str, ...]
@@ -53,3 +54,4 @@ class Placement:
     offload_batch: int = USUAL_OFFLOAD_BATCH
     split_mode: SplitMode = SplitMode.LAYER
     pooling: Pooling | None = None
+    checkpoints: int = 0

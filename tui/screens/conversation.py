@@ -10,6 +10,7 @@ from textual import work
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
 from runner.report.conversation import OPEN_ELSEWHERE, damaged, unsaved
+from runner.report.reread import reread_reason
 from runner.report.room import Way
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
@@ -24,7 +25,6 @@ from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
 from tui.view.mentions import folded
-from tui.view.reread import reread_reason
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import AnswerView

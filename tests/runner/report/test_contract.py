@@ -81,7 +81,7 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     assert answer_json("text", "", last, session, Sampling())["logprobs"] is None
     assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
-    assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2}
+    assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2, "reread_reason": None}
     assert told["timings"] == {"load_s": 0.5, "ttft_s": 0.123, "prefill_tps": None, "decode_tps": None}
     assert set(told["placement"]) >= PLACEMENT | {"ctx", "kv_type"}
     assert told["notes"] == ["One note.", "Another note."]

@@ -6,6 +6,13 @@ from runner.types.generation import Chunk, Message
 
 _MUCH = 512  # tokens
 _SHARE = 0.5  # of the prompt
+_LOST = 64  # tokens: as many are worth a word
+_NO_WAY_BACK = "the model's cache could not go back to where they part"
+
+
+def no_way_back(last: Chunk) -> str | None:
+    """Why tokens were read anew that the cache had held; None where they were few."""
+    return _NO_WAY_BACK if last.shared_tokens - last.cached_tokens >= _LOST else None
 
 
 def reread_reason(before: Sequence[Message] | None, now: Sequence[Message], last: Chunk) -> str | None:
@@ -13,6 +20,8 @@ def reread_reason(before: Sequence[Message] | None, now: Sequence[Message], last
     anew = last.prompt_tokens - last.cached_tokens
     if anew < max(_MUCH, _SHARE * last.prompt_tokens):
         return None
+    if last.shared_tokens - last.cached_tokens >= _SHARE * anew:
+        return _NO_WAY_BACK
     if before is None:
         return "the engine had read nothing of it"
     old, new = [_words(one) for one in before], [_words(one) for one in now]
@@ -20,7 +29,7 @@ def reread_reason(before: Sequence[Message] | None, now: Sequence[Message], last
     if shared >= len(old):
         long = _SHARE * sum(len(text) for _, text in new)
         is_long = sum(len(text) for _, text in new[len(old) :]) >= long
-        return "the new message is long" if is_long else "the model's cache could not go back to where they part"
+        return "the new message is long" if is_long else "the cache held no more of it"
     return _change(old, new, shared)
 
 
