@@ -70,8 +70,9 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     plan = planned(a100())
     done, notes = Finish.LENGTH, ("Another note.",)
     last = Chunk(Phase.DONE, prompt_tokens=5, completion_tokens=2, ttft_s=0.12345, seed=7, finish=done, notes=notes)
+    placement = Placement((), 0, 3, (), 512)
     session = SimpleNamespace(
-        plan=plan, candidate=plan.candidates[1], placement=Placement((), 0, 3, (), 512), loaded=LOADED
+        plan=plan, candidate=plan.candidates[1], placement=placement, loaded=LOADED, slowness=None
     )
     drawn, other = LikelyToken(5, " a", (32, 97), -0.12345678), LikelyToken(6, "\ufffd", (226,), -2.5)
     told = answer_json("text", "", last, session, Sampling(top_k=3, seed=7), [TokenLogprobs(drawn, (drawn, other))])

@@ -43,13 +43,13 @@ DOWNLOAD = (
     "to ~/.cache/huggingface/hub, licence llama3.3."
 )
 PROGRESS = ("part-1-of-2.gguf", "4.0 GB of 16.0 GB · 25% · 50 MB/s · 4 min 00 s left")
-TURN = ("2 tokens · 40.0 tok/s · first token 0.42 s · complete",)
+TURN = ("2 tokens · 40.0 tok/s · first token 0.42 s · 412 prompt tokens read · complete",)
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLineService:
     service = CommandLineService(tmp_path / "conversations", downloads=[SHARD], script=[ANSWER])
-    monkeypatch.setattr(load, "LocalService", lambda **_: service)
+    monkeypatch.setattr(load, "LocalService", lambda *_: service)
     monkeypatch.setattr(load, "EngineSession", ScriptedSession)
     return service
 
