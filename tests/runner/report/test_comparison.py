@@ -56,6 +56,9 @@ def test_every_device_that_was_planned_or_holds_something_has_a_line() -> None:
 def test_statistics_are_a_turn_speeds_the_load_and_the_memory() -> None:
     session = ScriptedSession(expert_plan(), 0)
     lines = squeezed(list(stats_lines(session, LAST)))
-    assert lines[:2] == ["7 tokens · 11.0 tok/s · first token 0.12 s · 400 prompt tokens read · complete", "prompt of 400 tokens"]
+    assert lines[:2] == [
+        "7 tokens · 11.0 tok/s · first token 0.12 s · 400 prompt tokens read · complete",
+        "prompt of 400 tokens",
+    ]
     assert "loaded in 1.8 s, 12 threads" in lines and "CUDA0 20.4 → 20.4 0.90 → 0.90 0.23 → 0.23" in lines
     assert squeezed(list(stats_lines(session, None)))[0] == "tok/s predicted measured"
