@@ -25,7 +25,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class FieldPath:
     """`$x.A.B`, `.A`, `.`: a variable (none: the dot) and fields of it; `of` is what stands in parentheses before."""
 
     variable: str | None
@@ -50,7 +50,7 @@ class Pipeline:
     declares: bool = False
 
 
-Term = Literal | Chain | Call | Pipeline
+Term = Literal | FieldPath | Call | Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Control:
     """if, with or range, and what comes instead."""
 
     word: str
@@ -84,7 +84,7 @@ class Jump:
     word: str
 
 
-Node = Text | Show | Branch | Jump
+Node = Text | Show | Control | Jump
 
 
 def looks_like_go(text: str) -> bool:
@@ -138,22 +138,22 @@ def _nodes(items: list[Text | str], at: int) -> tuple[tuple[Node, ...], int]:
     return tuple(nodes), at
 
 
-def _branch(items: list[Text | str], at: int, word: str, condition: str) -> tuple[Branch, int]:
+def _branch(items: list[Text | str], at: int, word: str, condition: str) -> tuple[Control, int]:
     body, at = _nodes(items, at + 1)
     if at == len(items):
         raise ValueError(f"{{{{ {word} }}}} has no end")
     closing = str(items[at])
     if closing == "end":
-        return Branch(word, _pipeline_of(condition), body), at + 1
+        return Control(word, _pipeline_of(condition), body), at + 1
     _, _, chained = closing.partition(" ")
     if chained:
         inner = chained.split(None, 1)[0]
         nested, at = _branch(items, at, inner, chained.removeprefix(inner))
-        return Branch(word, _pipeline_of(condition), body, (nested,)), at
+        return Control(word, _pipeline_of(condition), body, (nested,)), at
     otherwise, at = _nodes(items, at + 1)
     if at == len(items) or items[at] != "end":
         raise ValueError(f"{{{{ {word} }}}} has no end")
-    return Branch(word, _pipeline_of(condition), body, otherwise), at + 1
+    return Control(word, _pipeline_of(condition), body, otherwise), at + 1
 
 
 def _pipeline_of(text: str) -> Pipeline:
@@ -214,7 +214,7 @@ class _Tokens:
                 return Literal(float(token) if "." in token else int(token))
             case "chain":
                 variable, *fields = token.split(".")
-                return Chain(variable or None, tuple(filter(None, fields)))
+                return FieldPath(variable or None, tuple(filter(None, fields)))
             case "word":
                 constants = {"true": True, "false": False, "nil": None}
                 return Literal(constants[token]) if token in constants else Call(token, ())
@@ -224,7 +224,7 @@ class _Tokens:
         if not self._takes(")"):
             raise ValueError("a parenthesis is not closed")
         if self.left and self.left[0][0] == "chain" and self.left[0][1].startswith(".") and self.left[0][1] != ".":
-            return Chain(None, tuple(self.left.pop(0)[1].split(".")[1:]), inner)
+            return FieldPath(None, tuple(self.left.pop(0)[1].split(".")[1:]), inner)
         return inner
 
     def _takes(self, sign: str) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.chat.go_syntax import Branch, Call, Chain, Jump, Literal, Node, Pipeline, Show, Term, Text, parse
+from runner.chat.go_syntax import Call, Control, FieldPath, Jump, Literal, Node, Pipeline, Show, Term, Text, parse
 from runner.chat.renderer import Said
 
-_ANSWER = Show(Pipeline((Chain(None, ("Response",)),)))
+_ANSWER = Show(Pipeline((FieldPath(None, ("Response",)),)))
 _LONGEST = 1 << 24  # letters
 _NAMES = {"enable_thinking": "Think", "reasoning_effort": "ThinkLevel"}  # what transformers' templates call it -> here
 
@@ -92,7 +92,7 @@ def _until_answer(nodes: Sequence[Node]) -> Iterator[Node]:
     for node in nodes:
         if node == _ANSWER:
             return
-        if isinstance(node, Branch):
+        if isinstance(node, Control):
             body = tuple(_until_answer(node.body))
             otherwise = tuple(_until_answer(node.otherwise))
             yield replace(node, body=body, otherwise=otherwise)
@@ -120,9 +120,9 @@ class _Scope:
                         self._show(_shown(value))
                 case Jump(word):
                     raise _Left(word)
-                case Branch("range"):
+                case Control("range"):
                     self._range(node)
-                case Branch():
+                case Control():
                     self._choose(node)
 
     def _show(self, text: str) -> None:
@@ -131,7 +131,7 @@ class _Scope:
             raise ValueError("it does not end")
         self.made.append(text)
 
-    def _choose(self, node: Branch) -> None:
+    def _choose(self, node: Control) -> None:
         before, outer = dict(self.variables), self.dot
         value = self._value(node.pipeline)
         if value and node.word == "with":
@@ -140,7 +140,7 @@ class _Scope:
         self.dot = outer
         self.variables = {name: self.variables[name] for name in before}  # what was declared inside ends here
 
-    def _range(self, node: Branch) -> None:
+    def _range(self, node: Control) -> None:
         outer, names = self.dot, node.pipeline.names
         items = self._value(replace(node.pipeline, names=()))
         pairs = list(items.items() if isinstance(items, Mapping) else enumerate(items or ()))
@@ -162,7 +162,7 @@ class _Scope:
         match term:
             case Literal(value):
                 return value
-            case Chain(variable, fields, of):
+            case FieldPath(variable, fields, of):
                 return self._chain(variable, fields, of)
             case Call(name, arguments):
                 return self._call(name, arguments, more)

@@ -17,7 +17,7 @@ TALKS_IN_CIRCLES = "The answer repeats itself over and over, so it was ended; it
 ENDED_THINKING = "The model ended within its thinking, so it was told to answer."
 
 
-class Turn(Enum):
+class Move(Enum):
     """What to do after a token."""
 
     GO_ON = auto()
@@ -44,25 +44,25 @@ class Guide:
         """Whether it has to hear each token by itself."""
         return self._left is not None
 
-    def after(self, tokens: Sequence[int]) -> Turn:
+    def after(self, tokens: Sequence[int]) -> Move:
         """What to do behind these tokens, which the stream has been fed."""
         circles = self._loops is not None and self._loops.hear(tokens)
         is_inside, self._was_inside = self._was_inside, self._stream.fence is not None
         if not self._was_inside:
             self.note = TALKS_IN_CIRCLES if circles and not self._stream.is_thinking else None
-            return Turn.END if self.note else Turn.GO_ON
+            return Move.END if self.note else Move.GO_ON
         if self._left is not None and is_inside:
             self._left -= len(tokens)
         is_spent = self._left is not None and self._left <= 0
         self.note = BUDGET_SPENT if is_spent else THINKS_IN_CIRCLES if circles else None
-        return Turn.CLOSE if self.note and self._stream.is_whole else Turn.GO_ON
+        return Move.CLOSE if self.note and self._stream.is_whole else Move.GO_ON
 
-    def at_end(self) -> Turn:
+    def at_end(self) -> Move:
         """What to do where the model ends: within its thinking it is told to answer, once."""
         if self._stream.fence is None or self._may_end_inside:
-            return Turn.END
+            return Move.END
         self._may_end_inside, self.note = True, ENDED_THINKING
-        return Turn.CLOSE
+        return Move.CLOSE
 
     def closing(self) -> str:
         """What ends the block of thinking that is open."""

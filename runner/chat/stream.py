@@ -30,7 +30,7 @@ RECAST = "The model closed a thinking that it had not opened: all that it said b
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Said:
     """New text of the answer and of the thinking; `stopped` once a stop string was met (and cut off).
 
     `recast`: all text before this piece is thinking, for the model has closed what it never opened.
@@ -85,19 +85,19 @@ class TextStream:
         """The fence of the thinking that is going on."""
         return self._fence if self._mode is _Mode.THINKING else None
 
-    def feed(self, data: bytes) -> Piece:
+    def feed(self, data: bytes) -> Said:
         """Take the bytes of a token."""
         self._pending += self._decoder.decode(data)
         return self._drain(final=False)
 
-    def finish(self, data: bytes = b"") -> Piece:
+    def finish(self, data: bytes = b"") -> Said:
         """Take the last bytes and give what was held back: the answer is over."""
         self._pending += self._decoder.decode(data)
         if self._mode is _Mode.HEADER and not (self._has_text or self._has_reasoning):
             self._mode, self._pending = _Mode.TEXT, self._header + self._pending  # it was none
         return self._drain(final=True)
 
-    def _drain(self, *, final: bool) -> Piece:
+    def _drain(self, *, final: bool) -> Said:
         self._text, self._reasoning, self._recast = "", "", False
         while self._pending and not self.stopped:
             self._settle_start()
@@ -110,7 +110,7 @@ class TextStream:
                 self._take(self._pending[: hit[0]])
             self._pending = self._pending[hit[0] + len(hit[1]) :]
             self._cross(hit[1])
-        return Piece(self._text, self._reasoning, self.stopped, self._recast)
+        return Said(self._text, self._reasoning, self.stopped, self._recast)
 
     def _ready(self, needles: tuple[str, ...]) -> int:
         """How many letters are no beginning of a mark; at the start of an answer all may be."""

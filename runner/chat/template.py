@@ -32,7 +32,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Shaping:
     """What a prompt is to be besides the conversation; `variables` are what the template may read."""
 
     think: Think = Think.AUTO
@@ -49,7 +49,7 @@ def common_prefix(old: Sequence[object], new: Sequence[object]) -> int:
     return min(len(old), len(new))
 
 
-def build_prompt(messages: Sequence[Message], renderer: Renderer, asked: Asked, shield: Shield) -> Prompt:
+def build_prompt(messages: Sequence[Message], renderer: Renderer, asked: Shaping, shield: Shield) -> Prompt:
     """Render a conversation. One that ends with the assistant's words is continued: they end the prompt as they are.
 
     An answer that is bound to a grammar has no room for thinking, unless that was asked for. ValueError where the
@@ -87,7 +87,7 @@ def _with_word(messages: list[Message], word: str) -> list[Message]:
     return [*messages[:-1], replace(messages[-1], content=f"{messages[-1].content} {word}")]
 
 
-def _of_switch(asked: Asked, turned: Switch) -> tuple[str, ...]:
+def _of_switch(asked: Shaping, turned: Switch) -> tuple[str, ...]:
     if asked.think is Think.AUTO and asked.budget != 0:
         return (_CONSTRAINED,) if asked.is_constrained and turned.knows else ()
     return turned.notes

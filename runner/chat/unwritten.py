@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
+class TurnForm:
     """The form of prompts of a family; `needs` are its marks."""
 
     name: str
@@ -18,11 +18,11 @@ class Unwritten:
     text: str
 
 
-def _turns(name: str, needs: str, turn: str, answer: str) -> Unwritten:
+def _turns(name: str, needs: str, turn: str, answer: str) -> TurnForm:
     """`turn` with ROLE and TEXT, for each message; `answer` begins the assistant's."""
     body = turn.replace("ROLE", "{{ message['role'] }}").replace("TEXT", "{{ message['content'] }}")
     rest = f"{{% if add_generation_prompt %}}{answer}{{% endif %}}"
-    return Unwritten(name, tuple(needs.split()), f"{{% for message in messages %}}{body}{{% endfor %}}{rest}")
+    return TurnForm(name, tuple(needs.split()), f"{{% for message in messages %}}{body}{{% endfor %}}{rest}")
 
 
 _GEMMA = (
@@ -48,19 +48,19 @@ FAMILIES = (
         "<|start_header_id|>ROLE<|end_header_id|>\n\nTEXT<|eot_id|>",
         "<|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
-    Unwritten("Gemma's", ("<start_of_turn>", "<end_of_turn>"), _GEMMA),
-    Unwritten("DeepSeek's", ("<｜User｜>", "<｜Assistant｜>"), _DEEPSEEK),
+    TurnForm("Gemma's", ("<start_of_turn>", "<end_of_turn>"), _GEMMA),
+    TurnForm("DeepSeek's", ("<｜User｜>", "<｜Assistant｜>"), _DEEPSEEK),
     _turns("Phi's", "<|system|> <|user|> <|assistant|> <|end|>", "<|ROLE|>\nTEXT<|end|>\n", "<|assistant|>\n"),
     _turns("GLM's", "[gMASK] <sop> <|user|> <|assistant|>", "<|ROLE|>\nTEXT", "<|assistant|>\n"),
-    Unwritten("Mistral's", ("[INST]", "[/INST]"), _MISTRAL),
+    TurnForm("Mistral's", ("[INST]", "[/INST]"), _MISTRAL),
 )
-PLAIN = Unwritten(
+PLAIN = TurnForm(
     "none: the text as it is, for the file has no template and its vocabulary no marks of turns",
     (),
     "{% for message in messages %}{{ message['content'] }}{% if not loop.last %}{{ '\n\n' }}{% endif %}{% endfor %}",
 )
 
 
-def unwritten(controls: Collection[str]) -> Unwritten:
+def unwritten(controls: Collection[str]) -> TurnForm:
     """The first family all of whose marks are among these control tokens, else PLAIN."""
     return next((one for one in FAMILIES if all(mark in controls for mark in one.needs)), PLAIN)

@@ -152,8 +152,8 @@ def _pooling(text: str) -> Pooling:
     return Pooling(_one_of(*_POOLINGS)(text))
 
 
-def _sampling_flag(setting: sampling.Setting | sampling.Choice) -> Flag:
-    if isinstance(setting, sampling.Choice):
+def _sampling_flag(setting: sampling.Setting | sampling.WordSetting) -> Flag:
+    if isinstance(setting, sampling.WordSetting):
         return Flag(setting.name, setting.help, "WHAT", setting.read)
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 

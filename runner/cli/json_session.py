@@ -24,7 +24,7 @@ from runner.report import contract
 from runner.service.service import LocalService
 from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling, with_settings
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 
 
 def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
@@ -32,7 +32,7 @@ def answer_questions(service: LocalService, options: Options, output: Output) ->
     questions = _Questions()
     assert options.model is not None
     use = service.use_of(options.model, options.wish)
-    if use is not Use.CHAT:
+    if use is not Purpose.CHAT:
         return answer_texts(service, options, output, use, questions)
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)

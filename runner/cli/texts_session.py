@@ -15,7 +15,7 @@ from runner.report import contract
 from runner.report.vectors import loaded_json, row_json
 from runner.service.service import LocalService
 from runner.types.commands import Embed, Score
-from runner.types.vectors import Row, TextLine, Use
+from runner.types.vectors import Purpose, Row, TextLine
 
 END = object()
 
@@ -29,7 +29,9 @@ class Questions(Protocol):
         """The next one; END behind the last."""
 
 
-def answer_texts(service: LocalService, options: Options, output: Output, use: Use, questions: Questions) -> ExitCode:
+def answer_texts(
+    service: LocalService, options: Options, output: Output, use: Purpose, questions: Questions
+) -> ExitCode:
     """Load, say what was loaded, then answer request after request until there are no more."""
     plan, session = open_vectors(service, options, output, use)
     questions.stop = lambda _number: session.stop()
@@ -45,17 +47,17 @@ def answer_texts(service: LocalService, options: Options, output: Output, use: U
     return ExitCode.OK
 
 
-def command_of(asked: Any, use: Use, prefixes: Prefixes | None) -> Embed | Score:
+def command_of(asked: Any, use: Purpose, prefixes: Prefixes | None) -> Embed | Score:
     """What to ask of the engine. UsageError for what such a model does not do."""
     if not isinstance(asked, dict) or "texts" not in asked:
         raise UsageError(
-            "This model answers no prompts; it " + ("ranks texts." if use is Use.RANK else "makes vectors.")
+            "This model answers no prompts; it " + ("ranks texts." if use is Purpose.RANK else "makes vectors.")
         )
     texts, query, role = asked["texts"], asked.get("query"), asked.get("role")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UsageError("The texts are a list of strings.")
-    if isinstance(query, str) != (use is Use.RANK):
-        raise UsageError("This model ranks texts for a query." if use is Use.RANK else "This model ranks no texts.")
+    if isinstance(query, str) != (use is Purpose.RANK):
+        raise UsageError("This model ranks texts for a query." if use is Purpose.RANK else "This model ranks no texts.")
     if role not in (None, *TextRole):
         raise UsageError(f"The role of a text is one of {', '.join(TextRole)}, not {role!r}.")
     truncate = bool(asked.get("truncate"))
@@ -65,7 +67,7 @@ def command_of(asked: Any, use: Use, prefixes: Prefixes | None) -> Embed | Score
     return Embed(tuple(prefix + text for text in texts), truncate)
 
 
-def _rows(session: VectorSession, command: Embed | Score, use: Use) -> list[contract.Json]:
+def _rows(session: VectorSession, command: Embed | Score, use: Purpose) -> list[contract.Json]:
     made = [one for step in session.made(command) for one in step]
     for number, one in enumerate(made, 1):
         if one.refusal:

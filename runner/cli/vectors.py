@@ -15,12 +15,12 @@ from runner.cli.output import Output
 from runner.cli.texts import Portion, portions
 from runner.client.vectors import VectorSession
 from runner.report import vectors as report
-from runner.report.vectors import Progress
+from runner.report.vectors import Tally
 from runner.service.service import LocalService
 from runner.storage.npy import Matrix
 from runner.types.commands import Embed, Score
 from runner.types.plan import Plan
-from runner.types.vectors import Row, Use
+from runner.types.vectors import Purpose, Row
 
 Ask = Callable[[tuple[str, ...]], Embed | Score]
 Take = Callable[[Row], None]
@@ -29,7 +29,7 @@ _WORTH_TELLING_S = 1.0
 _NAN = b"\x00\x00\xc0\x7f"  # of float32
 
 
-def open_vectors(service: LocalService, options: Options, output: Output, use: Use) -> tuple[Plan, VectorSession]:
+def open_vectors(service: LocalService, options: Options, output: Output, use: Purpose) -> tuple[Plan, VectorSession]:
     """Plan for a use, download what is missing, load."""
     wished = replace(options, wish=replace(options.wish, use=use, pooling=options.pooling))
     plan, index = ready(service, wished, output)
@@ -46,7 +46,7 @@ class Pass:
         self._session, self._ask, self._output = session, ask, output
         self._began = time.perf_counter()
         self._failed: list[Row] = []
-        self.done = Progress()
+        self.done = Tally()
 
     def over(self, descriptor: int, take: Take) -> ExitCode:
         """To the end of the input; then how the command ends."""
@@ -70,14 +70,14 @@ class Pass:
 
     def _tell(self, row: Row, share: float | None) -> None:
         tokens = self.done.tokens + (row.made.tokens if row.made else 0)
-        self.done = Progress(self.done.texts + 1, tokens, time.perf_counter() - self._began, share)
+        self.done = Tally(self.done.texts + 1, tokens, time.perf_counter() - self._began, share)
         if row.failure:
             self._failed.append(replace(row, line=replace(row.line, text="")))
             self._output.warn(report.line_note(row))
         self._output.progress(report.progress_line(self.done))
 
 
-def as_lines(output: Output, use: Use) -> Take:
+def as_lines(output: Output, use: Purpose) -> Take:
     """A line of JSON for each."""
     return lambda row: output.answer(json.dumps(report.row_json(row, use), ensure_ascii=False) + "\n")
 
@@ -85,7 +85,7 @@ def as_lines(output: Output, use: Use) -> Take:
 class Gathered:
     """All rows as JSON; with `top` only so many of those that have a score, the best first."""
 
-    def __init__(self, use: Use, top: int | None = None) -> None:
+    def __init__(self, use: Purpose, top: int | None = None) -> None:
         self._use, self._top = use, top
         self._rows: list[report.Json] = []
 
@@ -101,7 +101,7 @@ class Gathered:
         scored = (row for row in self._rows if row["score"] is not None)
         return sorted(scored, key=lambda row: -row["score"])[: self._top]
 
-    def json(self, plan: Plan, session: VectorSession, done: Progress) -> report.Json:
+    def json(self, plan: Plan, session: VectorSession, done: Tally) -> report.Json:
         """Everything as one object."""
         running = session.running
         runs = report.loaded_json(plan.model.name, running.candidate, running.placement, running.loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.hardware.causes import Work, likeliest
+from runner.hardware.causes import Workload, likeliest
 from runner.types.generation import Chunk, Phase
 from runner.types.sample import Strain
 from runner.types.slowness import Slowness
@@ -24,7 +24,7 @@ class SlowWatch:
         self,
         predicted: float | None,
         measure: Callable[[], Strain | None],
-        work: Callable[[int], Work],
+        work: Callable[[int], Workload],
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.found: Slowness | None = None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from runner.chat.stream import RECAST, Piece, TextStream
+from runner.chat.stream import RECAST, Said, TextStream
 from runner.types.generation import Chunk, Finish, Phase, TokenLogprobs
 
 
@@ -48,7 +48,7 @@ class Chunks:
         """The last bytes, and why there are no more."""
         return replace(self._told(self._stream.finish(data), count, used), phase=Phase.DONE, finish=finish)
 
-    def _told(self, piece: Piece, count: int, used: int) -> Chunk:
+    def _told(self, piece: Said, count: int, used: int) -> Chunk:
         now, ttft = time.perf_counter(), self._state.ttft_s
         return replace(
             self._state,

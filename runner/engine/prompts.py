@@ -15,7 +15,7 @@ from runner.chat.go_syntax import looks_like_go
 from runner.chat.go_template import GoTemplate
 from runner.chat.renderer import Renderer
 from runner.chat.shield import CUT, Shield, parts
-from runner.chat.template import Asked, Prompt, build_prompt
+from runner.chat.template import Prompt, Shaping, build_prompt
 from runner.chat.unwritten import PLAIN, unwritten
 from runner.engine.jinja import BrokenTemplate, JinjaTemplate
 from runner.engine.model import Model
@@ -95,7 +95,7 @@ class Prompts:
     def _rendered(self, request: Request) -> Prompt:
         sampling = request.sampling
         variables = json.loads(sampling.templating.variables)
-        asked = Asked(sampling.think or Think.AUTO, sampling.think_budget, sampling.grammar is not None, variables)
+        asked = Shaping(sampling.think or Think.AUTO, sampling.think_budget, sampling.grammar is not None, variables)
         try:
             renderer = self._compiled(sampling.templating.text or self._own)
             prompt = build_prompt(request.messages, renderer, asked, self._shield)

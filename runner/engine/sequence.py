@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models.errors import LocalrunError
-from runner.chat.guide import Turn
+from runner.chat.guide import Move
 from runner.chat.stream import TextStream
 from runner.chat.template import Prompt
 from runner.engine.batch import Piece
@@ -187,11 +187,11 @@ class Sequence:
         """Say what is new; how the answer ends where a stop string was in it, or it goes round in circles."""
         assert self._answer is not None
         chunk, turn = self._answer.step(bytes(self._held), self._count, self._used), self.steering.after_words()
-        note = None if turn is Turn.END else self.steering.take_note()  # it goes with the last chunk, and says why
+        note = None if turn is Move.END else self.steering.take_note()  # it goes with the last chunk, and says why
         self._listener.tell(replace(chunk, happened=note or chunk.happened))
         self._due = now + _SPAN_S
         self._held.clear()
-        return Finish.STOP if self._answer.is_stopped else Finish.LENGTH if turn is Turn.END else None
+        return Finish.STOP if self._answer.is_stopped else Finish.LENGTH if turn is Move.END else None
 
     def _end(self, finish: Finish) -> None:
         if self._answer is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from runner.chat.guide import Guide, Turn
+from runner.chat.guide import Guide, Move
 from runner.chat.stream import TextStream
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
@@ -45,21 +45,21 @@ class Steering:
     def drawn(self, token: int) -> int:
         """What a drawn token becomes: an end within the thinking becomes the first token of what closes that."""
         may_force = not (self._goes_on or self._is_bound)
-        if may_force and self._model.is_end(token) and self._guide.at_end() is Turn.CLOSE:
+        if may_force and self._model.is_end(token) and self._guide.at_end() is Move.CLOSE:
             self._close()
             return self.forced()
         self._new.append(token)
         return token
 
-    def after_words(self) -> Turn:
+    def after_words(self) -> Move:
         """What to do now that the stream has been fed all that was said; END: no more is wanted."""
         if self._forced:
-            return Turn.GO_ON
+            return Move.GO_ON
         self._sampler.binds = self._sampler.binds or not self._stream.is_thinking
         is_written = self._is_bound and self._stream.is_thinking  # by a grammar that says itself when that ends
-        turn = Turn.GO_ON if is_written else self._guide.after(self._new)
+        turn = Move.GO_ON if is_written else self._guide.after(self._new)
         self._new.clear()
-        if turn is Turn.CLOSE:
+        if turn is Move.CLOSE:
             self._close()
         return turn
 

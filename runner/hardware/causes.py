@@ -36,7 +36,7 @@ _LONG = 3  # times the depth that was predicted for
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """What the engine does: with so many threads on the host (0: nothing), so many bytes on each device.
 
     `tokens` are in its context, `predicted_at` were assumed.
@@ -48,19 +48,19 @@ class Work:
     predicted_at: int
 
 
-def work_of(placement: Placement, loaded: Loaded, tokens: int, predicted_at: int) -> Work:
+def work_of(placement: Placement, loaded: Loaded, tokens: int, predicted_at: int) -> Workload:
     """The work of a loaded model."""
     on_host = placement.gpu_layers < placement.layers_total or bool(placement.overrides)
     held = {row.device: row.held for row in loaded.memory}
-    return Work(placement.threads if on_host else 0, held, tokens, predicted_at)
+    return Workload(placement.threads if on_host else 0, held, tokens, predicted_at)
 
 
-def likeliest(before: Strain, after: Strain, work: Work) -> Cause | None:
+def likeliest(before: Strain, after: Strain, work: Workload) -> Cause | None:
     """The first that is seen; None where nothing is."""
     return next(_seen(before, after, work), None)
 
 
-def _seen(before: Strain, after: Strain, work: Work) -> Iterator[Cause]:
+def _seen(before: Strain, after: Strain, work: Workload) -> Iterator[Cause]:
     passed = max(after.at - before.at, 1e-3)
     yield from _spilled(after, work)
     yield from _from_disk(before, after, passed)
@@ -75,7 +75,7 @@ def _seen(before: Strain, after: Strain, work: Work) -> Iterator[Cause]:
         yield LongContext(work.tokens, work.predicted_at)
 
 
-def _spilled(after: Strain, work: Work) -> Iterator[Cause]:
+def _spilled(after: Strain, work: Workload) -> Iterator[Cause]:
     """A GPU that is full to the brim, or holds less than was put there."""
     for one in after.devices if after.spills else ():
         if one.used is not None and (one.used < work.held.get(one.device, 0) or one.used > _FULL * one.total):

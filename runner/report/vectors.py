@@ -13,17 +13,17 @@ from runner.report.words import percent, plural, rate, seconds
 from runner.types.engine import Loaded
 from runner.types.placement import Placement
 from runner.types.plan import Candidate
-from runner.types.vectors import Row, Use
+from runner.types.vectors import Purpose, Row
 
 Json = dict[str, Any]
 _DIGITS = 9  # a float32 is the same again
 
 
-def row_json(row: Row, use: Use) -> Json:
+def row_json(row: Row, use: Purpose) -> Json:
     """One line: `embedding`, or `score` with the text that it is of; null where there is an `error`."""
     values = [float(f"{value:.{_DIGITS}g}") for value in row.made.values] if row.made else []
     made: Json = {"embedding": values or None}
-    if use is Use.RANK:
+    if use is Purpose.RANK:
         made = {"score": values[0] if values else None, "text": row.line.text}
     return {
         "id": row.line.id,
@@ -43,7 +43,7 @@ def _error_json(row: Row) -> Json | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Tally:
     """How far it is: texts and tokens done in `seconds`, and the `share` of the input, None where nobody knows."""
 
     texts: int = 0
@@ -67,11 +67,11 @@ def loaded_json(name: str, candidate: Candidate, placement: Placement, loaded: L
     }
 
 
-def all_json(rows: Sequence[Json], use: Use, done: Progress, load_s: float) -> Json:
+def all_json(rows: Sequence[Json], use: Purpose, done: Tally, load_s: float) -> Json:
     """`--json`: everything as one object, beside what runs."""
     timings = {"load_s": round(load_s, 3), "seconds": round(done.seconds, 3), "tps": round(done.tps, 1)}
     return {
-        "scores" if use is Use.RANK else "embeddings": list(rows),
+        "scores" if use is Purpose.RANK else "embeddings": list(rows),
         "usage": {"texts": done.texts, "tokens": done.tokens},
         "timings": timings,
     }
@@ -80,7 +80,7 @@ def all_json(rows: Sequence[Json], use: Use, done: Progress, load_s: float) -> J
 # ---- sentences
 
 
-def progress_line(done: Progress) -> str:
+def progress_line(done: Tally) -> str:
     """`1,200 texts · 34% · 4100 tok/s · 12 s left`."""
     facts = [plural(done.texts, "text"), rate(done.tps)]
     if done.share:
@@ -89,7 +89,7 @@ def progress_line(done: Progress) -> str:
     return " · ".join(facts)
 
 
-def end_line(done: Progress) -> str:
+def end_line(done: Tally) -> str:
     """`1,200 texts, 34,000 tokens in 8.3 s (4100 tok/s)`."""
     return f"{plural(done.texts, 'text')}, {plural(done.tokens, 'token')} in {seconds(done.seconds)} ({rate(done.tps)})"
 

@@ -53,7 +53,7 @@ from runner.types.reasons import Refused
 from runner.types.service import Choice, Session
 from runner.types.study import Study
 from runner.types.tuning import Tuning
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 from runner.types.wish import Wish
 
 _PATHS = ("file", "folder")
@@ -110,7 +110,7 @@ class LocalService:
             plan = self._planned(self._studies.of(name, wish.quant, wide=True), machine, wish)
         return replace(plan, seconds=time.perf_counter() - started)
 
-    def use_of(self, name: str, wish: Wish) -> Use:
+    def use_of(self, name: str, wish: Wish) -> Purpose:
         """What the model that a name leads to is made for."""
         return use_of(self._studies.of(name, wish.quant, wide=False))
 

@@ -9,10 +9,10 @@ from models.headers.kinds import FileKind, kind_of
 from models.headers.pooling import Pooling, pooling_of, unranked
 from models.headers.prefixes import Prefixes, prefixes_of
 from runner.types.study import Study
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 from runner.types.wish import Wish
 
-_KINDS = {Use.CHAT: FileKind.CHAT, Use.EMBED: FileKind.EMBEDDING, Use.RANK: FileKind.RERANKER}
+_KINDS = {Purpose.CHAT: FileKind.CHAT, Purpose.EMBED: FileKind.EMBEDDING, Purpose.RANK: FileKind.RERANKER}
 _INSTEAD = {
     FileKind.CHAT: "localrun answers with it",
     FileKind.EMBEDDING: "localrun embed makes vectors with it",
@@ -20,10 +20,10 @@ _INSTEAD = {
 }
 
 
-def use_of(study: Study) -> Use:
+def use_of(study: Study) -> Purpose:
     """What the model is made for; CHAT, too, for what is good for nothing here, so that a plan of it says so."""
     kind = kind_of(study.sets[0].read.headers)
-    return next((use for use, made_for in _KINDS.items() if made_for is kind), Use.CHAT)
+    return next((use for use, made_for in _KINDS.items() if made_for is kind), Purpose.CHAT)
 
 
 def prefixes_for(study: Study) -> Prefixes | None:
@@ -40,13 +40,13 @@ def checked(study: Study, wish: Wish) -> Wish:
     """
     first = study.sets[0].read
     name, kind = first.weights.files[0].name, kind_of(first.headers)
-    is_forced = wish.use is Use.EMBED and wish.pooling is not None and kind is FileKind.CHAT
+    is_forced = wish.use is Purpose.EMBED and wish.pooling is not None and kind is FileKind.CHAT
     if kind is not _KINDS[wish.use] and not is_forced:
         instead = f"; {_INSTEAD[kind]}" if kind in _INSTEAD else ""
         raise BadFile(f"{name} is {kind}, not {_KINDS[wish.use]}{instead}.")
-    if wish.use is Use.CHAT:
+    if wish.use is Purpose.CHAT:
         return wish
-    if wish.use is Use.RANK:
+    if wish.use is Purpose.RANK:
         if why := unranked(first.headers):
             raise BadFile(f"{name} {why}.")
         return replace(wish, pooling=Pooling.RANK)

@@ -86,7 +86,7 @@ class Setting(_Named):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(_Named):
+class WordSetting(_Named):
     """One word of Sampling as people write it."""
 
     words: type[StrEnum]
@@ -111,10 +111,10 @@ SETTINGS = (
     Setting("logprobs", "logprobs", int, 0, 100, "in JSON: how likely each token was, and the likeliest N beside it"),
     Setting("think-budget", "think_budget", int, 0, 2**31 - 1, "at most N tokens of an answer are thinking"),
 )
-THINK = Choice(
+THINK = WordSetting(
     "think", "think", Think, "on, off, low, medium, high, auto: whether, how hard to think before the answer"
 )
-EVERY: tuple[Setting | Choice, ...] = (*SETTINGS, THINK)
+EVERY: tuple[Setting | WordSetting, ...] = (*SETTINGS, THINK)
 _BY_KEY = {setting.key: setting for setting in EVERY}
 
 
@@ -125,7 +125,7 @@ ASKED, DEFAULT = "asked", "default"
 class InForce:
     """A setting as a model is run with it; `source` is ASKED, DEFAULT or that of a `Recommended`, as is `page`."""
 
-    setting: Setting | Choice
+    setting: Setting | WordSetting
     value: float | str | None
     source: str
     page: str | None = None
@@ -140,7 +140,7 @@ def in_force(asked: Sampling, recommended: Iterable[Recommended] = ()) -> tuple[
     return tuple(_in_force(setting, getattr(asked, setting.field), wanted.get(setting.key)) for setting in EVERY)
 
 
-def _in_force(setting: Setting | Choice, asked: float | str | None, wanted: Recommended | None) -> InForce:
+def _in_force(setting: Setting | WordSetting, asked: float | str | None, wanted: Recommended | None) -> InForce:
     if asked is not None:
         return InForce(setting, asked, ASKED)
     if wanted is not None and isinstance(setting, Setting):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Use(StrEnum):
+class Purpose(StrEnum):
     """What a model is loaded for."""
 
     CHAT = "chat"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from models.headers.pooling import Pooling
 from runner.types.exchange import Exchange
 from runner.types.placement import SplitMode
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 
 
 class Prefer(StrEnum):
@@ -44,5 +44,5 @@ class Wish:
     sequences: int | None = None
     outputs: int = 1
     habits: tuple[Exchange, ...] = ()
-    use: Use = Use.CHAT
+    use: Purpose = Purpose.CHAT
     pooling: Pooling | None = None

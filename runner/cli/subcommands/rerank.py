@@ -11,7 +11,7 @@ from runner.cli.output import Output
 from runner.cli.texts import source
 from runner.cli.vectors import Gathered, Pass, as_lines, open_vectors
 from runner.types.commands import Score
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 
 
 def run(options: Options, output: Output) -> ExitCode:
@@ -20,10 +20,10 @@ def run(options: Options, output: Output) -> ExitCode:
     if not query or not query.strip():
         raise UsageError("What are the texts ranked for? localrun rerank MODEL --query QUERY.")
     with source(options.texts) as descriptor, service_for(output) as service:
-        plan, session = open_vectors(service, options, output, Use.RANK)
+        plan, session = open_vectors(service, options, output, Purpose.RANK)
         texts = Pass(session, lambda texts: Score(query, texts, options.truncate), output)
-        gathered = Gathered(Use.RANK, options.top)
-        code = texts.over(descriptor, gathered.take if options.json or options.top else as_lines(output, Use.RANK))
+        gathered = Gathered(Purpose.RANK, options.top)
+        code = texts.over(descriptor, gathered.take if options.json or options.top else as_lines(output, Purpose.RANK))
         if options.json:
             output.json(gathered.json(plan, session, texts.done))
         elif options.top:

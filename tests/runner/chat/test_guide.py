@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from runner.chat.guide import BUDGET_SPENT, ENDED_THINKING, TALKS_IN_CIRCLES, THINKS_IN_CIRCLES, Guide, Turn
+from runner.chat.guide import BUDGET_SPENT, ENDED_THINKING, TALKS_IN_CIRCLES, THINKS_IN_CIRCLES, Guide, Move
 from runner.chat.loops import Loops
 from runner.chat.markers import HARMONY, THINK, THINKING, Markers
 from runner.chat.stream import TextStream
@@ -18,7 +18,7 @@ def thinking(fence: Markers = THINK) -> TextStream:
     return TextStream(thinking=fence)
 
 
-def turns(guide: Guide, stream: TextStream, words: Iterable[str]) -> list[Turn]:
+def turns(guide: Guide, stream: TextStream, words: Iterable[str]) -> list[Move]:
     """What is to be done after each word, a token each."""
     found = []
     for number, word in enumerate(words):
@@ -30,21 +30,21 @@ def turns(guide: Guide, stream: TextStream, words: Iterable[str]) -> list[Turn]:
 def test_a_budget_closes_the_block_and_no_answer() -> None:
     stream = thinking()
     guide = Guide(stream, 3, minds_loops=False)
-    assert turns(guide, stream, "abc") == [Turn.GO_ON, Turn.GO_ON, Turn.CLOSE]
+    assert turns(guide, stream, "abc") == [Move.GO_ON, Move.GO_ON, Move.CLOSE]
     assert guide.note == BUDGET_SPENT
-    assert turns(guide, stream, [guide.closing(), *"abcdef"]) == [Turn.GO_ON] * 7
+    assert turns(guide, stream, [guide.closing(), *"abcdef"]) == [Move.GO_ON] * 7
 
 
 def test_what_opens_a_block_does_not_count() -> None:
     stream = TextStream()
     guide = Guide(stream, 2, minds_loops=False)
-    assert turns(guide, stream, ["<think>", "a", "b"]) == [Turn.GO_ON, Turn.GO_ON, Turn.CLOSE]
+    assert turns(guide, stream, ["<think>", "a", "b"]) == [Move.GO_ON, Move.GO_ON, Move.CLOSE]
 
 
 def test_no_character_is_cut_by_a_budget() -> None:
     stream = thinking()
     guide = Guide(stream, 1, minds_loops=False)
-    assert turns(guide, stream, ["\udcc3", "\udca9"]) == [Turn.GO_ON, Turn.CLOSE]
+    assert turns(guide, stream, ["\udcc3", "\udca9"]) == [Move.GO_ON, Move.CLOSE]
 
 
 @pytest.mark.parametrize("fence", THINKING, ids=lambda fence: fence.opening)
@@ -58,8 +58,8 @@ def test_what_closes_a_block_leads_to_the_answer(fence: Markers) -> None:
 
 def test_thinking_in_circles_is_closed_and_an_answer_ended() -> None:
     for stream, turn, note in (
-        (thinking(), Turn.CLOSE, THINKS_IN_CIRCLES),
-        (TextStream(fences=False), Turn.END, TALKS_IN_CIRCLES),
+        (thinking(), Move.CLOSE, THINKS_IN_CIRCLES),
+        (TextStream(fences=False), Move.END, TALKS_IN_CIRCLES),
     ):
         guide = Guide(stream, None, minds_loops=True)
         assert guide.after(ROUND) is turn
@@ -69,19 +69,19 @@ def test_thinking_in_circles_is_closed_and_an_answer_ended() -> None:
 def test_circles_of_the_thinking_do_not_end_the_answer() -> None:
     stream = thinking(HARMONY)
     guide = Guide(stream, None, minds_loops=True)
-    assert guide.after(ROUND) is Turn.CLOSE
+    assert guide.after(ROUND) is Move.CLOSE
     stream.feed(guide.closing().encode())
-    assert guide.after(range(100)) is Turn.GO_ON
+    assert guide.after(range(100)) is Move.GO_ON
 
 
 def test_who_does_not_mind_hears_of_no_circles() -> None:
-    assert Guide(TextStream(), None, minds_loops=False).after(ROUND) is Turn.GO_ON
+    assert Guide(TextStream(), None, minds_loops=False).after(ROUND) is Move.GO_ON
 
 
 def test_a_model_that_ends_within_its_thinking_is_told_to_answer_once() -> None:
     guide = Guide(thinking(), None, minds_loops=True)
-    assert (guide.at_end(), guide.note, guide.at_end()) == (Turn.CLOSE, ENDED_THINKING, Turn.END)
-    assert Guide(TextStream(), None, minds_loops=True).at_end() is Turn.END
+    assert (guide.at_end(), guide.note, guide.at_end()) == (Move.CLOSE, ENDED_THINKING, Move.END)
+    assert Guide(TextStream(), None, minds_loops=True).at_end() is Move.END
 
 
 def table(rows: int) -> list[int]:

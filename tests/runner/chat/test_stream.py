@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.chat.markers import THINKING, Markers, opened_thinking
-from runner.chat.stream import Piece, TextStream, held_back
+from runner.chat.stream import Said, TextStream, held_back
 
 
-def run(stream: TextStream, data: bytes, cuts: list[int]) -> Piece:
+def run(stream: TextStream, data: bytes, cuts: list[int]) -> Said:
     """Feed `data` cut at the given places; everything that came out, and whether some of it was recast."""
     text, reasoning, recast = "", "", False
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
@@ -21,7 +21,7 @@ def run(stream: TextStream, data: bytes, cuts: list[int]) -> Piece:
         if piece.recast:
             text, reasoning, recast = "", reasoning + text, True
         text, reasoning = text + piece.text, reasoning + piece.reasoning
-    return Piece(text, reasoning, stream.stopped, recast)
+    return Said(text, reasoning, stream.stopped, recast)
 
 
 @given(st.text(), st.lists(st.integers(0, 400)))
@@ -79,7 +79,7 @@ CHANNEL, NEXT = "<|channel|>", "<|end|><|start|>assistant"
 )
 @given(cuts=st.lists(st.integers(0, 100)))
 def test_thinking_is_told_apart(said: str, text: str, reasoning: str, cuts: list[int]) -> None:
-    assert run(TextStream(), said.encode(), cuts) == Piece(text, reasoning)
+    assert run(TextStream(), said.encode(), cuts) == Said(text, reasoning)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_thinking_is_told_apart(said: str, text: str, reasoning: str, cuts: list
 def test_a_closing_mark_alone_says_that_all_before_was_thinking(
     said: str, text: str, reasoning: str, cuts: list[int]
 ) -> None:
-    assert run(TextStream(), said.encode(), cuts) == Piece(text, reasoning, recast=True)
+    assert run(TextStream(), said.encode(), cuts) == Said(text, reasoning, recast=True)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_closing_mark_alone_says_that_all_before_was_thinking(
 )
 @given(cuts=st.lists(st.integers(0, 100)))
 def test_a_closing_mark_that_is_only_spoken_of_is_text(said: str, cuts: list[int]) -> None:
-    assert run(TextStream(), said.encode(), cuts) == Piece(said.removeprefix("<think></think>"))
+    assert run(TextStream(), said.encode(), cuts) == Said(said.removeprefix("<think></think>"))
 
 
 def test_what_is_going_on_shows_while_it_does() -> None:
@@ -137,13 +137,13 @@ def test_stop_strings_cross_token_borders(said: str, stop: tuple[str, ...], text
 
 
 def test_a_stop_string_inside_the_thinking_does_not_stop() -> None:
-    assert run(TextStream(("x",)), b"<think>x</think>y", []) == Piece("y", "x")
+    assert run(TextStream(("x",)), b"<think>x</think>y", []) == Said("y", "x")
 
 
 def test_a_prompt_may_have_opened_the_thinking() -> None:
     fence = opened_thinking("<|assistant|><think>\n")
     assert fence is THINKING[0]
-    assert run(TextStream(thinking=fence), b"hm</think>\nyes", [3]) == Piece("yes", "hm")
+    assert run(TextStream(thinking=fence), b"hm</think>\nyes", [3]) == Said("yes", "hm")
 
 
 def test_only_what_may_become_a_needle_is_held_back() -> None:

@@ -11,7 +11,7 @@ import pytest
 from runner.chat.markers import COMMAND, HARMONY, MUSE, THINK, THINKING, Markers, fence_in
 from runner.chat.renderer import Said
 from runner.chat.shield import Shield
-from runner.chat.template import Asked, Prompt, build_prompt, common_prefix
+from runner.chat.template import Prompt, Shaping, build_prompt, common_prefix
 from runner.types.generation import Message
 from runner.types.thinking import Think
 
@@ -36,7 +36,7 @@ def plain(messages: Sequence[Said], _variables: Mapping[str, Any]) -> str:
 
 
 def built(messages: Sequence[Message], template: Template, **asked: Any) -> Prompt:
-    return build_prompt(messages, template, Asked(**asked), Shield(()))
+    return build_prompt(messages, template, Shaping(**asked), Shield(()))
 
 
 def test_a_conversation_ends_ready_for_the_assistant() -> None:

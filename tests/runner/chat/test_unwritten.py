@@ -2,14 +2,14 @@
 
 import pytest
 
-from runner.chat.unwritten import FAMILIES, PLAIN, Unwritten, unwritten
+from runner.chat.unwritten import FAMILIES, PLAIN, TurnForm, unwritten
 from runner.engine.jinja import JinjaTemplate
 
 TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "Go"}]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_a_family_is_known_by_all_its_marks(family: Unwritten) -> None:
+def test_a_family_is_known_by_all_its_marks(family: TurnForm) -> None:
     assert unwritten({*family.needs, "<pad>"}) is family
     assert unwritten(set(family.needs[1:])) is PLAIN
 

@@ -18,9 +18,9 @@ from runner.cli.output import Output
 from runner.cli.texts import portions, source
 from runner.cli.texts_session import command_of
 from runner.cli.vectors import Gathered, Rows, as_lines
-from runner.report.vectors import Progress, end_line, prefix_note, progress_line, refused
+from runner.report.vectors import Tally, end_line, prefix_note, progress_line, refused
 from runner.types.commands import Embed, Score
-from runner.types.vectors import Made, Row, TextLine, Use, numbers_of
+from runner.types.vectors import Made, Purpose, Row, TextLine, numbers_of
 
 
 def lines_of(content: bytes, path: Path) -> list[TextLine]:
@@ -75,7 +75,7 @@ def row(number: int, *values: float, refusal: str | None = None, whole: int = 3)
 def test_numbers_in_json_are_the_same_float32_again() -> None:
     out = io.StringIO()
     values = (0.1, -1 / 3, 1e-20)
-    as_lines(Output(out, io.StringIO()), Use.EMBED)(row(1, *values, whole=9))
+    as_lines(Output(out, io.StringIO()), Purpose.EMBED)(row(1, *values, whole=9))
     told = np.array(__import__("json").loads(out.getvalue())["embedding"], np.float32)
     assert (told == np.array(values, np.float32)).all()
     assert '"truncated": true' in out.getvalue()
@@ -91,7 +91,7 @@ def test_a_matrix_has_a_row_for_each_text_also_for_those_that_were_refused(tmp_p
 
 
 def test_the_best_come_first_and_what_has_no_score_is_not_among_them() -> None:
-    gathered = Gathered(Use.RANK, top=2)
+    gathered = Gathered(Purpose.RANK, top=2)
     for one in (row(1, 0.5), row(2, refusal="long"), row(3, 0.75), row(4, -1)):
         gathered.take(one)
     assert [(found["line"], found["score"], found["text"]) for found in gathered.rows] == [
@@ -113,14 +113,14 @@ def test_flags_of_both_commands() -> None:
 @pytest.mark.parametrize(
     ("asked", "use", "sentence"),
     [
-        ({"messages": []}, Use.EMBED, "answers no prompts"),
-        ({"texts": "a"}, Use.EMBED, "a list of strings"),
-        ({"texts": ["a"], "query": "q"}, Use.EMBED, "ranks no texts"),
-        ({"texts": ["a"]}, Use.RANK, "ranks texts for a query"),
-        ({"texts": ["a"], "role": "x"}, Use.EMBED, "query, document"),
+        ({"messages": []}, Purpose.EMBED, "answers no prompts"),
+        ({"texts": "a"}, Purpose.EMBED, "a list of strings"),
+        ({"texts": ["a"], "query": "q"}, Purpose.EMBED, "ranks no texts"),
+        ({"texts": ["a"]}, Purpose.RANK, "ranks texts for a query"),
+        ({"texts": ["a"], "role": "x"}, Purpose.EMBED, "query, document"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(asked: object, use: Use, sentence: str) -> None:
+def test_a_request_that_makes_no_sense_is_refused(asked: object, use: Purpose, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         command_of(asked, use, None)
 
@@ -128,8 +128,8 @@ def test_a_request_that_makes_no_sense_is_refused(asked: object, use: Use, sente
 def test_a_request_is_a_command() -> None:
     nomic = prefixes_of({}, ("nomic-embed-text",))
     asked = {"texts": ["a"], "role": "document", "truncate": True}
-    assert command_of(asked, Use.EMBED, nomic) == Embed(("search_document: a",), truncate=True)
-    assert command_of({"texts": ["a"], "query": "q"}, Use.RANK, None) == Score("q", ("a",))
+    assert command_of(asked, Purpose.EMBED, nomic) == Embed(("search_document: a",), truncate=True)
+    assert command_of({"texts": ["a"], "query": "q"}, Purpose.RANK, None) == Score("q", ("a",))
 
 
 def test_what_is_said_of_prefixes_progress_and_refusals() -> None:
@@ -139,7 +139,7 @@ def test_what_is_said_of_prefixes_progress_and_refusals() -> None:
     )
     assert prefix_note(plain, None) is prefix_note(plain, TextRole.QUERY) is prefix_note(None, None) is None
     assert "not known" in str(prefix_note(None, TextRole.DOCUMENT))
-    done = Progress(1200, 8200, 2.0, 0.25)
+    done = Tally(1200, 8200, 2.0, 0.25)
     assert progress_line(done) == "1,200 texts · 25% · 4100 tok/s · 6.0 s left"
     assert end_line(done) == "1,200 texts, 8,200 tokens in 2.0 s (4100 tok/s)"
     assert "--truncate" in refused([row(1, refusal="long")], 2)

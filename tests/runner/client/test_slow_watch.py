@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from runner.client.slow_watch import SlowWatch
-from runner.hardware.causes import Work
+from runner.hardware.causes import Workload
 from runner.types.generation import Chunk, Phase
 from runner.types.sample import EngineUse, Strain
 from runner.types.slowness import OnBattery, Slowness
@@ -17,7 +17,7 @@ class Told:
     def __init__(self, predicted: float | None = 100.0) -> None:
         self.measured = 0
         self.seconds = self.tokens = 0.0
-        self.watch = SlowWatch(predicted, self.measure, lambda tokens: Work(2, {}, tokens, 2048))
+        self.watch = SlowWatch(predicted, self.measure, lambda tokens: Workload(2, {}, tokens, 2048))
 
     def measure(self) -> Strain:
         self.measured += 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.hardware.causes import Work, likeliest, work_of
+from runner.hardware.causes import Workload, likeliest, work_of
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Holder
 from runner.types.placement import Override, Placement
@@ -28,7 +28,7 @@ CARD = DeviceStrain("CUDA0", 24 * GIB, 20 * GIB)
 BEFORE = Strain(100.0, (CARD,), EngineUse(50.0, 8.0, 0, 0))
 # Ten seconds on, eight threads have had 79 of 80 seconds.
 AFTER = replace(BEFORE, at=110.0, engine=EngineUse(129.0, 8.0, 0, 3))
-WORK = Work(8, {"CUDA0": 18 * GIB, "CPU": GIB}, 900, 2048)
+WORK = Workload(8, {"CUDA0": 18 * GIB, "CPU": GIB}, 900, 2048)
 ON_GPU = replace(WORK, threads=0)
 
 
@@ -102,6 +102,6 @@ def test_a_long_context_is_the_cause_where_nothing_else_is() -> None:
 def test_threads_work_where_something_is_on_the_host() -> None:
     loaded = Loaded(8192, 1.0, (ComponentBytes("CUDA0", 3, 2, 1), ComponentBytes("CPU", 9, 0, 0)), "")
     whole = Placement(("CUDA0",), 33, 33, (33,), 512, threads=6)
-    assert work_of(whole, loaded, 10, 2048) == Work(0, {"CUDA0": 6, "CPU": 9}, 10, 2048)
+    assert work_of(whole, loaded, 10, 2048) == Workload(0, {"CUDA0": 6, "CPU": 9}, 10, 2048)
     assert work_of(replace(whole, gpu_layers=20), loaded, 10, 2048).threads == 6
     assert work_of(replace(whole, overrides=(Override("ffn", "CPU"),)), loaded, 10, 2048).threads == 6

@@ -9,7 +9,7 @@ from runner.cost.kv import caches_of
 from runner.hardware.described import parse_hardware
 from runner.planning.placement import Placed, place
 from runner.types.units import GIB, MIB
-from runner.types.vectors import Use
+from runner.types.vectors import Purpose
 from runner.types.wish import Wish
 from scripts.synthetic.geometries import MODELS
 from scripts.synthetic.geometry import Geometry
@@ -57,7 +57,7 @@ def test_a_cache_that_can_be_rolled_back_needs_none(name: str) -> None:
 
 
 def test_a_model_that_makes_vectors_has_no_conversations() -> None:
-    vectors = Wish(use=Use.EMBED, pooling=Pooling.LAST)
+    vectors = Wish(use=Purpose.EMBED, pooling=Pooling.LAST)
     placement = placed(shape(GEOMETRIES["tiny-window"]), LARGE, vectors).placement
     assert placement is not None and placement.checkpoints == 0
 

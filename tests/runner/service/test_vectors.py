@@ -16,15 +16,15 @@ from models.headers.pooling import Pooling
 from runner.client.vectors import VectorSession
 from runner.service.service import LocalService
 from runner.types.commands import Embed
-from runner.types.vectors import Made, Use
+from runner.types.vectors import Made, Purpose
 from runner.types.wish import Wish
 from scripts.synthetic.embedders import write
 from tests.support.homes import own_home
 
 NOT = {
-    Use.CHAT: "not a model that answers prompts",
-    Use.EMBED: "not an embedding model",
-    Use.RANK: "not a model that ranks texts",
+    Purpose.CHAT: "not a model that answers prompts",
+    Purpose.EMBED: "not an embedding model",
+    Purpose.RANK: "not a model that ranks texts",
 }
 
 
@@ -45,16 +45,17 @@ def made(session: VectorSession, command: Embed) -> list[Made]:
 
 
 @pytest.mark.parametrize(
-    ("name", "use"), [("nomic-bert", Use.EMBED), ("qwen3-embedding", Use.EMBED), ("bert-reranker", Use.RANK)]
+    ("name", "use"),
+    [("nomic-bert", Purpose.EMBED), ("qwen3-embedding", Purpose.EMBED), ("bert-reranker", Purpose.RANK)],
 )
 def test_a_model_is_planned_for_what_it_is_made_for_alone(
-    service: LocalService, tmp_path: Path, name: str, use: Use
+    service: LocalService, tmp_path: Path, name: str, use: Purpose
 ) -> None:
     path = str(write(tmp_path / "m-F16.gguf", name))
     assert service.use_of(path, Wish()) is use
     plan = service.plan(path, Wish(use=use))
     assert plan.candidates[service.chosen(plan)].confirmed_by.value == "rehearsal"
-    for other in set(Use) - {use}:
+    for other in set(Purpose) - {use}:
         with pytest.raises(BadFile, match=NOT[other]) as refused:
             service.plan(path, Wish(use=other))
         assert refused.value.exit_code is ExitCode.MODEL
@@ -62,8 +63,8 @@ def test_a_model_is_planned_for_what_it_is_made_for_alone(
 
 def test_a_model_that_answers_makes_vectors_only_by_command(service: LocalService, smollm2: Path) -> None:
     with pytest.raises(BadFile, match="not an embedding model; localrun answers with it"):
-        service.plan(str(smollm2), Wish(use=Use.EMBED))
-    plan = service.plan(str(smollm2), Wish(use=Use.EMBED, pooling=Pooling.MEAN, ctx=256))
+        service.plan(str(smollm2), Wish(use=Purpose.EMBED))
+    plan = service.plan(str(smollm2), Wish(use=Purpose.EMBED, pooling=Pooling.MEAN, ctx=256))
     *_, session = service.load_vectors(plan, service.chosen(plan))
     assert isinstance(session, VectorSession)
     (one,) = made(session, Embed(("The sea.",)))
@@ -73,20 +74,20 @@ def test_a_model_that_answers_makes_vectors_only_by_command(service: LocalServic
 def test_a_head_that_is_not_there_is_refused(service: LocalService, tmp_path: Path) -> None:
     path = str(write(tmp_path / "m-F16.gguf", "bert-headless"))
     with pytest.raises(BadFile, match="has no head that makes a score"):
-        service.plan(path, Wish(use=Use.RANK))
+        service.plan(path, Wish(use=Purpose.RANK))
 
 
 def test_a_header_that_does_not_say_how_it_pools_is_asked_about(service: LocalService, tmp_path: Path) -> None:
     path = str(write(tmp_path / "m-F16.gguf", "nomic-bert", without=("nomic-bert.pooling_type",)))
     with pytest.raises(UsageError, match="--pooling does"):
-        service.plan(path, Wish(use=Use.EMBED))
-    assert service.plan(path, Wish(use=Use.EMBED, pooling=Pooling.MEAN)).chosen is not None
+        service.plan(path, Wish(use=Purpose.EMBED))
+    assert service.plan(path, Wish(use=Purpose.EMBED, pooling=Pooling.MEAN)).chosen is not None
 
 
 def test_what_was_planned_is_held_and_an_engine_that_died_is_started_again(
     service: LocalService, tmp_path: Path
 ) -> None:
-    plan = service.plan(str(write(tmp_path / "m-F16.gguf", "nomic-bert")), Wish(use=Use.EMBED))
+    plan = service.plan(str(write(tmp_path / "m-F16.gguf", "nomic-bert")), Wish(use=Purpose.EMBED))
     *_, session = service.load_vectors(plan, service.chosen(plan))
     assert isinstance(session, VectorSession)
     (held,), (planned,) = session.running.loaded.memory, session.running.candidate.memory
@@ -100,7 +101,7 @@ def test_what_was_planned_is_held_and_an_engine_that_died_is_started_again(
 
 
 def test_an_engine_that_dies_at_work_is_an_error_once(service: LocalService, tmp_path: Path) -> None:
-    plan = service.plan(str(write(tmp_path / "m-F16.gguf", "nomic-bert")), Wish(use=Use.EMBED))
+    plan = service.plan(str(write(tmp_path / "m-F16.gguf", "nomic-bert")), Wish(use=Purpose.EMBED))
     *_, session = service.load_vectors(plan, service.chosen(plan))
     assert isinstance(session, VectorSession)
     steps = session.made(Embed(("a b c " * 80,) * 300))
