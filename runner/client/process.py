@@ -33,7 +33,7 @@ class EngineProcess:
         self._settings: dict[str, str] = {}
         self._mux: Mux | None = None
         self._opening = threading.Lock()
-        self._oom_kills = 0  # of the whole system, before the first command
+        self._oom_kills = 0  # of the whole system, before the last command
         self._process, self._commands, self._events = spawn(log)
 
     @property
@@ -110,16 +110,14 @@ class EngineProcess:
             self._process.wait(_END_S)
 
     def _opened(self) -> Mux:
-        with self._opening:
-            return self._mux or self._open()
-
-    def _open(self) -> Mux:
         from runner.client.mux import Fate, Mux
         from runner.hardware import host
 
         self._oom_kills = host.oom_kills()
-        self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung))
-        return self._mux
+        with self._opening:
+            if self._mux is None:
+                self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung))
+            return self._mux
 
     def _death(self, words: LastWords) -> LocalrunError:
         from runner.client.death import death

@@ -11,6 +11,7 @@ from random import Random
 
 from models.errors import EngineKilled, PromptTooLong
 from runner.client.session import EngineSession
+from runner.hardware import host
 from runner.service.service import LocalService
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Phase
@@ -72,13 +73,18 @@ class Chats:
         os.kill(pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """The engine is killed in the midst of an answer; the next question gets another."""
+        """The engine is killed in the midst of an answer; the next question gets another.
+
+        Where the kernel kills something for want of memory at that moment, the kill passes for its own.
+        """
+        oom_kills = host.oom_kills()
         try:
-            self._turn(900, lambda: os.kill(self._service.engine.pid, signal.SIGKILL))
+            self._turn(120, lambda: os.kill(self._service.engine.pid, signal.SIGKILL))
         except EngineKilled:
             self._end("cut")
         else:
-            self._found.fault("wrong ends", "An answer went on although its engine was killed.")
+            if host.oom_kills() == oom_kills:
+                self._found.fault("wrong ends", "An answer went on although its engine was killed.")
         self.ask()
 
     def edit(self) -> None:
