@@ -42,3 +42,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     places = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCALRUN_", "HF_"))}
     return {**kept, **places, "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="module")
+def a_user_of_their_own(environment: dict[str, str]) -> Iterator[None]:
+    """This process is theirs, and so is what it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield

@@ -109,7 +109,7 @@ class _Desk:
 
     def _say(self, number: object, said: contract.Json) -> None:
         with self._saying:
-            self._output.json({**said, **({} if number is None else {"id": number})})
+            self._output.json(contract.numbered(said, number))
 
 
 class _Questions:

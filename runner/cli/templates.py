@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import UsageError
-from runner.storage.text_files import text_of
+from runner.storage.text_files import attached, text_of
 from runner.types.templating import Templating
 
 
 def read_template(name: str) -> Templating:
     """The template in a file. Raises UsageError."""
-    text = text_of(Path(name))
-    if not text.strip():
-        raise UsageError(f"{name} is empty.")
-    return Templating(text, f"The chat template {name}")
+    return Templating(attached(Path(name)).text, f"The chat template {name}")
 
 
 def template_variable(typed: str) -> tuple[str, object]:

@@ -42,8 +42,7 @@ def answer_texts(
             said: contract.Json = {"rows": _rows(session, command_of(asked, use, prefixes), use)}
         except LocalrunError as error:
             said = contract.error_json(error)
-        number = asked.get("id") if isinstance(asked, dict) else None
-        output.json({**said, **({} if number is None else {"id": number})})
+        output.json(contract.numbered(said, asked.get("id") if isinstance(asked, dict) else None))
     return ExitCode.OK
 
 

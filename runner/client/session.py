@@ -36,6 +36,12 @@ class Running:
     placement: Placement
     loaded: Loaded
 
+    @property
+    def patience(self) -> Limits:
+        """How long to wait for a step of it; a step is a ubatch of a prompt."""
+        predicted = self.candidate.predicted
+        return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
+
 
 _ROOM_TO_GO_ON = 256  # tokens of context behind what is in use, without which it is not worth to go on
 Recover = Callable[[EngineError, int], Running]
@@ -165,7 +171,7 @@ class EngineSession:
         """What the engine that runs has to say."""
         asked = answer.rest()
         mark.command = Generate(asked)
-        for chunk in self._process.stream(mark.command, self._patience()):
+        for chunk in self._process.stream(mark.command, self._running.patience):
             if chunk.finish is not None:
                 with self._changing:
                     self.ended(asked, _without_speeds(chunk) if mark.has_company else chunk)
@@ -183,10 +189,6 @@ class EngineSession:
             lambda: strain(self.plan.machine, self._process.pid),
             lambda tokens: work_of(self.placement, self.loaded, tokens, at_depth),
         )
-
-    def _patience(self) -> Limits:
-        predicted = self.candidate.predicted
-        return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
 
     def _recovered(self, error: EngineError, last: Chunk, used: Running, mark: UnderWay) -> str:
         """Load again, unless another answer's thread has done so; what to say about it."""
@@ -226,9 +228,11 @@ class EngineSession:
         """Tokens of a text that goes to the model as it is, its own first token included."""
         return self._process.ask(Count(raw=text))
 
-    def keep_state(self, path: Path, owner: str, messages: Sequence[Message]) -> int:
-        """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 where that is nothing."""
-        return self._process.ask(KeepState(str(path), owner, self._with_system(tuple(messages)), self._templating))
+    def keep_state(self, path: Path, owner: str, messages: Sequence[Message], most: int) -> int:
+        """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 for nothing or more than `most`."""
+        return self._process.ask(
+            KeepState(str(path), owner, self._with_system(tuple(messages)), self._templating, most)
+        )
 
     def restore_state(self, path: Path, owner: str) -> int:
         """Go on from what is in a file; how many tokens need not be read, 0 where it is of no use."""

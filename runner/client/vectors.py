@@ -8,7 +8,6 @@ from dataclasses import replace
 from models.errors import EngineError, OutOfMemory
 from runner.client.process import EngineProcess
 from runner.client.session import Recover, Running
-from runner.client.watch import answering
 from runner.types.commands import Embed, Score
 from runner.types.vectors import Made
 
@@ -34,7 +33,7 @@ class VectorSession:
         longest = 0
         while True:
             try:
-                for step in self._process.stream(command, answering(self._step_s())):
+                for step in self._process.stream(command, self.running.patience):
                     command = replace(command, texts=command.texts[len(step) :])
                     longest = max(longest, *(one.tokens for one in step))
                     yield step
@@ -53,7 +52,3 @@ class VectorSession:
         self._is_empty = True
         self.running = self._recover(error, least_ctx)
         self._is_empty = False
-
-    def _step_s(self) -> float:
-        predicted = self.running.candidate.predicted
-        return self.running.placement.ubatch / predicted.prefill_tps if predicted else 0.0

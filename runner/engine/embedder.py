@@ -14,9 +14,8 @@ from models.errors import BadFile, EngineError
 from models.headers.pooling import Pooling
 from runner.engine.batch import Piece
 from runner.engine.breakdown import breakdown, on_each
-from runner.engine.context import Context
 from runner.engine.llama import C
-from runner.engine.loading import loaded_model
+from runner.engine.loading import opened
 from runner.engine.texts import Frame, Framed, Pairs
 from runner.types.commands import Embed, Score
 from runner.types.engine import Loaded
@@ -55,12 +54,7 @@ class Embedder:
         """Load, or raise: BadFile for a file that llama.cpp refuses, OutOfMemory where memory does not suffice."""
         started = time.perf_counter()
         self._cancelled = cancelled
-        self._model, notes = loaded_model(path, placement, progress)
-        try:
-            self._context = Context(self._model, placement)
-        except EngineError:
-            self._model.close()
-            raise
+        self._model, self._context, notes = opened(path, placement, progress)
         self._memory = C.llama_get_memory(self._context.handle)
         self._ranks = placement.pooling is Pooling.RANK
         self._width = 1 if self._ranks else int(C.llama_model_n_embd_out(self._model.handle))

@@ -14,8 +14,7 @@ from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.checkpoints import Checkpoints, are_needed
-from runner.engine.context import Context
-from runner.engine.loading import loaded_model
+from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
@@ -35,12 +34,7 @@ class Generator:
     ) -> None:
         """Load, or raise: BadFile for a file that llama.cpp refuses, OutOfMemory where memory does not suffice."""
         started = time.perf_counter()
-        self._model, notes = loaded_model(path, placement, progress)
-        try:
-            self._context = Context(self._model, placement)
-        except EngineError:
-            self._model.close()
-            raise
+        self._model, self._context, notes = opened(path, placement, progress)
         self._prompts = Prompts(self._model, self._context.size)
         keeps_states = placement.checkpoints > 0 and are_needed(self._context)
         self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
@@ -81,18 +75,20 @@ class Generator:
         self._scheduler.add(sequence)
 
     def keep_state(self, asked: KeepState) -> int:
-        """Write what the caches hold of a conversation; bytes, 0 where that is nothing or the disk refuses."""
-        tokens = self._tokens(Count(asked.messages, templating=asked.templating))
-        slot = self._cache.holder(tokens)
+        """Write what the caches hold of a conversation; bytes, 0 for nothing, too much, or a disk that refuses."""
+        slot = self._cache.holder(self._tokens(Count(asked.messages, templating=asked.templating)))
         if slot is None:
             return 0
         context, sequence = self._context, slot.sequence
+        size = context.state_bytes(sequence)
+        if asked.most is not None and size > asked.most:
+            return 0
         with suppress(OSError):
             return write_state(
                 Path(asked.path),
                 self._owner(asked.owner),
                 slot.tokens,
-                context.state_bytes(sequence),
+                size,
                 lambda cells: context.copy_state(sequence, cells),
             )
         return 0

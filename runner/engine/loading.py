@@ -1,10 +1,12 @@
-"""Weights into memory, another way where the first does not do."""
+"""Weights into memory, another way where the first does not do, and the context over them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from models.errors import EngineError
+from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.types.placement import Placement
 
@@ -14,8 +16,22 @@ _NOT_PINNED = (
 )
 
 
-def loaded_model(path: str, placement: Placement, progress: Callable[[float], bool]) -> tuple[Model, tuple[str, ...]]:
-    """The weights, and what is to be said of how they lie. BadFile, OutOfMemory."""
+def opened(
+    path: str, placement: Placement, progress: Callable[[float], bool]
+) -> tuple[Model, Context, tuple[str, ...]]:
+    """Both, and what is to be said of how the weights lie.
+
+    BadFile for a file that llama.cpp refuses, OutOfMemory where memory does not suffice: then nothing is held.
+    """
+    model, notes = _loaded(path, placement, progress)
+    try:
+        return model, Context(model, placement), notes
+    except EngineError:
+        model.close()
+        raise
+
+
+def _loaded(path: str, placement: Placement, progress: Callable[[float], bool]) -> tuple[Model, tuple[str, ...]]:
     model = Model(path, placement, progress=progress)
     if model.is_pinned:
         return model, ()

@@ -79,7 +79,7 @@ def cpu_seconds(pid: int) -> float | None:
         used = psutil.Process(pid).cpu_times()
     except psutil.Error:
         return None
-    return float(used.user + used.system)
+    return _seconds(used)
 
 
 def process_use(pid: int) -> EngineUse | None:
@@ -95,7 +95,7 @@ def process_use(pid: int) -> EngineUse | None:
         disk_read = process.io_counters().read_bytes
     quota = cgroup.cpus(pid)
     return EngineUse(
-        cpu_s=float(used.user + used.system),
+        cpu_s=_seconds(used),
         cores=cores if quota is None else min(cores, quota),
         disk_read=disk_read,
         major_faults=_major_faults(pid),
@@ -117,8 +117,12 @@ def other_processes() -> tuple[ProcessTime, ...]:
 
 
 def _timed(pid: int, info: dict[str, Any]) -> ProcessTime:
-    times = info["cpu_times"]
-    return ProcessTime(pid, _called(info["name"] or "", info["cmdline"] or ()), float(times.user + times.system))
+    return ProcessTime(pid, _called(info["name"] or "", info["cmdline"] or ()), _seconds(info["cpu_times"]))
+
+
+def _seconds(times: Any) -> float:
+    """Of a processor, for the program and for the system on its behalf."""
+    return float(times.user + times.system)
 
 
 def process_name(pid: int) -> str | None:

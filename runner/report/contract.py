@@ -147,6 +147,11 @@ def _components(row: MemoryRow | ComponentBytes | None) -> Json | None:
     return _some(row, "weights", "kv", "compute") if row else None
 
 
+def numbered(said: Json, number: object) -> Json:
+    """With the `id` of the question that it answers, where that had one."""
+    return said if number is None else {**said, "id": number}
+
+
 def delta_json(chunk: Chunk) -> Json:
     """A line of `--jsonl`; `recast` where all deltas before are thinking after all."""
     reasoning = {"reasoning": chunk.reasoning} if chunk.reasoning else {}

@@ -24,9 +24,9 @@ def keep(states: States, session: EngineSession, name: str, messages: Sequence[M
     if predicted and per_token / _DISK > 1 / predicted.prefill_tps:
         return 0
     owner, kept = _owner(session), 0
+    most = int(min(states.room(), _LONGEST_S * _DISK))
     with suppress(LocalrunError):  # it may be dead: then there is nothing to keep
-        if per_token * session.count_tokens(messages) <= min(states.room(), _LONGEST_S * _DISK):
-            kept = session.keep_state(states.path(name, owner), owner, messages)
+        kept = session.keep_state(states.path(name, owner), owner, messages, most)
     states.prune()
     return kept
 

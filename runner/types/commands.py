@@ -71,15 +71,17 @@ class Generate(LongCommand[Chunk, None]):
 
 @dataclass(frozen=True, slots=True)
 class KeepState(Command[int]):
-    """Write what the caches hold of a conversation to `path`; how many bytes that were, 0 where they hold nothing.
+    """Write what the caches hold of a conversation to `path`; how many bytes that were.
 
-    `owner` says whose state it is; nobody else will restore it.
+    0 where they hold nothing of it, or more than `most` bytes. `owner` says whose state it is; nobody else will restore
+    it.
     """
 
     path: str
     owner: str
     messages: tuple[Message, ...]
     templating: Templating = Templating()  # noqa: RUF009
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

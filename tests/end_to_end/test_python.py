@@ -17,13 +17,7 @@ import pytest
 
 import localrun
 
-
-@pytest.fixture(scope="module", autouse=True)
-def a_user_of_their_own(environment: dict[str, str]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield
+pytestmark = pytest.mark.usefixtures("a_user_of_their_own")
 
 
 @pytest.fixture(scope="module")

@@ -24,16 +24,13 @@ from scripts.checks.speed_rows import recorded
 
 
 @pytest.fixture(scope="module")
-def session(environment: dict[str, str]) -> Iterator[EngineSession]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        service = LocalService()
-        plan = service.plan("smollm2-135m", Wish(ctx=768, threads=1))
-        *_, loaded = service.load(plan, service.chosen(plan))
-        assert isinstance(loaded, EngineSession)
-        yield loaded
-        service.close()
+def session(a_user_of_their_own: None) -> Iterator[EngineSession]:
+    service = LocalService()
+    plan = service.plan("smollm2-135m", Wish(ctx=768, threads=1))
+    *_, loaded = service.load(plan, service.chosen(plan))
+    assert isinstance(loaded, EngineSession)
+    yield loaded
+    service.close()
 
 
 def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypatch: pytest.MonkeyPatch) -> None:
