@@ -17,7 +17,7 @@ from tui.screens.chat import Chat
 from tui.screens.picker import Picker
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings, Clocks, Launch
-from tui.terminal import on_end
+from tui.terminal import StoppableDriver, on_end
 from tui.theme import THEME
 
 _NOTE_S = 15.0
@@ -30,7 +30,7 @@ class LocalrunApp(App[None]):
     CSS_PATH = "app.tcss"
 
     def __init__(self, service: Service, launch: Launch, clocks: Clocks | None = None) -> None:
-        super().__init__()
+        super().__init__(driver_class=StoppableDriver)
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self._service, self._launch, self._clocks = service, launch, clocks or Clocks()
         self._conversations = ConversationStore(service.conversations, self._clocks.today)

@@ -1,4 +1,4 @@
-"""The terminal: its settings are not ours to keep, and it may go away."""
+"""The terminal: its settings are not ours to keep, the program may be stopped in it, and it may go away."""
 
 from __future__ import annotations
 
@@ -11,15 +11,36 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from textual.drivers.linux_driver import LinuxDriver
+
 _LAST_RESORT_S = 8.0  # longer than it takes to put everything away
+
+
+class StoppableDriver(LinuxDriver):
+    """Textual's driver, which also goes on after a SIGSTOP that it could not prepare for.
+
+    Textual starts a second time then: the first start's input thread is forgotten and keeps the process alive for
+    ever, and its own settings pass for those that it found. Here the first start is ended before the second.
+    """
+
+    _is_started = False
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, once."""
+        if self._is_started:
+            self.suspend_application_mode()
+        self._is_started = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back."""
+        self._is_started = False
+        super().stop_application_mode()
 
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Behind the block the settings are those before it, also where Textual was stopped and went on.
-
-    After a SIGSTOP that it could not prepare for it takes its own settings for those that it found.
-    """
+    """Behind the block the settings are those before it, whatever ended it."""
     try:
         before = termios.tcgetattr(sys.stdin)
     except termios.error:  # no terminal

@@ -205,11 +205,10 @@ def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> Non
         terminal.process.send_signal(signal.SIGWINCH)
         terminal.pump(5)
     terminal.until("Ask something")
-    screen = psutil.Process(terminal.process.pid)
-    screen.suspend()
-    while screen.status() != psutil.STATUS_STOPPED:
-        pass
-    screen.resume()
+    for _ in range(3):
+        terminal.process.send_signal(signal.SIGSTOP)
+        os.waitpid(terminal.process.pid, os.WUNTRACED)
+        terminal.process.send_signal(signal.SIGCONT)
     terminal.type("Say hi in one word.\r")
     terminal.until("complete")
     assert terminal.leave() == 0
