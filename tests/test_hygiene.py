@@ -16,6 +16,7 @@ import pytest
 from runner.cli.subcommands import COMMANDS
 from tests.support import house
 from tests.support.house import OURS, ROOT, SHIPPED, Module, is_foreign, modules, room, top
+from tests.support.waiting import COMMAND_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,12 @@ def test_no_test_knows_a_private_name_of_another() -> None:
     none([f"{module.name}: {name}" for module in TESTS for name in house.private_names(module.nodes)])
 
 
+def test_no_test_waits_without_end() -> None:
+    """An hour of a machine that builds is lost by one that does. `tests/support/waiting.py` has those that end."""
+    asking = [module for module in TESTS if module.path.name not in ("waiting.py", "__main__.py")]
+    none([f"{module.path}:{line}" for module in asking for line in house.endless_waits(module.nodes)])
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -230,7 +237,9 @@ def test_no_test_knows_a_private_name_of_another() -> None:
 )
 def test_headless_modules_load_no_screen_and_no_engine(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(m for m in sys.modules if '.' not in m))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S, check=True, cwd=ROOT
+    )
     loaded = set(done.stdout.split())
     assert module.partition(".")[0] in loaded
     assert not loaded & {"textual", "rich", "llama_cpp", "numpy", "asyncio", "pynvml"}
@@ -239,14 +248,16 @@ def test_headless_modules_load_no_screen_and_no_engine(module: str) -> None:
 def test_before_the_engine_is_started_little_is_imported() -> None:
     """What `main` imports, the engine waits for: it is the engine that should get ready meanwhile."""
     code = "import sys, runner.cli.main; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S, check=True, cwd=ROOT
+    )
     late = {"runner.types.plan", "runner.types.service", "models.headers.shape", "runner.storage.conversations"}
     assert not late & set(done.stdout.split())
 
 
 def test_a_wheel_holds_all_of_ours_and_no_other_name(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(build, timeout=COMMAND_S, check=True, capture_output=True, cwd=ROOT)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -265,3 +276,5 @@ def test_the_reader_of_source_sees_what_it_is_asked_for() -> None:
     assert list(house.sums_of_truths(nodes)) == [4]
     private = "from pkg import _a\nb._c\nself._d\nmonkeypatch.setattr('pkg._e', 1)\nmonkeypatch.setattr(pkg, '_f', 1)\n"
     assert sorted(house.private_names(ast.walk(ast.parse(private)))) == ["_a", "_c", "_f", "pkg._e"]
+    waits = "subprocess.run(a)\nsubprocess.run(a, timeout=b)\np.communicate()\np.wait()\np.wait(1)\nwhile a:\n  pass\n"
+    assert list(house.endless_waits(ast.walk(ast.parse(waits)))) == [6, 1, 3, 4]

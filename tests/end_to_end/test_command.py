@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.waiting import COMMAND_S, line_of, until
+
 COLOURS = "Name three primary colours."
 SHORT = ("--temp", "0", "--max-tokens", "12", "--threads", "1")
 
@@ -171,14 +173,13 @@ def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path:
 
 def test_a_plain_chat_survives_what_befalls_a_turn(environment: dict[str, str]) -> None:
     chat = popen(environment, "smollm2-135m", "--plain", "--ctx", "512", *SHORT, stdin=subprocess.PIPE)
-    assert chat.stdin is not None and chat.stdout is not None
+    assert chat.stdin is not None
     chat.stdin.write("Say one.\n")
     chat.stdin.flush()
-    assert chat.stdout.readline().strip()
+    assert line_of(chat).strip()
     engine = engine_of(chat)
     engine.kill()
-    while engine.num_threads() > 1 or engine.status() != psutil.STATUS_ZOMBIE:  # nobody has asked after it yet
-        pass
+    until(lambda: engine.num_threads() == 1 and engine.status() == psutil.STATUS_ZOMBIE, engine.status)  # not reaped
     out, err = chat.communicate(f"{'word ' * 600}\nSay two.\n", timeout=60)
     assert chat.returncode == 0 and out.strip(), err
     assert "The engine was started again: all 31 layers on the CPU, 512 context in f16." in err
@@ -328,7 +329,7 @@ def test_a_killed_parent_leaves_no_engine(environment: dict[str, str]) -> None:
     process, _ = started(environment)
     engine = engine_of(process)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
     gone, alive = psutil.wait_procs([engine], timeout=10)
     assert gone and not alive
 
@@ -346,7 +347,7 @@ def shell(environment: dict[str, str], redirection: str) -> subprocess.Completed
     """One short answer, with the standard streams as a shell's redirection leaves them."""
     words = " ".join([sys.executable, "-P", "-m", "localrun", "smollm2-135m", "-p", "Hi", *SHORT])
     asked = ["sh", "-c", f"{words} {redirection}"]
-    return subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
 def test_a_full_disk_is_one_sentence(environment: dict[str, str]) -> None:
@@ -377,7 +378,9 @@ def test_a_command_that_answers_nothing_does_not_speak_of_an_answer(
 ) -> None:
     with Path("/dev/full").open("w") as full:
         words = [sys.executable, "-P", "-m", "localrun", *command]
-        done = subprocess.run(words, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            words, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=COMMAND_S, check=False
+        )
     assert (done.returncode, done.stderr) == (
         1,
         "localrun: The output could not be written: No space left on device.\n",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import COMMAND_S, line_of
+
 SHORT = ("--temp", "0", "--max-tokens", "6", "--threads", "1")
 MODEL = "smollm2-135m"
 
@@ -154,8 +156,7 @@ def waiting(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
 )
 def test_a_silent_stdin_is_waited_for_and_said(environment: dict[str, str], words: tuple[str, ...], said: str) -> None:
     process = waiting(environment, *words)
-    assert process.stderr is not None
-    assert process.stderr.readline() == said
+    assert line_of(process, "stderr") == said
     out, err = process.communicate("Say hello.\n", timeout=60)
     assert process.returncode == 0 and out.strip(), err
 
@@ -165,6 +166,8 @@ def test_a_loop_over_a_file_is_told_who_takes_its_lines(environment: dict[str, s
     command = " ".join([sys.executable, "-P", "-m", "localrun", MODEL, "-p", '"$line"', *SHORT])
     for flag, rounds, is_told in (("", 1, True), ("--no-stdin", 2, False)):
         loop = f"while read line; do echo round; {command} {flag}; done < {tmp_path / 'lines'}"
-        done = subprocess.run(["sh", "-c", loop], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", loop], env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+        )
         assert done.stdout.count("round") == rounds
         assert ("in a loop, --no-stdin leaves it" in done.stderr) is is_told, done.stderr

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.waiting import COMMAND_S, until
+
 SHORT = ("--temp", "0", "--max-tokens", "4", "--threads", "1")
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -29,6 +31,7 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
             env={**environment, "PYTHONIOENCODING": encoding},
             cwd=tmp_path,
             capture_output=True,
+            timeout=COMMAND_S,
             check=False,
         )
 
@@ -86,13 +89,17 @@ def test_every_failure_is_an_object(
     assert told["finish_reason"] == "error" and told["error"]["message"] in done.stderr.decode()
 
 
+def engines_of(command: psutil.Process) -> list[psutil.Process]:
+    return [child for child in command.children() if "runner.engine" in child.cmdline()]
+
+
 def test_ctrl_c_while_it_loads_is_an_object(environment: dict[str, str]) -> None:
     words = [sys.executable, "-P", "-m", "localrun", "smollm2-135m", "-p", "x", "--json"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment)
-    engines: list[psutil.Process] = []
-    while not engines:  # whole: one that is stopped before it is a program of its own would hold the command, too
-        family = psutil.Process(process.pid).children()
-        engines = [child for child in family if "runner.engine" in child.cmdline()]
+    command = psutil.Process(process.pid)
+    # Whole: one that is stopped before it is a program of its own would hold the command, too.
+    until(lambda: bool(engines_of(command)), command.children)
+    engines = engines_of(command)
     engines[0].suspend()  # the plan waits for it
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)

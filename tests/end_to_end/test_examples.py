@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.waiting import COMMAND_S
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -17,7 +19,13 @@ def ran(name: str, environment: dict[str, str], folder: Path) -> str:
     # `localrun` is the one that stands beside this Python.
     programs = os.pathsep.join((str(Path(sys.executable).parent), environment["PATH"]))
     done = subprocess.run(
-        words, env={**environment, "PATH": programs}, cwd=folder, capture_output=True, text=True, check=False
+        words,
+        env={**environment, "PATH": programs},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert not list(folder.iterdir()), "an example leaves nothing behind"

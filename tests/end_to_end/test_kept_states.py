@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import COMMAND_S
+
 LONG = "List some animals: " + "cat, dog, cow, hen, " * 40
 FLAGS = ("smollm2-135m", "--ctx", "1024", "--threads", "1", "--temp", "0", "--max-tokens", "8", "--no-stdin", "--json")
 
@@ -21,7 +23,7 @@ def home(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 def run(home: dict[str, str], *words: str, code: int = 0) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "localrun", *words]
-    done = subprocess.run(command, env=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert done.returncode == code, done.stderr
     return dict(json.loads(done.stdout))
 

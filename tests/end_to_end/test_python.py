@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 import localrun
+from tests.support.waiting import COMMAND_S, PATIENCE_S, until
 
 pytestmark = pytest.mark.usefixtures("a_user_of_their_own")
 
@@ -171,13 +173,13 @@ SCRIPT = "import localrun; localrun.open('smollm2-135m')"
 
 def test_a_script_that_is_killed_while_it_loads_leaves_nobody() -> None:
     script = subprocess.Popen([sys.executable, "-c", SCRIPT])
-    family: list[psutil.Process] = []
-    while len(family) < 2 or "runner.engine" not in family[-1].cmdline():
-        family = psutil.Process(script.pid).children(recursive=True)
-    family[-1].suspend()  # the engine: the plan waits for it
+    family = partial(psutil.Process(script.pid).children, recursive=True)
+    until(lambda: any("runner.engine" in one.cmdline() for one in family()[1:]), family)
+    left = family()
+    left[-1].suspend()  # the engine: the plan waits for it
     script.kill()
-    script.wait()
-    assert not psutil.wait_procs(family, timeout=5)[1]
+    script.wait(PATIENCE_S)
+    assert not psutil.wait_procs(left, timeout=5)[1]
 
 
 def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:
@@ -189,7 +191,9 @@ def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:
         "with localrun.open('smollm2-135m', threads=1, ctx=512) as llm:\n"
         "    print(llm.ask('Hi', temp=0, max_tokens=4))\n"
     )
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
@@ -197,6 +201,8 @@ def test_the_documentation_runs_as_it_stands(environment: dict[str, str], tmp_pa
     page = Path(localrun.__file__).parent / "docs" / "python.md"
     program = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
     command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "The prompt has " in done.stdout and done.stdout.endswith(" 2\n")

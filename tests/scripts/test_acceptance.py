@@ -27,6 +27,7 @@ from scripts.checks.fit_speed import main as fit_speed
 from scripts.checks.loopback import lent
 from scripts.checks.speed_rows import recorded
 from scripts.synthetic.random_weights import GEOMETRIES
+from tests.support.waiting import COMMAND_S
 
 MIB = 1 << 20
 
@@ -61,7 +62,7 @@ def there(setup: Setup, tiny: Model) -> Examined:
 
 def dry_run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scripts.checks.acceptance", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
 def test_a_dry_run_leaves_a_record_that_the_speed_model_is_held_against(

@@ -15,6 +15,7 @@ from models.errors import EngineError
 from runner.types.placement import Override, Placement
 from scripts.benchmarks.against_llama_bench import Speeds, arguments, ratios, speeds_of, theirs
 from scripts.synthetic.random_weights import GEOMETRIES, write
+from tests.support.waiting import COMMAND_S
 
 # llama-bench of the pinned llama.cpp, -p 512 -n 128 -r 1 -o json; fields that nobody reads are left out.
 PRINTED = """[
@@ -92,7 +93,7 @@ def test_rounds_alternate_and_end_in_one_json(tmp_path: Path) -> None:
     binary = program(tmp_path / "llama-bench", code)
     command: list[str | Path] = [sys.executable, "-m", "scripts.benchmarks.against_llama_bench", binary, model]
     command += ["--threads", "1", "--rounds", "2", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["theirs"] == [{"decode": 168.307662, "prefill": 450.529597}] * 2
@@ -129,6 +130,6 @@ def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         "llama-bench",
         tmp_path / "none.gguf",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert len(done.stderr.splitlines()) == 1

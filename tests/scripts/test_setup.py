@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.environment.install import compiled, last_words
+from tests.support.waiting import COMMAND_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ["scripts/setup", "scripts/run", "scripts/test", "scripts/check", ".ci/run"]
@@ -38,7 +39,7 @@ def copy(tmp_path: Path) -> Path:
     (root / "runner/hardware").mkdir()
     for name in ("runner/__init__.py", "runner/hardware/__init__.py", "runner/hardware/pci.py"):
         shutil.copy2(ROOT / name, root / name)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], timeout=COMMAND_S, check=True)
     program(root / ".venv/bin/localrun", '#!/bin/sh\necho "$@"\ncat\n')
     program(root / "tools/uv", UV)
     return root
@@ -61,6 +62,7 @@ def run(root: Path, *command: str, stdin: str = "", **variables: str) -> subproc
         cwd=root.parent,
         capture_output=True,
         text=True,
+        timeout=COMMAND_S,
         check=False,
     )
 
@@ -81,7 +83,7 @@ def test_scripts_are_short_programs(name: str) -> None:
     assert path.stat().st_mode & stat.S_IXUSR
     assert path.read_text().startswith("#!/usr/bin/env bash\n")
     assert len(path.read_text().splitlines()) <= 20
-    subprocess.run(["bash", "-n", path], check=True)
+    subprocess.run(["bash", "-n", path], timeout=COMMAND_S, check=True)
 
 
 def test_run_sets_up_once_and_keeps_stdin_and_stdout_for_localrun(copy: Path) -> None:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from scripts.checks.soak.found import Found, Held, held, orphans
+from tests.support.waiting import COMMAND_S
 
 QUIET = Held(descriptors=20, children=1, own=50_000_000, engine=200_000_000)
 
@@ -42,7 +43,9 @@ def test_a_process_whose_parent_is_gone_is_an_orphan(tmp_path: Path) -> None:
     script = "import subprocess as s; print(s.Popen(['cat'], stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     ours, theirs = os.pipe()
-    told = subprocess.run([sys.executable, "-c", script], stdin=ours, env=environment, capture_output=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", script], stdin=ours, env=environment, capture_output=True, timeout=COMMAND_S, check=True
+    )
     left = psutil.Process(int(told.stdout))
     assert orphans(str(tmp_path)) == [left] and orphans(str(tmp_path / "other")) == []
     os.close(ours)

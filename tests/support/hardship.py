@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.waiting import COMMAND_S, joined, thread
+
 SPIN = "while True: pass"
 READ_MEMORY = "a, b = bytearray(1 << 27), bytearray(1 << 27)\nwhile True: a[:] = b"
 _GROUPS = Path("/sys/fs/cgroup/cpu")
@@ -25,7 +27,7 @@ def neighbours(code: str, count: int = 1) -> Iterator[list[int]]:
     with ExitStack() as ends:
         pids = []
         for _ in range(count):
-            done = subprocess.run(started, capture_output=True, text=True, check=True)
+            done = subprocess.run(started, capture_output=True, text=True, timeout=COMMAND_S, check=True)
             pids.append(int(done.stdout))
             ends.callback(os.kill, pids[-1], signal.SIGKILL)
         yield pids
@@ -71,13 +73,12 @@ def cold(pid: int, path: Path) -> Iterator[None]:
 
     if page_out() < 0:
         raise OSError(ctypes.get_errno(), "weights cannot be paged out")
-    thread = threading.Thread(target=go_on)
-    thread.start()
+    going_on = thread(go_on)
     try:
         yield
     finally:
         ended.set()
-        thread.join()
+        joined(going_on)
         os.close(handle)
 
 

@@ -186,3 +186,17 @@ def _is_private(path: str) -> bool:
 
 def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def endless_waits(nodes: Iterable[ast.AST]) -> Iterator[int]:
+    """Lines that wait for another process or thread with no bound, or ask without pause and without end."""
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="run" | "communicate") as asked, keywords=keywords):
+                is_run = ast.unparse(asked) == "subprocess.run" or asked.attr == "communicate"
+                if is_run and not {"timeout", None} & {one.arg for one in keywords}:
+                    yield node.lineno
+            case ast.Call(func=ast.Attribute(attr="join" | "wait" | "readline" | "get"), args=[], keywords=[]):
+                yield node.lineno
+            case ast.While(body=[ast.Pass()]):
+                yield node.lineno

@@ -21,10 +21,10 @@ import psutil
 import pytest
 
 from runner.storage.conversations import ConversationStore
+from tests.support.waiting import PATIENCE_S, until
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
 _LEAVE_ALTERNATE = b"\x1b[?1049l"
-_PATIENCE = 60.0
 _WRITING = r"\d tokens · \d+(\.\d)? tok/s · Esc stops"
 
 
@@ -53,7 +53,7 @@ class Terminal:
         """Seconds until the program writes what matches `words`, after what was found last."""
         begun = time.monotonic()
         while not re.search(words, self.said(self.read)):
-            left = begun + _PATIENCE - time.monotonic()
+            left = begun + PATIENCE_S - time.monotonic()
             assert left > 0, f"{words!r} never came: {self.said(-3000)}"
             self.pump(left)
         self.read = len(self.raw)
@@ -87,10 +87,9 @@ class Terminal:
 
     def ended(self) -> int:
         """All that is still written, and the exit code."""
-        while self.process.poll() is None:
-            self.pump(0.1)
-        while self.pump(0.1):
-            pass
+        end = time.monotonic() + PATIENCE_S
+        while self.pump(0.1) or self.process.poll() is None:
+            assert time.monotonic() < end, f"it does not end: {self.process.poll()}, {self.said(-3000)}"
         return self.process.returncode
 
 
@@ -124,7 +123,7 @@ def opened(tmp_path: Path, *words: str, **variables: str) -> Iterator[Terminal]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
         os.close(main)
         os.close(other)
 
@@ -170,7 +169,7 @@ def test_a_terminal_that_goes_away_takes_the_program_along(tmp_path: Path) -> No
         terminal.type("Write a long story about the sea.\r")
         terminal.until(_WRITING)
         terminal.go_away()
-        assert terminal.process.wait(_PATIENCE) == 128 + signal.SIGHUP
+        assert terminal.process.wait(PATIENCE_S) == 128 + signal.SIGHUP
     assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -205,10 +204,11 @@ def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> Non
         terminal.process.send_signal(signal.SIGWINCH)
         terminal.pump(5)
     terminal.until("Ask something")
+    screen = psutil.Process(terminal.process.pid)
     for _ in range(3):
-        terminal.process.send_signal(signal.SIGSTOP)
-        os.waitpid(terminal.process.pid, os.WUNTRACED)
-        terminal.process.send_signal(signal.SIGCONT)
+        screen.suspend()
+        until(lambda: screen.status() == psutil.STATUS_STOPPED, screen.status)
+        screen.resume()
     terminal.type("Say hi in one word.\r")
     terminal.until("complete")
     assert terminal.leave() == 0

@@ -231,6 +231,7 @@ def read_remotely(file: bytes, known: Span | None = None, first: int = 1 << 18) 
     reader = Reader(len(file), known)
     requests = fetched = 0
     while reader.header is None:
+        assert requests < 100, reader.wants
         start, end = reader.wants
         piece = file[start : min(end, first) if not requests else end]
         reader.feed(piece)

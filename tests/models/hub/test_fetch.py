@@ -24,6 +24,7 @@ from models.hub.listing import list_repo
 from models.hub.transfer import Conditions
 from models.weights import Progress, WeightFile
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, environment, loopback_client
+from tests.support.waiting import COMMAND_S, joined
 
 QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.05, timeout=0.3)
 SIZE = 3_000_000
@@ -313,7 +314,7 @@ def test_a_stop_ends_a_wait_and_a_silence(hub: Hub, cache: Path) -> None:
         timer.start()
         with pytest.raises(Stopped):
             fetch(files, stop=stop, terms=replace(terms(hub, fresh), patience=patience))
-        timer.join()
+        joined(timer)
 
 
 def test_a_long_silence_is_not_left_without_a_word(hub: Hub, cache: Path) -> None:
@@ -454,7 +455,7 @@ def launch(hub: Hub, tmp_path: Path, cache: Path) -> Iterator["Launch"]:
     yield launch
     for process in launch.started:
         process.kill()
-        process.join()
+        joined(process)
         process.close()
 
 
@@ -573,7 +574,7 @@ def test_a_disk_that_fills_up_on_the_way(hub: Hub, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     alone = ["unshare", "--map-root-user", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], timeout=COMMAND_S, check=False).returncode:
         pytest.skip("no mount of one's own here (unshare): a small disk cannot be made")
     hub.order(Fault("slow", rate=4 * MB, path="*.gguf"))
     result = subprocess.run(

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from runner.cli.completion import SHELLS, script
 from runner.cli.flags import GROUPS, POSITIONALS
 from runner.cli.subcommands import COMMANDS
+from tests.support.waiting import COMMAND_S
 
 TYPED = [
     ("localrun pla", "plan"),
@@ -61,7 +63,9 @@ def test_bash(folder: Path) -> None:
         printf '%s\\n' "${COMPREPLY[@]}"
     """
     for line, word in TYPED:
-        done = subprocess.run(["bash", "-c", ask, "-", line], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", ask, "-", line], cwd=folder, capture_output=True, text=True, timeout=COMMAND_S, check=False
+        )
         assert (done.stdout.split(), done.stderr) == ([word], ""), line
 
 
@@ -71,7 +75,9 @@ def test_fish(folder: Path) -> None:
     environment = {**os.environ, "HOME": str(folder)}
     for line, word in TYPED:
         ask = ["fish", "--no-config", "-c", f"source c.fish; complete -C '{line}'"]
-        done = subprocess.run(ask, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ask, cwd=folder, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=True
+        )
         assert [row.partition("\t")[0] for row in done.stdout.splitlines()] == [word], line
 
 
@@ -90,6 +96,7 @@ def test_zsh(folder: Path) -> None:
             heard(terminal, word)
             os.write(terminal, b"\x15")
     finally:
+        os.kill(process, signal.SIGKILL)
         os.close(terminal)
         os.waitpid(process, 0)
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from runner.client.process import EngineProcess
 from runner.types.commands import Devices
 from tests.support.templates import with_template
+from tests.support.waiting import joined, line_of, short_lived, thread, until
 
 SOON_S = 3.0
 PARENT = """
@@ -71,8 +71,7 @@ class Parent:
         self.engine = psutil.Process(int(self.line()))
 
     def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        return line_of(self.process)
 
     def is_survived(self) -> bool:
         """Kill it, and say whether its engine lives on."""
@@ -119,16 +118,15 @@ def test_while_it_renders_a_template_that_does_not_end(tmp_path: Path, smollm2: 
     parent = Parent(str(tmp_path / "log"), str(path), "renders")
     assert parent.line() == "loaded\n"
     idle = parent.engine.cpu_times().user
-    while parent.engine.cpu_times().user < idle + 0.3:
-        pass
+    until(lambda: parent.engine.cpu_times().user > idle + 0.3, parent.engine.cpu_times)
     assert not parent.is_survived()
 
 
 def test_while_the_interpreter_is_held() -> None:
     busy = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert busy.stdin is not None and busy.stdout is not None
-    with busy:
-        assert busy.stdout.readline() == b"ready\n"
+    assert busy.stdin is not None
+    with short_lived(busy):
+        assert line_of(busy) == b"ready\n"
         busy.stdin.close()
         assert busy.wait(SOON_S) in (-signal.SIGKILL, signal.SIGIO)
 
@@ -143,9 +141,7 @@ def test_a_pipe_that_closed_before_it_is_watched() -> None:
 
 def test_the_thread_that_starts_an_engine_may_end(tmp_path: Path) -> None:
     started: list[EngineProcess] = []
-    thread = threading.Thread(target=lambda: started.append(EngineProcess(tmp_path / "log")))
-    thread.start()
-    thread.join()
+    joined(thread(lambda: started.append(EngineProcess(tmp_path / "log"))))
     with closing(started[0]) as engine:
         assert engine.ask(Devices()).devices[-1].id == "CPU"
 

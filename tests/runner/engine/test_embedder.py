@@ -22,6 +22,7 @@ from runner.types.generation import Request
 from runner.types.placement import Placement
 from runner.types.vectors import Made
 from scripts.synthetic.embedders import EMBEDDERS, RERANK_TEMPLATE, write
+from tests.support.waiting import COMMAND_S
 
 MAKERS = {"bert": Pooling.CLS, "nomic-bert": Pooling.MEAN, "qwen3-embedding": Pooling.LAST}
 RANKERS = ("bert-reranker", "qwen3-reranker")
@@ -80,7 +81,9 @@ def model(request: pytest.FixtureRequest, child: EngineProcess, files: dict[str,
 
 def plain(path: Path, pooling: Pooling, texts: Sequence[str]) -> list[list[float]]:
     words = [sys.executable, "-m", "tests.support.plain_llama", str(path), str(NUMBERS[pooling]), *texts]
-    done = subprocess.run(words, capture_output=True, check=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        words, capture_output=True, timeout=COMMAND_S, check=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     found: list[list[float]] = json.loads(done.stdout)
     return found
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import struct
-import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -26,6 +25,7 @@ from runner.types.commands import Devices, Generate, Grammar, Load, Rehearse, St
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement, SplitMode
 from runner.types.sampling import Sampling
+from tests.support.waiting import joined, thread
 
 GREEDY = Sampling(temperature=0, max_tokens=48)
 STORY = Request((Message("user", "Tell a long story."),), sampling=Sampling(temperature=0), ignore_end=True)
@@ -251,10 +251,9 @@ def test_the_kernel_would_end_the_engine_before_others(engine: EngineProcess) ->
 def test_stop_from_another_thread(engine: EngineProcess) -> None:
     chunks = generate(engine, STORY)
     next(chunks)
-    thread = threading.Thread(target=engine.stop)
-    thread.start()
+    stopping = thread(engine.stop)
     assert list(chunks)[-1].finish is Finish.INTERRUPTED
-    thread.join()
+    joined(stopping)
 
 
 def test_errors_keep_their_kind(engine: EngineProcess) -> None:

@@ -19,6 +19,7 @@ from runner.types.commands import Count, Generate, Grammar, Load, Unload
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
+from tests.support.waiting import joined, thread
 
 ALONE = Placement((), 0, 31, (), ctx=2048, threads=1)
 FOUR = replace(ALONE, sequences=4, outputs=4)
@@ -105,8 +106,7 @@ class Story:
         self.chunks: list[Chunk] = []
         self.times: list[float] = []
         self._came = threading.Condition()
-        self._thread = threading.Thread(target=self._hear)
-        self._thread.start()
+        self._thread = thread(self._hear)
 
     def until(self, seen: Callable[[Chunk], bool]) -> Chunk:
         """The first chunk like that."""
@@ -117,7 +117,7 @@ class Story:
     def close(self) -> None:
         """Stop it and wait for its end."""
         self._engine.stop(self.command)
-        self._thread.join()
+        joined(self._thread)
 
     def _hear(self) -> None:
         for chunk in self._engine.stream(self.command):
@@ -148,8 +148,7 @@ def test_one_is_stopped_and_the_others_go_on(engine: EngineProcess, alone: list[
 def test_whoever_leaves_early_leaves_the_others_alone(engine: EngineProcess) -> None:
     with closing(Story(engine)) as other:
         leaving = engine.stream(Generate(STORY))
-        while next(leaving).phase is not Phase.DECODE:
-            pass
+        assert any(chunk.phase is Phase.DECODE for chunk in leaving)
         leaving.close()
         count = len(other.chunks)
         other.until(lambda chunk: chunk.completion_tokens > other.chunks[count - 1].completion_tokens)
@@ -265,10 +264,9 @@ def test_unloading_tells_those_who_wait_for_an_answer(
 
     with closing(Story(engine, replace(STORY, sampling=GREEDY))) as first:
         first.until(is_decoding)
-        thread = threading.Thread(target=listen)
-        thread.start()
+        waiting = thread(listen)
         first.until(lambda chunk: chunk.finish is not None)
         child.ask(Unload())
-        thread.join()
+        joined(waiting)
     assert [str(error) for error in errors] == ["The model was unloaded before its answer ended."]
     child.ask(Load(str(smollm2), FOUR))

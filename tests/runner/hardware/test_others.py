@@ -14,6 +14,7 @@ from runner.hardware import others as module
 from runner.hardware.others import notes, others
 from runner.types.machine import Device, Holder, Kind
 from runner.types.units import GIB, MIB
+from tests.support.waiting import COMMAND_S, PATIENCE_S
 
 UID = "0000:01:00.0"
 NOBODY = 2**22 + 1  # above the largest id of a process
@@ -25,7 +26,13 @@ DESKTOP = "The desktop and other programs hold 11.5 GiB of CUDA0."
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """A process that is no child of ours."""
-    ran = subprocess.run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=True,
+    )
     yield int(ran.stdout)
     os.kill(int(ran.stdout), signal.SIGKILL)
 
@@ -68,7 +75,7 @@ def test_names_come_from_the_system_and_our_own_processes_are_left_out(
         found = others(BUSY)
     finally:
         child.kill()
-        child.wait()
+        child.wait(PATIENCE_S)
     assert found == (Holder(stranger, "sleep", GIB), Holder(NOBODY, None, None))
     assert others(replace(BUSY, uid=None)) == ()
 

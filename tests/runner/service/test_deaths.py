@@ -22,6 +22,7 @@ from runner.types.units import MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lending
 from tests.support.homes import own_home
+from tests.support.waiting import PATIENCE_S
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
 ASKED = [Message("user", "Tell me about the sea.")]
@@ -135,7 +136,7 @@ def test_the_next_message_starts_a_killed_engine_again(service: LocalService, sm
     again = list(session.generate(ASKED, GREEDY))
     assert (told(again), happened(again), service.engine.pid != engine) == (whole, [AGAIN], True)
     psutil.Process(service.engine.pid).kill()
-    psutil.Process(service.engine.pid).wait()
+    psutil.Process(service.engine.pid).wait(PATIENCE_S)
     assert happened(list(session.generate(ASKED, GREEDY))) == [AGAIN], "also if it died between two answers"
     assert happened(list(session.generate(ASKED, GREEDY))) == []
     session.close()

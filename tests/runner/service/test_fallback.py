@@ -26,6 +26,7 @@ from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import grow_no_more_than, lent
 from tests.support.homes import own_home
+from tests.support.waiting import COMMAND_S, line_of, short_lived
 
 GROUPS = Path("/sys/fs/cgroup/memory")
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -107,7 +108,9 @@ def test_what_was_asked_is_not_cut_and_four_loads_are_enough(started: Start, smo
 
 def test_as_a_command_it_is_exit_5_and_names_the_limit(environment: dict[str, str], smollm2: Path) -> None:
     line = f'ulimit -v {HOPELESS * 1024}; exec "{sys.executable}" -P -m localrun "{smollm2}" -p hi --json'
-    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
     assert done.returncode == 5, done.stderr
     error = json.loads(done.stdout)["error"]
     assert error["kind"] == "DoesNotFit"
@@ -206,9 +209,9 @@ def hog(group: Path, size: int) -> Iterator[None]:
     line = f'echo $$ > {group}/cgroup.procs; exec "$0" -c "$1" "$2"'
     words = ["sh", "-c", line, sys.executable, HOG, str(size)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None and process.stdout.readline() == b"1\n"
-    yield
-    process.communicate(b"\n")
+    with short_lived(process):
+        assert line_of(process) == b"1\n"
+        yield
 
 
 def test_another_program_takes_the_memory_in_the_midst_of_an_answer(started: Start, smollm2: Path, group: Path) -> None:

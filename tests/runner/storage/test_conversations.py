@@ -17,6 +17,7 @@ from runner.storage.conversations import ConversationLog, ConversationStore, rea
 from runner.types.conversation import Conversation, Turn
 from runner.types.generation import Message
 from tests.support.disks import full_at
+from tests.support.waiting import joined
 
 NOON = 1_763_726_400.0
 
@@ -114,8 +115,7 @@ def test_chats_of_several_processes_begun_in_one_second_are_files_of_their_own(s
     workers = [context.Process(target=_begin, args=(store.folder, word)) for word in "abc"]
     for worker in workers:
         worker.start()
-    for worker in workers:
-        worker.join()
+    joined(*workers)
     said = sorted("".join(turn.text for turn in log.conversation.turns) for log in store.all())
     assert said == ["a" * 5, "b" * 5, "c" * 5]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runner.storage.history import add, read
 from runner.types.engine import ComponentBytes
 from runner.types.measurement import Measurement
+from tests.support.waiting import joined
 
 NOW = 2_000_000_000.0
 DAY = 24 * 3600.0
@@ -109,8 +110,7 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
     workers = [context.Process(target=_add_many, args=(path, name)) for name in ("Q4_0", "Q8_0")]
     for worker in workers:
         worker.start()
-    for worker in workers:
-        worker.join()
+    joined(*workers)
     assert len(read(path, NOW)) == 200
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.storage.scratch import Scratch
+from tests.support.waiting import line_of
 
 KEEPER = """
 import sys
@@ -44,8 +45,7 @@ def test_what_is_closed_or_dropped_is_gone(temporary: Path) -> None:
 def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(temporary: Path) -> None:
     command = [sys.executable, "-c", KEEPER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
-        assert keeper.stdout is not None
-        path = Path(keeper.stdout.readline().strip())
+        path = Path(line_of(keeper).strip())
         assert path.parent == temporary
         make_old(path)
         own = Scratch()

@@ -1,7 +1,6 @@
 """Text files of a person: what is text, and what is refused."""
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from models.errors import UsageError
 from runner.storage.text_files import attached, text_of
 from runner.types.attachment import Attachment
+from tests.support.waiting import joined, thread
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,9 @@ def test_what_is_text(data: bytes, text: str, tmp_path: Path) -> None:
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=("from a pipe",))
-    writer.start()
+    writer = thread(lambda: path.write_text("from a pipe"))
     assert text_of(path) == "from a pipe"
-    writer.join()
+    joined(writer)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

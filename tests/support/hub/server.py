@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from tests.support.hub import answers
 from tests.support.hub.faults import Fault, Orders
 from tests.support.hub.store import Blob, Repo, Store
+from tests.support.waiting import joined
 
 GRANTED_TOKEN = "hf_granted"  # the one token whose owner has accepted the licences of gated repositories
 PIECE = 64 << 10
@@ -66,7 +67,7 @@ class Hub:
         self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join()
+        joined(self._thread)
 
     def order(self, *faults: Fault) -> None:
         """Let these faults happen from now on."""

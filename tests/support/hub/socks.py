@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.support.waiting import PATIENCE_S, joined, thread
+
 _IPV4 = 1
 
 
@@ -18,6 +20,7 @@ def socks_proxy() -> Iterator[tuple[int, list[str]]]:
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            self.request.settimeout(PATIENCE_S)
             _, methods = self.request.recv(2)
             self.request.recv(methods)
             self.request.sendall(b"\x05\x00")
@@ -27,12 +30,11 @@ def socks_proxy() -> Iterator[tuple[int, list[str]]]:
             host = socket.inet_ntoa(raw) if kind == _IPV4 else raw.decode()
             port = int.from_bytes(self.request.recv(2))
             asked.append(f"{host}:{port}")
-            with socket.create_connection((host, port)) as target:
+            with socket.create_connection((host, port), PATIENCE_S) as target:
                 self.request.sendall(b"\x05\x00\x00\x01" + bytes(6))
-                back = threading.Thread(target=_pass_on, args=(target, self.request), daemon=True)
-                back.start()
+                back = thread(lambda: _pass_on(target, self.request))
                 _pass_on(self.request, target)
-                back.join()
+                joined(back)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
