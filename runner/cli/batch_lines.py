@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from models.errors import UsageError
-from runner.cli.schema import read_schema
+from runner.service.schema import read_schema
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import EVERY, Sampling, with_settings

@@ -215,9 +215,11 @@ CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
 
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
 _VECTORS = ("embed", "rerank")
-_PLANNING = (RUN, "plan", "bench", "tune", "pull", *_VECTORS)
+_PLANNING = (RUN, "plan", "bench", "tune", "pull", "serve", *_VECTORS)
 GROUPS = (
-    Group([name for name in COMMANDS if name not in ("worker", "completion")], (Flag("json", "JSON on stdout"),)),
+    Group(
+        [name for name in COMMANDS if name not in ("worker", "serve", "completion")], (Flag("json", "JSON on stdout"),)
+    ),
     Group(_PLANNING, PLACEMENT, "placement"),
     Group(_PLANNING, (Flag("yes", "no question before a large download"),)),
     Group(("plan",), (Flag("on", "plan for hardware that is not here", "HARDWARE", str),)),
@@ -254,6 +256,7 @@ GROUPS = (
     Group(("rm",), (QUANT, Flag("cache", "what was read of conversations, no weights"))),
     Group(("rm", "conversation"), (Flag("yes", "no question"),)),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
+    Group(("serve",), (Flag("listen", "default 127.0.0.1:8080", "HOST:PORT", str),)),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
     Group((RUN,), SAMPLING, "sampling"),
     Group((RUN,), (STOP,)),
@@ -264,6 +267,7 @@ POSITIONALS = {
     RUN: Positional("model", "MODEL", "?"),
     "rm": Positional("model", "MODEL", "?"),
     "search": Positional("words", "WORDS", "+"),
+    "serve": Positional("words", "MODEL", "*", "loaded at once; others that are here are when a request names them"),
     "list": _words("conversations [WORDS], or prompts; nothing: weights", "conversations", "prompts"),
     "conversation": _words("export [NAME [FILE]], import FILE, or rm NAME", "export", "import", "rm"),
     "prompt": _words("add NAME [TEXT], show NAME, or rm NAME", "add", "show", "rm"),

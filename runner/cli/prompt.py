@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from models.errors import UsageError
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.schema import read_schema
 from runner.report.stdin import REST_OF_STDIN, waiting_for_stdin
+from runner.service.schema import read_schema
 from runner.storage.paths import paths
 from runner.storage.prompts import PromptStore, filled
 from runner.storage.text_files import attached

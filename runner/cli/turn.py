@@ -10,10 +10,10 @@ from typing import Protocol
 
 from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
-from runner.cli.schema import check_answer
 from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.turn import prefill_line
+from runner.service.schema import check_answer
 from runner.types.generation import Chunk, Finish, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
 

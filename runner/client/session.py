@@ -74,6 +74,11 @@ class EngineSession:
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
 
     @property
+    def running(self) -> Running:
+        """What is loaded."""
+        return self._running
+
+    @property
     def plan(self) -> Plan:
         """The plan that was loaded, on the machine as it was then."""
         return self._running.plan

@@ -47,6 +47,11 @@ def choices(machine: Machine, studies: Studies, paths: Paths) -> list[Choice]:
     return [*here, *from_catalog(machine, {choice.name for choice in here}, catalog_plan)]
 
 
+def here() -> list[Choice]:
+    """The same without a plan, and at once: every quantization that is here, in the order of the stores."""
+    return [_unplanned(offer, one) for offer in _by_name(local.find_local()) for one in offer.sets]
+
+
 def from_disk(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
     """A row for each quantization that is here: those that run first, then the larger.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from runner.client.devices import add_rpc, joined, runtime
 from runner.client.process import EngineProcess
@@ -16,11 +17,15 @@ from runner.types.machine import Machine
 
 
 class Machines:
-    """This computer as it was before anything was loaded, with the devices of others that were asked for so far."""
+    """This computer as it was before anything was loaded, with the devices of others that were asked for so far.
 
-    def __init__(self, engine: EngineProcess, paths: Paths) -> None:
+    `mapped` bytes of files are in memory for other engines of ours: the system counts them as available.
+    """
+
+    def __init__(self, engine: EngineProcess, paths: Paths, mapped: Callable[[], int] = lambda: 0) -> None:
         self._engine = engine
         self._paths = paths
+        self._mapped = mapped
         self._here: Machine | None = None
 
     def here(self, endpoints: Sequence[str] = ()) -> Machine:
@@ -28,17 +33,23 @@ class Machines:
         fresh = [endpoint for endpoint in endpoints if endpoint not in joined(self._engine)]
         if self._here is None or fresh:
             add_rpc(self._engine, fresh)
-            self._here = probe(runtime(self._engine), self._ram_bandwidth())
+            self._here = self._probed(self._ram_bandwidth())
         return self._here
 
     def again(self) -> Machine:
         """This computer as it is at this moment; nothing of ours may be loaded."""
         bandwidth = self._here.ram_bandwidth if self._here else None
-        self._here = probe(runtime(self._engine), bandwidth or self._ram_bandwidth())
+        self._here = self._probed(bandwidth or self._ram_bandwidth())
         return self._here
 
-    def named(self, hardware: str | None, endpoints: Sequence[str] = ()) -> Machine:
+    def _probed(self, ram_bandwidth: float) -> Machine:
+        machine = probe(runtime(self._engine), ram_bandwidth)
+        return replace(machine, ram_available=max(0, machine.ram_available - self._mapped()))
+
+    def named(self, hardware: str | Machine | None, endpoints: Sequence[str] = ()) -> Machine:
         """The machine that `hardware` describes; this computer where it is None."""
+        if isinstance(hardware, Machine):
+            return hardware
         return self.here(endpoints) if hardware is None else parse_hardware(hardware)
 
     def _ram_bandwidth(self) -> float:

@@ -62,7 +62,8 @@ _PATHS = ("file", "folder")
 class LocalService:
     """Plans, downloads and loads models on this machine. `note` gets sentences about waiting and fallbacks.
 
-    `cache_size`: bytes that states of conversations may take on the disk (None: as much as `States` says).
+    `cache_size`: bytes that states of conversations may take on the disk (None: as much as `States` says). `mapped`:
+    bytes of files that other engines of ours have in memory.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class LocalService:
         note: Callable[[str], None] = lambda _sentence: None,
         engine: EngineProcess | None = None,
         cache_size: int | None = None,
+        mapped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._paths = paths()
         self._states = States(self._paths.states, cache_size)
         self._note = note
         self.engine = engine or EngineProcess(self._paths.engine_log)
-        self._machines = Machines(self.engine, self._paths)
+        self._machines = Machines(self.engine, self._paths, mapped)
         self._studies = Studies(self._paths, note)
         self._rehearsals = Rehearsals(self.engine)
         for sentence in set_aside(self._paths):
@@ -91,22 +93,28 @@ class LocalService:
         """The folder of prompts that have a name."""
         return self._paths.prompts
 
-    def machine(self, wish: Wish, on: str | None = None) -> Machine:
+    def machine(self, wish: Wish, on: str | Machine | None = None) -> Machine:
         """This computer as it was before anything was loaded, or the one that `on` describes."""
         return self._machines.named(on, wish.rpc)
 
+    def machine_now(self) -> Machine:
+        """This computer as it is at this moment; nothing of this service's may be loaded."""
+        return self._machines.again()
+
     # ---- plan
 
-    def plan(self, name: str, wish: Wish, on: str | None = None, *, wide: bool = False) -> Plan:
+    def plan(self, name: str, wish: Wish, on: str | Machine | None = None, *, wide: bool = False) -> Plan:
         """Plan a model, on this computer or on the one that `on` describes.
 
-        What is here is enough unless none of it runs, or `wide` asks for what the Hub offers too.
+        What is here is enough unless none of it runs, or `wide` asks for what the Hub offers too. On a Machine what is
+        here is all there is.
         """
         started = time.perf_counter()
-        study = self._studies.of(name, wish.quant, wide=wide or on is not None)
+        study = self._studies.of(name, wish.quant, wide=wide or isinstance(on, str))
         machine = self.machine(wish, on)
         plan = self._planned(study, machine, wish)
-        if plan.chosen is None and not wide and study.offer.origin not in _PATHS:
+        may_look_further = not (wide or isinstance(on, Machine) or study.offer.origin in _PATHS)
+        if plan.chosen is None and may_look_further:
             plan = self._planned(self._studies.of(name, wish.quant, wide=True), machine, wish)
         return replace(plan, seconds=time.perf_counter() - started)
 

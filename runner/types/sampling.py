@@ -163,15 +163,18 @@ def with_modelfile(sampling: Sampling, modelfile: Modelfile) -> Sampling:
     return replace(sampling, templating=templating, stop=sampling.stop or modelfile.stop)
 
 
-def with_setting(sampling: Sampling, name: str, text: str) -> Sampling:
-    """`sampling` with one setting as it was typed; its name with hyphens or underscores. Raises UsageError."""
+def with_setting(sampling: Sampling, name: str, text: str, called: str | None = None) -> Sampling:
+    """`sampling` with one setting as it was typed; its name with hyphens or underscores. Raises UsageError.
+
+    `called`: what the person knows the setting as.
+    """
     setting = _BY_KEY.get(name.replace("-", "_"))
     if setting is None:
         raise UsageError(f"There is no sampling setting {name!r}; there are {', '.join(one.name for one in EVERY)}.")
     try:
         change: dict[str, Any] = {setting.field: setting.read(text)}
     except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+        raise UsageError(f"{called or name}: {error}") from None
     return replace(sampling, **change)
 
 

@@ -4,7 +4,7 @@ Such a module has `run(options, output) -> ExitCode`.
 """
 
 COMMANDS = (
-    *("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "paths"),
+    *("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "serve", "paths"),
     *("embed", "rerank", "conversation", "prompt", "completion"),
 )
-RESERVED = ("serve", "ps", "stop")
+RESERVED = ("ps", "stop")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from models.errors import EngineError, UsageError
-from runner.cli.schema import check_answer, read_schema
+from runner.service.schema import check_answer, read_schema
 
 
 @pytest.mark.parametrize(

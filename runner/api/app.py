@@ -1,0 +1,68 @@
+"""The application: every dialect's paths over one desk, and what is refused on the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from models.errors import LocalrunError
+from runner.api.desk import Desk
+from runner.api.dialect import Dialect, Handler
+from runner.api.errors import Failure, Kind, failure_of
+from runner.api.openai.dialect import OPENAI
+
+DIALECTS: Sequence[Dialect] = (OPENAI,)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def application(desk: Desk) -> Starlette:
+    """All paths; it stops what is under way when it ends."""
+    routes = [
+        Route(path, _endpoint(desk, dialect, handler), methods=[method])
+        for dialect in DIALECTS
+        for (method, path), handler in dialect.routes.items()
+    ]
+    routes.append(Route("/health", _endpoint(desk, OPENAI, _health), methods=["GET"]))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        desk.stop()
+
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown})
+
+
+def dialect_of(path: str) -> Dialect:
+    """Whose path this is."""
+    return max((one for one in DIALECTS if path.startswith(one.prefix)), key=lambda one: len(one.prefix))
+
+
+def _endpoint(desk: Desk, dialect: Dialect, handler: Handler) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(desk, request)
+        except LocalrunError as error:
+            return dialect.refusal(failure_of(error))
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody gets it
+
+    return answer
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """A path or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    said = f"{request.method} {request.url.path}: {error.detail}."
+    return dialect_of(request.url.path).refusal(Failure(Kind.NOT_FOUND, said))
+
+
+async def _health(desk: Desk, _request: Request) -> Response:
+    """The server is there, and what it has loaded."""
+    return JSONResponse({"status": "ok", "models": [one.known.name for one in desk.pool.residents()]})

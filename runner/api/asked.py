@@ -1,0 +1,66 @@
+"""One request, whatever the dialect that it came in, and the steps of its answer. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.types.generation import Chunk, Message, TokenLogprobs
+from runner.types.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an answer is held to: a JSON `schema` (JSON text), or a `grammar` (GBNF)."""
+
+    schema: str | None = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants of a model: to answer a conversation, or to go on with `raw` text as it is.
+
+    `sampling` has what was asked of it, limits, stops, thinking and logprobs included. `count` answers are wanted to
+    the same question.
+    """
+
+    model: str
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
+    sampling: Sampling = Sampling()  # noqa: RUF009
+    constraint: Constraint = Constraint()
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model that was asked for is not ready yet: `model` is being loaded, `fraction` of it is (None: not begun)."""
+
+    model: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A step of one of the answers to a request; `index` counts these."""
+
+    index: int
+    chunk: Chunk
+
+
+Step = Loading | Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer so far, of which `last` was the last step."""
+
+    text: str = ""
+    reasoning: str = ""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    last: Chunk | None = None
+
+    def with_chunk(self, chunk: Chunk) -> Whole:
+        """One step on."""
+        text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
+        return Whole(text + chunk.text, reasoning + chunk.reasoning, self.logprobs + chunk.logprobs, chunk)

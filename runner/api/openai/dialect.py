@@ -1,0 +1,17 @@
+"""OpenAI's paths."""
+
+from __future__ import annotations
+
+from runner.api.dialect import Dialect
+from runner.api.openai import chat, models
+from runner.api.openai.errors import refusal
+
+OPENAI = Dialect(
+    "/",
+    {
+        ("GET", "/v1/models"): models.listed,
+        ("GET", "/v1/models/{model:path}"): models.one,
+        ("POST", "/v1/chat/completions"): chat.complete,
+    },
+    refusal,
+)

@@ -1,0 +1,34 @@
+"""Tokens and likelihoods as OpenAI counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
+
+FINISHES = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.INTERRUPTED: "stop", Finish.ERROR: "stop"}
+
+
+def usage_json(lasts: Iterable[Chunk | None]) -> dict[str, Any]:
+    """Of all answers to a request, by their last steps; the prompt counts once."""
+    chunks = [last for last in lasts if last is not None]
+    prompt = max((chunk.prompt_tokens for chunk in chunks), default=0)
+    answered = sum(chunk.completion_tokens for chunk in chunks)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answered,
+        "total_tokens": prompt + answered,
+        "prompt_tokens_details": {"cached_tokens": chunks[0].cached_tokens if chunks else 0},
+    }
+
+
+def logprobs_json(found: Sequence[TokenLogprobs], is_asked: bool) -> dict[str, Any] | None:
+    """Of a piece of a chat's answer."""
+    if not is_asked:
+        return None
+    return {"content": [{**_likely(one.drawn), "top_logprobs": [*map(_likely, one.top)]} for one in found]}
+
+
+def _likely(one: LikelyToken) -> dict[str, Any]:
+    return {"token": one.token, "logprob": one.logprob, "bytes": list(one.bytes)}

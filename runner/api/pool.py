@@ -1,0 +1,168 @@
+"""The models that are loaded, by name. One that is asked for and is not is loaded, planned against what is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+from models.errors import DoesNotFit, EngineError, ModelNotFound
+from runner.api.asked import Loading
+from runner.api.names import Known, Names
+from runner.api.room import fewest_gone, held_bytes, mapped_bytes, without
+from runner.client.session import EngineSession, Running
+from runner.client.vectors import VectorSession
+from runner.report.serving import does_not_fit
+from runner.service.parallel import for_many
+from runner.service.service import LocalService
+from runner.types.engine import LoadProgress
+from runner.types.plan import Plan
+from runner.types.vectors import Purpose
+from runner.types.wish import Wish
+
+Told = Callable[[Loading], None]
+_TICK_S = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic."""
+
+    known: Known
+    service: LocalService
+    session: EngineSession | VectorSession
+    requests: int = 0
+    used: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.time)
+
+    @property
+    def running(self) -> Running:
+        """What is loaded, and by which plan."""
+        return self.session.running
+
+
+class Pool:
+    """Any thread may ask for a model; one at a time is loaded. Each has an engine of its own.
+
+    `wish` holds for all of them. Where unloading idle ones makes a clearly better plan for another, those that were not
+    used for longest go. `note` hears sentences about waiting and fallbacks.
+    """
+
+    def __init__(self, wish: Wish, note: Callable[[str], None] = lambda _sentence: None) -> None:
+        self.names = Names()
+        self._wish, self._note = wish, note
+        self._changing = threading.Lock()  # of the two that follow
+        self._residents: dict[str, Resident] = {}
+        self._is_closed = False
+        self._turn = threading.Lock()  # to load
+        self._loading: Loading | None = None
+
+    def residents(self) -> Sequence[Resident]:
+        """What is loaded, that used last first."""
+        with self._changing:
+            return sorted(self._residents.values(), key=lambda one: -one.used)
+
+    @contextmanager
+    def lease(self, name: str, told: Told = lambda _loading: None) -> Iterator[Resident]:
+        """A loaded model that is not unloaded meanwhile. `told` hears of loading, which goes on whoever waits.
+
+        ModelNotFound, DoesNotFit with what the others take, and what a load raises.
+        """
+        known = self.names.meant(name)
+        resident = self._taken(known) or self._loaded(known, told)
+        try:
+            yield resident
+        finally:
+            with self._changing:
+                resident.requests -= 1
+                resident.used = time.monotonic()
+
+    def unload(self, resident: Resident) -> bool:
+        """End its engine, unless it is in use."""
+        with self._changing:
+            if resident.requests or self._residents.get(resident.known.name) is not resident:
+                return False
+            del self._residents[resident.known.name]
+        resident.service.close()
+        return True
+
+    def close(self) -> None:
+        """End all engines, whatever they do."""
+        with self._changing:
+            self._is_closed = True
+            residents, self._residents = list(self._residents.values()), {}
+        for resident in residents:
+            resident.service.close()
+
+    def _taken(self, known: Known) -> Resident | None:
+        with self._changing:
+            resident = self._residents.get(known.name)
+            if resident is not None:
+                resident.requests += 1
+                resident.used = time.monotonic()
+            return resident
+
+    # ---- load
+
+    def _loaded(self, known: Known, told: Told) -> Resident:
+        """Load it, unless somebody else has done so by the time that it is our turn."""
+        while not self._turn.acquire(timeout=_TICK_S):
+            told(self._loading or Loading(known.name))
+        try:
+            return self._taken(known) or self._load(known, told)
+        finally:
+            self._loading = None
+            self._turn.release()
+
+    def _load(self, known: Known, told: Told) -> Resident:
+        with ExitStack() as undo:
+            service = LocalService(self._note, mapped=self._mapped)
+            undo.callback(service.close)
+            plan, index = self._planned(service, known)
+            if plan.candidates[index].download_bytes:
+                raise ModelNotFound(f"{known.name} is not whole here; localrun pull {known.typed} brings the rest.")
+            resident = Resident(known, service, self._session(service, plan, index, told), requests=1)
+            with self._changing:
+                if self._is_closed:
+                    raise EngineError("The server ends.")
+                self._residents[known.name] = resident
+            undo.pop_all()
+        return resident
+
+    def _session(self, service: LocalService, plan: Plan, index: int, told: Told) -> EngineSession | VectorSession:
+        load = service.load if plan.wish.use is Purpose.CHAT else service.load_vectors
+        for step in load(plan, index):
+            if not isinstance(step, LoadProgress):
+                for sentence in step.running.loaded.notes:
+                    self._note(sentence)
+                return step
+            self._loading = Loading(plan.model.name, step.fraction)
+            told(self._loading)
+        raise EngineError("The engine loaded nothing.")
+
+    def _planned(self, service: LocalService, known: Known) -> tuple[Plan, int]:
+        """The plan for what is left of the machine, once those are unloaded that are better unloaded. DoesNotFit."""
+        wish = replace(self._wish, use=service.use_of(known.typed, self._wish))
+        machine, idle = service.machine(wish), self._idle()
+        count, _ = fewest_gone(
+            lambda first: service.plan(known.typed, wish, without(machine, [one.running for one in idle[:first]])),
+            len(idle),
+        )
+        gone = [one for one in idle[:count] if self.unload(one)]
+        if gone:
+            machine = service.machine_now()
+        plan = service.plan(known.typed, wish, machine)
+        if plan.chosen is not None and wish.use is Purpose.CHAT:
+            plan = service.plan(known.typed, for_many(service, known.typed, wish, machine), machine)
+        if plan.chosen is None:
+            held = [(one.known.name, held_bytes(one.running)) for one in self.residents()]
+            raise DoesNotFit(does_not_fit(known.name, plan, held))
+        return plan, plan.chosen
+
+    def _idle(self) -> list[Resident]:
+        return [one for one in reversed(self.residents()) if not one.requests]
+
+    def _mapped(self) -> int:
+        return sum(mapped_bytes(one.running) for one in self.residents())

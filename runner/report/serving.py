@@ -1,0 +1,31 @@
+"""The server in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.report.sentences import why
+from runner.report.words import gib, percent, seconds
+from runner.types.generation import Chunk, Phase
+from runner.types.plan import Plan
+
+
+def does_not_fit(name: str, plan: Plan, held: Sequence[tuple[str, int]]) -> str:
+    """Why a model has no room; `held`: what is loaded, each with its bytes."""
+    others = ", ".join(f"{one} ({gib(size)})" for one, size in held)
+    beside = f" beside what is loaded: {others}" if others else ""
+    return f"{name} does not fit{beside}. {why(plan)}"
+
+
+def loading_words(name: str, fraction: float | None) -> str:
+    """How far a load is."""
+    return f"loading {name}" + ("" if fraction is None else f", {percent(fraction)}")
+
+
+def waiting_words(chunk: Chunk) -> str:
+    """What goes on before the first word of an answer; empty once there are some."""
+    if chunk.phase is Phase.WAITING:
+        return f"waiting for room, {seconds(chunk.waited_s)}"
+    if chunk.phase is Phase.PREFILL:
+        return f"reading the prompt, {chunk.prefilled} of {chunk.prompt_tokens - chunk.cached_tokens} tokens"
+    return ""
