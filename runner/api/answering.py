@@ -96,4 +96,6 @@ class Answering:
             said = chunk.text if chunk.recast else said + chunk.text
             if sampling.schema is not None and chunk.finish is Finish.STOP:
                 check_answer(said, sampling.schema)
+            if chunk.finish is Finish.INTERRUPTED and not self._is_stopped:
+                raise EngineError("The server has ended the answer.")
             self._put(Piece(index, chunk))

@@ -10,11 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from models.errors import LocalrunError
 from runner.api.desk import Desk
 from runner.api.dialect import Dialect, Handler
 from runner.api.errors import Failure, Kind, failure_of
+from runner.api.guard import Guard, Rules
 from runner.api.openai.dialect import OPENAI
 
 DIALECTS: Sequence[Dialect] = (OPENAI,)
@@ -22,8 +24,8 @@ DIALECTS: Sequence[Dialect] = (OPENAI,)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def application(desk: Desk) -> Starlette:
-    """All paths; it stops what is under way when it ends."""
+def application(desk: Desk, rules: Rules) -> ASGIApp:
+    """All paths behind their guard; it stops what is under way when it ends."""
     routes = [
         Route(path, _endpoint(desk, dialect, handler), methods=[method])
         for dialect in DIALECTS
@@ -36,7 +38,8 @@ def application(desk: Desk) -> Starlette:
         yield
         desk.stop()
 
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown})
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown})
+    return Guard(app, rules, desk.limits.head, lambda path, failure: dialect_of(path).refusal(failure))
 
 
 def dialect_of(path: str) -> Dialect:
@@ -63,6 +66,6 @@ async def _unknown(request: Request, error: Exception) -> Response:
     return dialect_of(request.url.path).refusal(Failure(Kind.NOT_FOUND, said))
 
 
-async def _health(desk: Desk, _request: Request) -> Response:
-    """The server is there, and what it has loaded."""
-    return JSONResponse({"status": "ok", "models": [one.known.name for one in desk.pool.residents()]})
+async def _health(_desk: Desk, _request: Request) -> Response:
+    """The server is there."""
+    return JSONResponse({"status": "ok"})

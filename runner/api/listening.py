@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -124,4 +125,5 @@ def server(app: Any, limits: Limits) -> Server:
         h11_max_incomplete_event_size=limits.head,
         timeout_graceful_shutdown=_GOODBYE_S,
     )
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what clients do wrong is told to them
     return Calm(config)

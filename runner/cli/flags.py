@@ -6,6 +6,7 @@ A new flag is one line here and, where it is no setting of a plan or of sampling
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -144,6 +145,12 @@ def _text(said: str) -> str:
     return text_of(Path(said[1:])).strip("\n") if said.startswith("@") else said
 
 
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise UsageError(f"{text!r} is no origin, as http://localhost:3000 is one.")
+    return text.casefold()
+
+
 def _role(text: str) -> TextRole:
     return TextRole(_one_of(*_ROLES)(text))
 
@@ -158,6 +165,7 @@ def _sampling_flag(setting: sampling.Setting | sampling.WordSetting) -> Flag:
     return Flag(setting.name, setting.help, "N" if setting.kind is int else "X", setting.read)
 
 
+_ORIGIN = re.compile(r"https?://[^/\s,*]+", re.IGNORECASE)
 _ROLES = tuple(TextRole)
 _POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
@@ -210,6 +218,11 @@ INPUT_AND_OUTPUT = (
     Flag("out", "where their answers go", "OUT", Path),
     Flag("json-session", argparse.SUPPRESS),
 )
+SERVING = (
+    Flag("listen", "default 127.0.0.1:8080; any other computer needs a key", "HOST:PORT", str),
+    Flag("api-key-file", "its first line has to come with each request", "FILE", Path),
+    Flag("cors", "pages of this origin may ask, as http://localhost:3000; may repeat", "ORIGIN", _origin, repeats=True),
+)
 CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
 """The flags that the configuration file and the environment may set too."""
 
@@ -256,7 +269,7 @@ GROUPS = (
     Group(("rm",), (QUANT, Flag("cache", "what was read of conversations, no weights"))),
     Group(("rm", "conversation"), (Flag("yes", "no question"),)),
     Group(("worker",), (Flag("listen", "default 127.0.0.1:50052", "HOST:PORT", str),)),
-    Group(("serve",), (Flag("listen", "default 127.0.0.1:8080", "HOST:PORT", str),)),
+    Group(("serve",), SERVING, "server"),
     Group(("worker",), (Flag("devices", "lend only these", "LIST", _list_of(str)),)),
     Group((RUN,), SAMPLING, "sampling"),
     Group((RUN,), (STOP,)),

@@ -49,6 +49,8 @@ class Options:
     grammar: Path | None = None
     choices: tuple[str, ...] = ()
     listen: str | None = None
+    api_key_file: Path | None = None
+    cors: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     json_session: bool = False
     share: Path | None = None
@@ -79,7 +81,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         raise UsageError(f"The command comes first: localrun {typed['model']} ...")
     settings = _settings(typed, environ, config)
     rest = {key: value for key, value in typed.items() if key not in settings}
-    stop, words, files, variables = (tuple(rest.pop(name, ())) for name in ("stop", "words", "file", "template_var"))
+    many = ("stop", "words", "file", "template_var", "cors")
+    stop, words, files, variables, cors = (tuple(rest.pop(name, ())) for name in many)
     templating = templating_of(rest.pop("chat_template", None), variables)
     role = rest.pop("as", None)  # no field can have that name
     return Options(
@@ -90,6 +93,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         cache_size=settings.get("cache_size"),
         words=words,
         files=files,
+        cors=cors,
         continued=rest.pop("continue", None),
         role=role,
         **rest,

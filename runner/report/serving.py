@@ -29,3 +29,12 @@ def waiting_words(chunk: Chunk) -> str:
     if chunk.phase is Phase.PREFILL:
         return f"reading the prompt, {chunk.prefilled} of {chunk.prompt_tokens - chunk.cached_tokens} tokens"
     return ""
+
+
+def listening_words(host: str, port: int, *, is_private: bool) -> tuple[str, ...]:
+    """Where a server listens, and what that means."""
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    listens = f"Listening on {address}; programs that want an OpenAI server take {address}/v1. Ctrl-C ends it."
+    if is_private:
+        return (listens,)
+    return listens, "Other computers reach it, and what they send and get is not encrypted: others can read it."

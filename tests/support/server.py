@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.api.app import application
 from runner.api.desk import Desk
+from runner.api.guard import Rules
 from runner.api.limits import Limits
 from runner.api.listening import Address, bound, server
 from runner.api.pool import Pool
@@ -79,12 +80,12 @@ class Served:
 
 
 @contextmanager
-def serving(pool: Pool, limits: Limits | None = None) -> Iterator[Served]:
+def serving(pool: Pool, limits: Limits | None = None, rules: Rules | None = None) -> Iterator[Served]:
     """While it listens; in the end all engines end."""
     limits = limits or Limits()
     desk = Desk(pool, Sampling(), limits)
     door = bound(Address("127.0.0.1", 0))
-    running = server(application(desk), limits)
+    running = server(application(desk, rules or Rules()), limits)
     thread = threading.Thread(target=running.run, args=([door],), daemon=True)
     with closing(pool):
         port = door.getsockname()[1]

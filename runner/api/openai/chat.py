@@ -101,7 +101,7 @@ def _message(one: Whole) -> Json:
 
 
 def _finish(last: Chunk | None) -> str | None:
-    return FINISHES[last.finish] if last is not None and last.finish is not None else None
+    return FINISHES.get(last.finish) if last is not None and last.finish is not None else None
 
 
 class ChatWriter:

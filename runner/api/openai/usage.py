@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
 
-FINISHES = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.INTERRUPTED: "stop", Finish.ERROR: "stop"}
+FINISHES = {Finish.STOP: "stop", Finish.LENGTH: "length"}
 
 
 def usage_json(lasts: Iterable[Chunk | None]) -> dict[str, Any]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from models.errors import ExitCode
+from models.errors import ExitCode, UsageError
 from runner.cli.load import ready, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
+from runner.cli.prompt import read_text
+from runner.report.serving import listening_words
+
+if TYPE_CHECKING:  # the server is imported when it is started: others that import this command have no use for it
+    from runner.api.guard import Rules
+    from runner.api.listening import Address
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -22,6 +31,7 @@ def run(options: Options, output: Output) -> ExitCode:
     from runner.api.pool import Pool
 
     address, limits = parse_address(options.listen or DEFAULT_LISTEN), Limits()
+    rules = rules_of(options, address)
     with ExitStack() as stack:
         door = stack.enter_context(closing(bound(address)))
         pool = stack.enter_context(closing(Pool(options.wish, output.note)))
@@ -30,6 +40,28 @@ def run(options: Options, output: Output) -> ExitCode:
                 ready(service, replace(options, model=name), output)
             with pool.lease(pool.names.serve(name).name):
                 output.note(f"{name} is loaded.")
-        output.note(f"Listening on http://{options.listen or DEFAULT_LISTEN}.")
-        server(application(Desk(pool, options.sampling, limits)), limits).run([door])
+        for sentence in listening_words(address.host, door.getsockname()[1], is_private=address.is_loopback):
+            output.note(sentence)
+        server(application(Desk(pool, options.sampling, limits), rules), limits).run([door])
     return ExitCode.OK
+
+
+def rules_of(options: Options, address: Address) -> Rules:
+    """Who may ask. UsageError where other computers could ask without a key."""
+    from runner.api.guard import Rules
+
+    key = _key(options.api_key_file) if options.api_key_file is not None else None
+    if key is None and not address.is_loopback:
+        raise UsageError(f"{address.host} can be reached by other computers: --api-key-file FILE keeps strangers out.")
+    names = {"localhost", address.host.casefold()}
+    if not address.is_loopback:
+        names |= {socket.gethostname().casefold(), socket.getfqdn().casefold()}
+    return Rules(key, frozenset(names), frozenset(options.cors))
+
+
+def _key(path: Path) -> str:
+    """The first line of a file. UsageError where there is none, or none that a header can carry."""
+    key = next(iter(read_text(path).splitlines()), "").strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"{path} has no API key in its first line: letters and digits without a space.")
+    return key
