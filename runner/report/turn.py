@@ -62,6 +62,8 @@ def _ending(last: Chunk, ctx: int) -> str:
             return "ended early"
         case Finish.STOP:
             return "complete"
+        case Finish.CALLS:
+            return "waits for the results of its calls"
         case Finish.LENGTH if last.happened:
             return "ended early"
         case Finish.LENGTH:

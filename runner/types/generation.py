@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.types.sampling import Sampling
+from runner.types.tools import CallDelta, ToolCall
 
 
 class Phase(StrEnum):
@@ -16,9 +17,10 @@ class Phase(StrEnum):
 
 
 class Finish(StrEnum):
-    """Why an answer ended."""
+    """Why an answer ended; CALLS: the model has stopped, and waits for what its calls bring."""
 
     STOP = "stop"
+    CALLS = "tool_calls"
     LENGTH = "length"
     INTERRUPTED = "interrupted"
     ERROR = "error"
@@ -26,11 +28,17 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `role` is system, user or assistant. `reasoning` is kept apart from the answer."""
+    """One turn of a conversation; `role` is system, user, assistant or tool. `reasoning` is kept apart from the answer.
+
+    `calls` are the assistant's. A tool's message is the result of call `answers`; None: results come in the order of
+    the calls.
+    """
 
     role: str
     content: str
     reasoning: str | None = None
+    calls: tuple[ToolCall, ...] = ()
+    answers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Chunk:
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
     with LENGTH, why it was ended.
     `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
+    `calls` are new pieces of calls, each behind the text of its chunk.
     `logprobs`, where they were asked for, has an entry for each token drawn, those included that are no text.
     """
 
@@ -105,6 +114,7 @@ class Chunk:
     notes: tuple[str, ...] = ()
     happened: str | None = None
     recast: bool = False
+    calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property

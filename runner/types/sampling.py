@@ -13,6 +13,7 @@ from models.weights import Modelfile
 from runner.types.numbers import parse_number
 from runner.types.templating import Templating
 from runner.types.thinking import Think
+from runner.types.tools import Calling
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Sampling:
 
     `think` None is AUTO; at most `think_budget` tokens of an answer are thinking. `seed` None: a fresh one, which the
     answer reports. `max_tokens` None: until the end or a full context. `grammar` is GBNF; `schema` (JSON text) what a
-    whole answer is checked against.
+    whole answer is checked against. `calling` is how the tools of `templating` may be called.
     """
 
     temperature: float | None = None
@@ -49,6 +50,7 @@ class Sampling:
     think: Think | None = None
     think_budget: int | None = None
     templating: Templating = Templating()  # noqa: RUF009
+    calling: Calling = Calling()  # noqa: RUF009
 
     @property
     def chain(self) -> Chain:

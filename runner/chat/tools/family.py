@@ -1,0 +1,58 @@
+"""What a family of models says to call a tool: how that is found, read, and demanded. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runner.chat.tools.reader import Broken, Reader, Steps
+from runner.chat.tools.told import Told
+from runner.types.tools import Tool
+
+_NAME = re.compile(r"[\w.:/-]{1,128}", re.ASCII)
+Parse = Callable[[Reader, Told, Sequence[Tool]], Steps[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`marks` are what its models may have as control tokens; a template has all of `shows`, or any set of them.
+
+    `parse` reads an answer.
+    """
+
+    name: str
+    shows: tuple[tuple[str, ...], ...]
+    marks: tuple[str, ...]
+    parse: Parse
+
+    def is_in(self, template: str) -> bool:
+        """Whether a chat template is of this family."""
+        return any(all(word in template for word in words) for words in self.shows)
+
+
+def good_name(text: str) -> str:
+    """The name of a function, as it stands in a call. Broken where it can be none."""
+    name = text.strip().removeprefix("functions.")
+    if not _NAME.fullmatch(name):
+        raise Broken
+    return name
+
+
+def any_name(name: str) -> bool:
+    """Behind a mark every name is meant: whoever has the tools says that there is none."""
+    return bool(_NAME.fullmatch(name))
+
+
+def or_text(reader: Reader, told: Told, opening: str, steps: Steps[None]) -> Steps[None]:
+    """Read on by these steps; what proves to be no call is text, with the `opening` in front of it."""
+    before = told.count
+    reader.keep()
+    try:
+        yield from steps
+    except Broken:
+        if told.count == before:
+            told.say(opening + reader.kept())
+        else:
+            told.end()
+    reader.kept()

@@ -1,0 +1,40 @@
+"""Hermes, Qwen 2.5 and 3, Granite 4, and many others: `<tool_call>` around JSON.
+
+<tool_call>
+{"name": "get_weather", "arguments": {"city": "Paris"}}
+</tool_call>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.chat.tools import json_text
+from runner.chat.tools.family import Family, any_name, or_text
+from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.told import Told
+from runner.types.tools import Tool
+
+OPENING, CLOSING = "<tool_call>", "</tool_call>"
+
+
+def parse(reader: Reader, told: Told, _tools: Sequence[Tool]) -> Steps[None]:
+    """Everything in front of, between and behind the marks is text."""
+    while mark := (yield from reader.until((OPENING, CLOSING), told.say)):
+        if mark == OPENING:
+            yield from or_text(reader, told, mark, marked(reader, told))
+
+
+def marked(reader: Reader, told: Told) -> Steps[None]:
+    """What stands behind an opening mark: a call, several, or a list of them."""
+    yield from reader.space()
+    while True:
+        yield from json_text.calls(reader, told, any_name)
+        yield from reader.space()
+        yield from reader.accept(",")
+        yield from reader.space()
+        if (yield from reader.some())[:1] not in ("{", "["):
+            return
+
+
+FAMILY = Family("Hermes", ((OPENING, "arguments"),), (OPENING, CLOSING), parse)
