@@ -55,6 +55,8 @@ THINKING = (
 FRAMES = tuple(fence.frame for fence in THINKING if fence.frame)
 HEADER = "<|channel|>"
 """Begins a header that says what a message is."""
+ADDRESS = "<|start|>assistant to=functions."
+"""Begins, up to `<|message|>`, what a stream leaves in the text of the header of a message to a function."""
 HEADER_ENDS = ("<|message|>", "<|content|>", SOLAR.opening)
 MESSAGE_ENDS = ("<|end|>", "<|eom|>")
 # Before an answer without thinking.

@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from runner.chat import markers
 from runner.chat.markers import ALONE, FRAMES, HEADER, HEADER_ENDS, MESSAGE_ENDS, OPENINGS, THINKING, Markers
+from runner.types.tools import CallDelta
 
 
 def held_back(text: str, needles: Sequence[str]) -> int:
@@ -33,13 +34,15 @@ RECAST = "The model closed a thinking that it had not opened: all that it said b
 class Said:
     """New text of the answer and of the thinking; `stopped` once a stop string was met (and cut off).
 
-    `recast`: all text before this piece is thinking, for the model has closed what it never opened.
+    `recast`: all text before this piece is thinking, for the model has closed what it never opened. `calls` come out of
+    the text (runner.chat.tools.parser).
     """
 
     text: str = ""
     reasoning: str = ""
     stopped: bool = False
     recast: bool = False
+    calls: tuple[CallDelta, ...] = ()
 
 
 class _Mode(Enum):

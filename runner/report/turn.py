@@ -57,21 +57,17 @@ def _written(last: Chunk) -> list[str]:
 
 
 def _ending(last: Chunk, ctx: int) -> str:
-    match last.finish:
-        case None:
-            return "ended early"
-        case Finish.STOP:
-            return "complete"
-        case Finish.CALLS:
-            return "waits for the results of its calls"
-        case Finish.LENGTH if last.happened:
-            return "ended early"
-        case Finish.LENGTH:
-            return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
-        case Finish.INTERRUPTED:
-            return "stopped by you"
-        case Finish.ERROR:
-            return "the engine failed"
+    if last.finish is Finish.LENGTH and not last.happened:
+        return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
+    return _ENDINGS[last.finish] if last.finish in _ENDINGS else "ended early"
+
+
+_ENDINGS = {
+    Finish.STOP: "complete",
+    Finish.CALLS: "waits for the results of its calls",
+    Finish.INTERRUPTED: "stopped by you",
+    Finish.ERROR: "the engine failed",
+}
 
 
 def _is_full(last: Chunk, ctx: int) -> bool:

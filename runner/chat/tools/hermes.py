@@ -22,19 +22,7 @@ def parse(reader: Reader, told: Told, _tools: Sequence[Tool]) -> Steps[None]:
     """Everything in front of, between and behind the marks is text."""
     while mark := (yield from reader.until((OPENING, CLOSING), told.say)):
         if mark == OPENING:
-            yield from or_text(reader, told, mark, marked(reader, told))
-
-
-def marked(reader: Reader, told: Told) -> Steps[None]:
-    """What stands behind an opening mark: a call, several, or a list of them."""
-    yield from reader.space()
-    while True:
-        yield from json_text.calls(reader, told, any_name)
-        yield from reader.space()
-        yield from reader.accept(",")
-        yield from reader.space()
-        if (yield from reader.some())[:1] not in ("{", "["):
-            return
+            yield from or_text(reader, told, mark, json_text.many(reader, told, any_name))
 
 
 FAMILY = Family("Hermes", ((OPENING, "arguments"),), (OPENING, CLOSING), parse)

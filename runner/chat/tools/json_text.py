@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from runner.chat.tools.reader import Broken, Cut, Reader, Steps, Write
 from runner.chat.tools.told import Told
@@ -69,7 +69,18 @@ class _Value:
 
 def value(reader: Reader, write: Write) -> Steps[None]:
     """Read one value, and write it as it comes. Broken where it ends before it is whole, Cut where the text does."""
+    yield from _rest(reader, write, _Value())
+
+
+def rest_of_object(reader: Reader, write: Write) -> Steps[None]:
+    """The same of an object whose brace was read."""
     follower = _Value()
+    follower.take("{")
+    write("{")
+    yield from _rest(reader, write, follower)
+
+
+def _rest(reader: Reader, write: Write, follower: _Value) -> Steps[None]:
     while not follower.is_over:
         if not (some := (yield from reader.some())):
             raise Cut
@@ -172,6 +183,13 @@ def calls(reader: Reader, told: Told, is_known: IsKnown) -> Steps[None]:
         yield from reader.space()
 
 
-def dumped(values: Mapping[str, object]) -> str:
-    """An object as JSON text."""
-    return json.dumps(values, ensure_ascii=False)
+def many(reader: Reader, told: Told, is_known: IsKnown) -> Steps[None]:
+    """Calls, or lists of them, one behind the other. Broken as `call`."""
+    yield from reader.space()
+    while True:
+        yield from calls(reader, told, is_known)
+        yield from reader.space()
+        yield from reader.accept(",", ";")
+        yield from reader.space()
+        if (yield from reader.some())[:1] not in ("{", "["):
+            return

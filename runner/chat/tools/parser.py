@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from runner.chat.stream import Said
 from runner.chat.tools.family import Family
 from runner.chat.tools.reader import Reader
 from runner.chat.tools.told import Heard, Told
@@ -14,8 +16,12 @@ class CallParser:
     """Reads the text of an answer as `family` writes it. `new_id` makes the id of call number so much."""
 
     def __init__(self, family: Family, tools: Sequence[Tool], new_id: Callable[[int], str]) -> None:
-        self._reader, self._told = Reader(), Told(new_id)
-        self._steps = family.parse(self._reader, self._told, tools)
+        self._family, self._tools, self._told = family, tools, Told(new_id)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._reader = Reader()
+        self._steps = self._family.parse(self._reader, self._told, self._tools)
         next(self._steps)
 
     @property
@@ -28,14 +34,18 @@ class CallParser:
         """How many of them are whole."""
         return self._told.ended
 
-    def feed(self, text: str) -> Heard:
-        """Take more text; what may be the beginning of a call is held back."""
-        self._reader.add(text)
-        next(self._steps, None)
-        return self._told.take(final=False)
+    def read(self, said: Said, *, final: bool = False) -> Said:
+        """What the stream has said, its calls apart; what may be the beginning of one is held back until `final`."""
+        thinking = ""
+        if said.recast:
+            thinking = self._heard("", final=True).text
+            self._restart()
+        heard = self._heard(said.text, final=final)
+        return replace(said, text=heard.text, reasoning=thinking + said.reasoning, calls=heard.calls)
 
-    def finish(self) -> Heard:
-        """The answer is over: what was held back."""
-        self._reader.end()
+    def _heard(self, text: str, *, final: bool) -> Heard:
+        self._reader.add(text)
+        if final:
+            self._reader.end()
         next(self._steps, None)
-        return self._told.take(final=True)
+        return self._told.take(final=final)
