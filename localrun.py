@@ -446,6 +446,7 @@ def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
             conversation=Path(options.continued) if options.continued is not None else None,
             title=options.save or "",
             files=options.files,
+            notice=options.notice,
         )
         app = LocalrunApp(service, launch)
         with unchanged():

@@ -40,7 +40,8 @@ WORDS = ("models.errors", "models.visible", "models.weights", "models.files", "m
 FACTS = ("runner.types", "models.headers", *WORDS)
 NAMES = ("models.stores", "models.hub", "models.names", *FACTS)
 SCREEN = ("runner.storage", "runner.report", *NAMES)
-PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.settings", "tui.workers", "tui.clipboard", "tui.files", *SCREEN)
+EDGES = ("tui.workers", "tui.clipboard", "tui.files", "tui.notice")
+PARTS = ("tui.view", "tui.theme", "tui.actions", "tui.settings", *EDGES, *SCREEN)
 
 HOUSE = {
     "models": pure(),
@@ -101,6 +102,7 @@ HOUSE = {
     "tui.terminal": edge(),
     "tui.workers": edge("tui.view", *SCREEN),
     "tui.clipboard": edge(),
+    "tui.notice": edge("tui.workers", *SCREEN),
     "tui.files": edge(*SCREEN),
     "tui.markdown": edge("tui.theme", *SCREEN),
     "tui.widgets": edge("tui.markdown", *PARTS),

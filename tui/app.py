@@ -63,7 +63,14 @@ class LocalrunApp(App[None]):
                 name = ""
                 continue
             settings = ChatSettings(
-                name, launch.sampling, launch.system, self._clocks, launch.conversation, launch.title, launch.files
+                name,
+                launch.sampling,
+                launch.system,
+                self._clocks,
+                launch.conversation,
+                launch.title,
+                launch.files,
+                launch.notice,
             )
             chosen = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
             if chosen is None:

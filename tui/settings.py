@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.types.notice import Notice
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 
@@ -15,7 +16,7 @@ class Launch:
 
     `notes` are what there was to say before there was a screen.
     `conversation`: the file of an earlier one to go on with; `title`: keep it, or a copy of that one, under this name.
-    `files` are what the first question is about.
+    `files` are what the first question is about. `notice` is given when a long answer ends.
     """
 
     model: str | None = None
@@ -27,6 +28,7 @@ class Launch:
     conversation: Path | None = None
     title: str = ""
     files: tuple[Path, ...] = ()
+    notice: Notice = Notice.BELL
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The model to run after this one (empty: let me pick), and the file of the conversation that it goes on with."""
+    """The model to run after this one, and the file of the conversation that it goes on with."""
 
     model: str
     conversation: Path | None
@@ -55,7 +57,7 @@ class Next:
 class ChatSettings:
     """What a chat is held with; `name` is what was planned. /set changes the sampling.
 
-    `conversation`, `title` and `files`: as in `Launch`.
+    `conversation`, `title`, `files` and `notice`: as in `Launch`.
     """
 
     name: str
@@ -65,3 +67,4 @@ class ChatSettings:
     conversation: Path | None = None
     title: str = ""
     files: tuple[Path, ...] = ()
+    notice: Notice = Notice.BELL

@@ -21,6 +21,7 @@ from runner.cli.subcommands import COMMANDS
 from runner.cli.templates import read_template, template_variable
 from runner.storage.text_files import text_of
 from runner.types import sampling
+from runner.types.notice import Notice
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
 from runner.types.units import parse_size
@@ -151,6 +152,10 @@ def _origin(text: str) -> str:
     return text.casefold()
 
 
+def _notice(text: str) -> Notice:
+    return Notice(_one_of(*Notice)(text))
+
+
 def _role(text: str) -> TextRole:
     return TextRole(_one_of(*_ROLES)(text))
 
@@ -204,6 +209,7 @@ CONVERSATION = (
 )
 _KEPT = "for what was read of conversations, on the disk; 0: nothing (default: a tenth of what is free, at most 20g)"
 CACHE_SIZE = Flag("cache-size", _KEPT, "SIZE", parse_size)
+NOTICE = Flag("notice", "of the end of a long answer: bell, desktop or off", "HOW", _notice, words=tuple(Notice))
 INPUT_AND_OUTPUT = (
     Flag("prompt", "answer this and exit", "PROMPT", str, short="-p"),
     Flag("plain", "chat line by line, no full screen"),
@@ -223,7 +229,7 @@ SERVING = (
     Flag("api-key-file", "its first line has to come with each request", "FILE", Path),
     Flag("cors", "pages of this origin may ask, as http://localhost:3000; may repeat", "ORIGIN", _origin, repeats=True),
 )
-CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE)
+CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE, NOTICE)
 """The flags that the configuration file and the environment may set too."""
 
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
@@ -274,7 +280,7 @@ GROUPS = (
     Group((RUN,), SAMPLING, "sampling"),
     Group((RUN,), (STOP,)),
     Group((RUN,), (*CONVERSATION, CACHE_SIZE), "conversation"),
-    Group((RUN,), INPUT_AND_OUTPUT, "input and output"),
+    Group((RUN,), (*INPUT_AND_OUTPUT, NOTICE), "input and output"),
 )
 POSITIONALS = {
     RUN: Positional("model", "MODEL", "?"),

@@ -18,6 +18,7 @@ from runner.cli.flags import CONFIGURABLE, PLACEMENT, RUN, read_flags
 from runner.cli.subcommands import COMMANDS, RESERVED
 from runner.cli.templates import templating_of
 from runner.types import sampling
+from runner.types.notice import Notice
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 
@@ -62,6 +63,7 @@ class Options:
     cache_size: int | None = None
     cache_prompt: str | None = None
     cache: bool = False
+    notice: Notice = Notice.BELL
     texts: Path | None = None
     role: TextRole | None = None
     pooling: Pooling | None = None
@@ -91,6 +93,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         sampling=Sampling(**_named(settings, _SAMPLING), stop=stop, templating=templating),
         system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
         cache_size=settings.get("cache_size"),
+        notice=settings.get("notice", Notice.BELL),
         words=words,
         files=files,
         cors=cors,

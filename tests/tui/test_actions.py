@@ -9,6 +9,7 @@ from tui.screens.chat import Chat
 
 COMMANDS = """
     help model system set clear regen continue save load export stats plan think fold exit undo branch compact find
+    panel stop
 """
 
 
@@ -21,6 +22,10 @@ def test_every_promised_command_exists(name: str) -> None:
 
 def test_every_action_is_a_method_and_no_key_is_used_twice() -> None:
     assert all(callable(getattr(Chat, f"action_{action.name}")) for action in ACTIONS)
+    assert not [action.title for action in ACTIONS if not action.slash]
+    assert [action.title for action in ACTIONS if not (action.key or action.letter)] == [
+        "Stop"
+    ]  # Escape is the screen's
     for keys in ([action.key for action in ACTIONS], [action.letter for action in ACTIONS]):
         used = [key for key in keys if key]
         assert len(used) == len(set(used))
@@ -41,7 +46,7 @@ def test_an_unknown_command_is_told(line: str, hint: str) -> None:
 
 
 def test_completions() -> None:
-    assert [action.slash for action in completions("/s")] == ["system", "set", "save", "stats"]
+    assert [action.slash for action in completions("/s")] == ["system", "set", "save", "stats", "stop"]
     assert completions("s") == completions("/set x") == []
     assert len(completions("/")) == len(COMMANDS.split()) + 2  # /edit and /copy
 

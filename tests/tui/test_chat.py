@@ -13,11 +13,13 @@ from textual.widgets import OptionList
 from models.errors import DoesNotFit, EngineError, PromptTooLong
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Message, Phase
+from runner.types.notice import Notice
 from runner.types.sampling import Sampling
 from runner.types.slowness import CoresTaken, Slowness
 from runner.types.thinking import Think
 from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
+from tui.actions import ACTIONS
 from tui.screens.branch_list import BranchList
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
@@ -231,7 +233,7 @@ async def test_the_palette_has_every_action(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         titles = {command.title for command in app.pilot.app.get_system_commands(app.screen)}
-        assert {"Plan", "Regenerate", "Export", "System prompt", "Model", "Statistics"} <= titles
+        assert {action.title for action in ACTIONS} <= titles
 
 
 async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +241,7 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         await answered(app, "About GGUF", ["A file."])
-        await app.say("/save GGUF basics")
+        await app.pilot.press("escape", "N", *(["backspace"] * len("About GGUF")), *"GGUF basics", "enter", "i")
         await app.until(lambda: "GGUF basics" in app.shown("#head"))
         await app.pilot.press("ctrl+n")
         await app.until_words("is ready after")
@@ -284,6 +286,12 @@ async def test_settings_and_system_prompt(tmp_path: Path) -> None:
         await app.say("/set")
         await app.until_words("top-p 0.95, top-k 40, min-p 0.05, repeat-penalty 1 (llama.cpp's default)")
         await app.pilot.press("escape")
+        await app.pilot.press("f8", *"top-k 5", "enter")
+        await app.until_words("top-k 5 (asked for)")
+        await app.pilot.press(*"temp 11", "enter")
+        await app.until_words("11 is out of range: 0 to 10.")
+        await app.pilot.press("escape")
+        await app.say("/set top-k off")
         await app.say("/set temp hot")
         await app.until_told("'hot' is not a number")
         await app.say("/system Be brief.")
@@ -545,8 +553,15 @@ async def test_another_model(tmp_path: Path) -> None:
         await answered(app, "two", ["2"])
         assert [message.content for message in app.session.asked[-1][0]] == ["one", "1", "two"]
         assert len(ConversationStore(app.service.folder).all()) == 1
+        await app.pilot.press("f9")
+        await app.until_screen(Picker)
+        await app.pilot.press("escape")
+        await answered(app, "three", ["3"])  # the engine ran on
+        assert len(app.service.sessions) == 2
         await app.say("/model")
         await app.until_screen(Picker)
+        await app.pilot.press("enter")
+        await app.until(lambda: len(app.service.sessions) == 3)
 
 
 async def test_errors_of_the_engine_before_a_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -786,8 +801,11 @@ async def test_a_reason_stands_where_much_was_read_anew(tmp_path: Path) -> None:
         await app.until(lambda: "4,000 prompt tokens read (the system prompt is another)" in app.shown(".note"))
 
 
-async def test_a_bell_ends_a_long_answer(tmp_path: Path) -> None:
-    async with running(scripted(tmp_path)) as app:
+@pytest.mark.parametrize("notice", [Notice.BELL, Notice.DESKTOP])
+async def test_a_bell_ends_a_long_answer(tmp_path: Path, notice: Notice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no desktop is known to hear of it, too."""
+    monkeypatch.setattr("os.environ", {"TERM": "xterm", "PATH": str(tmp_path)})
+    async with running(scripted(tmp_path), notice=notice) as app:
         await app.until_screen(Chat)
         with patch.object(app.pilot.app, "bell") as bell:
             await answered(app, "one", ["1"])
@@ -897,7 +915,7 @@ async def test_search_in_a_conversation_and_in_all(tmp_path: Path) -> None:
 async def test_a_system_prompt_has_a_name(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
-        await app.say("/system :pirate Talk like a pirate.")
+        await app.pilot.press("f7", *":pirate Talk like a pirate.", "enter")
         await app.until_told("The system prompt is set.")
         await app.say("/system -")
         await app.say("/system :pirat")

@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
-from runner.report.sampling import asked_line, sampling_lines
+from runner.report.sampling import asked_line
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
 from runner.storage.prompts import PromptStore
@@ -21,6 +21,8 @@ from tui.screens.dialogs import LineDialog, TextDialog
 from tui.screens.export import export
 from tui.screens.find import Find
 from tui.screens.help import help_text
+from tui.screens.picker import Picker
+from tui.screens.sampling import SamplingDialog
 from tui.screens.walking import WalkingScreen
 from tui.settings import Next
 from tui.view.mentions import folded
@@ -31,7 +33,7 @@ from tui.widgets.conversation import ConversationView
 class ChatActions(WalkingScreen):
     """Every action; `argument` is what follows a slash command."""
 
-    def action_stop(self) -> None:
+    def action_stop(self, argument: str = "") -> None:
         """Stop the answer; the screen says so at once."""
         if self._answering is not None and self._session is not None:
             self._stopping = True
@@ -194,17 +196,16 @@ class ChatActions(WalkingScreen):
 
     def action_set(self, argument: str = "") -> None:
         """Show or change the sampling: what is in force, and whence."""
+        recommended = self._plan.recommended(self._candidate)
+        if not argument:
+            self.app.push_screen(SamplingDialog(self._settings, recommended))
+            return
         try:
-            if argument:
-                self._settings.sampling = actions.with_setting(self._settings.sampling, argument)
+            self._settings.sampling = actions.with_setting(self._settings.sampling, argument)
         except UsageError as error:
             self.complain(str(error))
             return
-        found = in_force(self._settings.sampling, self._plan.recommended(self._candidate))
-        if argument:
-            self.query_one("#hint", Static).update(Content(asked_line(found)))
-        else:
-            self.app.push_screen(TextDialog("Sampling", Content("\n".join(sampling_lines(found)))))
+        self.query_one("#hint", Static).update(Content(asked_line(in_force(self._settings.sampling, recommended))))
 
     def action_save(self, argument: str = "") -> None:
         """Name the conversation."""
@@ -236,10 +237,19 @@ class ChatActions(WalkingScreen):
         self.app.push_screen(TextDialog("Planned and measured", Content("\n".join(lines))))
 
     def action_model(self, argument: str = "") -> None:
-        """Run another model, which goes on with this conversation."""
-        if self.is_idle():
-            self._log.close()
-            self.dismiss(Next(argument, None if self._log.is_new else self._log.path))
+        """Run another model, which goes on with this conversation; without a name the picker asks for one."""
+
+        def run(name: str | None) -> None:
+            if name:
+                self._log.close()
+                self.dismiss(Next(name, None if self._log.is_new else self._log.path))
+
+        if not self.is_idle():
+            return
+        if argument:
+            run(argument)
+        else:
+            self.app.push_screen(Picker(self._service), run)
 
     def action_exit(self, argument: str = "") -> None:
         """End."""

@@ -21,6 +21,7 @@ from runner.types.plan import Plan
 from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
 from tui.markdown.blocks import CodeBlock, code_blocks
+from tui.notice import give_notice
 from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
@@ -30,7 +31,7 @@ from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import AnswerView
 from tui.workers import aside, batches
 
-_WORTH_A_BELL_S = 10.0
+_WORTH_A_NOTICE_S = 10.0
 
 
 class ConversationScreen(EngineScreen):
@@ -142,8 +143,8 @@ class ConversationScreen(EngineScreen):
             widget.note(ending, error=True)
         finally:
             self._answering = None
-        if self._settings.clocks.now() - begun >= _WORTH_A_BELL_S:
-            self.app.bell()
+        if self._settings.clocks.now() - begun >= _WORTH_A_NOTICE_S:
+            await give_notice(self.app, self._settings.notice, f"{self._log.conversation.title} · {ending}")
         with self._saving():
             self._log.end(ending)
 
