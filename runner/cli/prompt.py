@@ -19,7 +19,7 @@ from runner.service.schema import read_schema
 from runner.storage.paths import paths
 from runner.storage.prompts import PromptStore, filled
 from runner.storage.text_files import attached
-from runner.types.attachment import Attachment
+from runner.types.attachment import Attachment, with_files
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import Sampling
@@ -45,7 +45,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """All of it, as it is sent."""
-        return _joined([*(file.inlined for file in self.files), self.question])
+        return with_files(self.question, self.files)
 
 
 def prompt_of(options: Options, output: Output, *, takes_stdin: bool) -> Prompt | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.report.words import one_line, plural
-from runner.types.attachment import Attachment
+from runner.types.attachment import Attachment, with_files
 from runner.types.conversation import Conversation
 from runner.types.generation import Message
 from runner.types.service import Session
@@ -15,7 +15,7 @@ def weighed(session: Session, conversation: Conversation, files: Sequence[Attach
     """The tokens of each file, and whether they fit behind the conversation. Asks the engine."""
     before = conversation.messages
     sizes = [session.count_tokens((*before, Message("user", file.inlined))) for file in files]
-    whole = session.count_tokens((*before, Message("user", "\n\n".join(file.inlined for file in files))))
+    whole = session.count_tokens((*before, Message("user", with_files("", files))))
     empty = session.count_tokens((*before, Message("user", "")))
     each = [
         f"{one_line(file.name, 40)}: {plural(size - empty, 'token')}" for file, size in zip(files, sizes, strict=True)

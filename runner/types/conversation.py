@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.types.attachment import without_files
 from runner.types.generation import Message
 
 _TITLE_LENGTH = 48
@@ -49,8 +50,9 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """Its name, or the beginning of the first question."""
-        words = self.name or next((turn.text for turn in self.turns if turn.role == "user"), "New chat")
+        """Its name, or the beginning of the first question, without the files before it."""
+        asked = next((turn.text for turn in self.turns if turn.role == "user"), "")
+        words = self.name or without_files(asked)[0] or asked or "New chat"
         line = " ".join(words.split())
         return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
 

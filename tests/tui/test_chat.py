@@ -834,7 +834,7 @@ async def test_a_file_goes_with_a_message_and_is_folded(tmp_path: Path, monkeypa
         await app.pilot.press("enter")
         await app.until(lambda: bool(app.session.asked))
         text = "first line\nsecond line\n" * 20
-        assert app.session.asked[0][0][-1].content == f"What is @notes.txt\n\nnotes.txt:\n```\n{text}```"
+        assert app.session.asked[0][0][-1].content == f"notes.txt:\n```\n{text}```\n\nWhat is @notes.txt"
         await app.until_words("notes.txt · 40 lines")
         assert "second line" not in app.words()
         await app.until(lambda: app.shown(".note").endswith("complete"))
@@ -937,4 +937,4 @@ async def test_a_command_with_files_waits_for_the_question(tmp_path: Path) -> No
         await app.pilot.press("enter")
         await app.until(lambda: bool(app.session.asked))
         [message] = app.session.asked[0][0]
-        assert message.content == f'@"{notes}" Why?\n\n{notes}:\n```\nSalt.\n```'
+        assert message.content == f'{notes}:\n```\nSalt.\n```\n\n@"{notes}" Why?'

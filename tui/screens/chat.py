@@ -17,12 +17,13 @@ from runner.report.files import weighed
 from runner.report.placement import PLACES, cache
 from runner.report.words import one_line, visible
 from runner.storage.conversations import ConversationStore
+from runner.types.attachment import with_files
 from runner.types.service import Service, Session
 from tui import actions
 from tui.files import files_of, is_file, paths_like
 from tui.screens.chat_actions import ChatActions
 from tui.settings import ChatSettings
-from tui.view.mentions import begun, mention, mentions, with_files
+from tui.view.mentions import begun, mention, mentions
 from tui.view.meters import Meter, live
 from tui.view.speed_history import SpeedHistory
 from tui.widgets.composer import Composer

@@ -25,7 +25,7 @@ from tui.screens.picker import Picker
 from tui.screens.sampling import SamplingDialog
 from tui.screens.walking import WalkingScreen
 from tui.settings import Next
-from tui.view.mentions import folded
+from tui.view.mentions import as_written
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 
@@ -88,7 +88,7 @@ class ChatActions(WalkingScreen):
     def _edit(self, question: int, number: int) -> None:
         self._editing = question
         composer = self.query_one(Composer)
-        composer.put(folded(self._log.conversation.turns[question].text)[0])
+        composer.put(as_written(self._log.conversation.turns[question].text))
         composer.focus()
         words = (
             f"Editing question {number}: Enter asks it anew as a branch, Ctrl+B takes the one before, Esc leaves it."

@@ -15,7 +15,7 @@ from runner.types.service import Session
 from tui.screens.branch_list import NAME, BranchList
 from tui.screens.conversation import ConversationScreen
 from tui.screens.dialogs import Ask, LineDialog, Suggestion
-from tui.view.mentions import folded
+from tui.view.mentions import as_written
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.workers import aside, batches
@@ -39,7 +39,7 @@ class BranchingScreen(ConversationScreen):
     @work(exclusive=True, group="turn")
     async def _undo(self, question: int) -> None:
         """Take the last question and its answer back; the question can be asked differently."""
-        said, _ = folded(self._log.conversation.turns[question].text)
+        said = as_written(self._log.conversation.turns[question].text)
         await self._keep(question)
         self.query_one(Composer).put(said)
         self.notify("The last question is taken back. /branch has it with its answer.")

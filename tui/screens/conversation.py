@@ -25,7 +25,7 @@ from tui.notice import give_notice
 from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
-from tui.view.mentions import folded
+from tui.view.mentions import as_written
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.widgets.turn import AnswerView
@@ -245,7 +245,7 @@ class ConversationScreen(EngineScreen):
         await self._recall()
         await self.query_one(ConversationView).show(log.conversation)
         composer = self.query_one(Composer)
-        composer.remember([folded(turn.text)[0] for turn in log.conversation.turns if turn.role == "user"])
+        composer.remember([as_written(turn.text) for turn in log.conversation.turns if turn.role == "user"])
         composer.focus()
         self.show_title()
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from runner.report.words import one_line, plural
+from runner.types.attachment import without_files
 from runner.types.conversation import Branch, Turn
 
 
 def branch_title(branch: Branch, present: Sequence[Turn]) -> str:
     """Its name, else the first thing that is said in it and not in the present branch; how many turns it has."""
     own = branch.turns[_shared(branch.turns, present) :]
-    said = next((turn.text for turn in own if turn.text), "") or "the same, cut short"
+    said = next((without_files(turn.text)[0] or turn.text for turn in own if turn.text), "the same, cut short")
     return f"{one_line(branch.name or said, 60)}  {plural(len(branch.turns), 'turn')}"
 
 

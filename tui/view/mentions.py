@@ -1,13 +1,11 @@
-"""Files that a message names with @, and how their texts go with it and are folded again. Pure."""
+"""Files that a message names with @. Pure."""
 
 import re
-from collections.abc import Sequence
 
-from runner.types.attachment import Attachment
+from runner.types.attachment import without_files
 
 _MENTION = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
 _BEGUN = re.compile(r'(?:^|\s)@(?:"([^"\n]*)|([^\s"]*))$')
-_FILE = re.compile(r"\n\n([^\n]+):\n(`{3,})\n(.*?)\n\2(?=\n\n|\Z)", re.DOTALL)
 
 
 def mention(path: str) -> str:
@@ -33,21 +31,8 @@ def completed(text: str, path: str) -> str:
     return text if found is None else text[: text.rindex("@")] + mention(path)
 
 
-def with_files(text: str, files: Sequence[Attachment]) -> str:
-    """A message with the texts of its files behind it."""
-    return "\n\n".join((text, *(file.inlined for file in files)))
-
-
-def folded(text: str) -> tuple[str, list[Attachment]]:
-    """A message as it was written, and the files that went with it: those behind it that it names."""
-    start = next((found.start() for found in _FILE.finditer(text) if _is_named(found[1], text[: found.start()])), None)
-    if start is None:
-        return text, []
-    files = [Attachment(found[1], found[3]) for found in _FILE.finditer(text, start)]
-    written = text[:start]
-    is_whole = with_files(written, files) == text
-    return (written, files) if is_whole else (text, [])
-
-
-def _is_named(path: str, written: str) -> bool:
-    return path in mentions(written)
+def as_written(prompt: str) -> str:
+    """A message as somebody wrote it, to be written anew: without the files before it that it names."""
+    question, files = without_files(prompt)
+    named = mentions(question)
+    return question if all(file.name in named for file in files) else prompt

@@ -8,11 +8,11 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Static
 
 from runner.report.words import one_line, plural, visible
+from runner.types.attachment import without_files
 from runner.types.conversation import Turn
 from tui.markdown.blocks import CodeBlock, Link, code_blocks, targets
 from tui.markdown.drawn import drawn
 from tui.markdown.split import cut, is_inside_code
-from tui.view.mentions import folded
 from tui.widgets.drawing import Drawing
 
 # Longer pieces make drawing slow while they grow, shorter ones break long paragraphs more often.
@@ -25,7 +25,7 @@ class QuestionView(Vertical):
 
     def __init__(self, text: str) -> None:
         super().__init__(classes="question")
-        self._written, self._files = folded(text)
+        self._written, self._files = without_files(text)
 
     def compose(self) -> ComposeResult:
         """The words, then file by file."""

@@ -1,9 +1,9 @@
-"""Files that a message names, and messages with their texts."""
+"""Files that a message names."""
 
 import pytest
 
-from runner.types.attachment import Attachment
-from tui.view.mentions import begun, completed, folded, mention, mentions, with_files
+from runner.types.attachment import Attachment, with_files
+from tui.view.mentions import as_written, begun, completed, mention, mentions
 
 ONE, TWO = Attachment("a.txt", "1\n2"), Attachment("b c.md", "```\ncode\n```")
 
@@ -26,18 +26,12 @@ def test_what_is_completed() -> None:
     assert completed('see @"my no', "my notes.txt") == 'see @"my notes.txt"'
 
 
-def test_a_message_is_folded_as_it_was_written() -> None:
+def test_a_message_as_it_was_written() -> None:
     written = 'Compare @a.txt with @"b c.md"'
-    assert folded(with_files(written, [ONE, TWO])) == (written, [ONE, TWO])
-    assert folded(written) == (written, [])
+    assert as_written(with_files(written, [ONE, TWO])) == written
+    assert as_written(written) == written
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Look:\n\na.txt:\n```\n1\n```",  # nobody named it
-        "@a.txt\n\na.txt:\n```\n1\n```\n\nand more",
-    ],
-)
-def test_what_somebody_wrote_stays_as_it_is(text: str) -> None:
-    assert folded(text) == (text, [])
+def test_files_that_nobody_named_stay_with_the_words() -> None:
+    sent = with_files("Compare them.", [ONE, TWO])
+    assert as_written(sent) == sent
