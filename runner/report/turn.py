@@ -59,7 +59,7 @@ def _written(last: Chunk) -> list[str]:
 def _ending(last: Chunk, ctx: int) -> str:
     if last.finish is Finish.LENGTH and not last.happened:
         return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
-    return _ENDINGS[last.finish] if last.finish in _ENDINGS else "ended early"
+    return "ended early" if last.finish is None else _ENDINGS.get(last.finish, "ended early")
 
 
 _ENDINGS = {

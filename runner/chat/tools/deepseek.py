@@ -5,7 +5,8 @@
 {"city": "Paris"}
 ```<｜tool▁call▁end｜><｜tool▁calls▁end｜>
 
-<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>
+<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜>
+<｜tool▁calls▁end｜>
 """
 
 from __future__ import annotations
