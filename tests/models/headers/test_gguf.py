@@ -51,7 +51,7 @@ def text(value: object) -> object:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(KEYS, SINGLES | LISTS, max_size=8),
     st.dictionaries(st.text(max_size=15), SHAPES, max_size=6),

@@ -354,7 +354,7 @@ def test_a_header_without_an_architecture_is_refused() -> None:
         shape_of([parse(header_bytes({}, [EMBEDDING]))])
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(model=st.sampled_from(sorted(MODELS)), shards=st.integers(2, 9))
 def test_shards_are_one_model(shapes: Mapping[str, ModelShape], model: str, shards: int) -> None:
     parts = split(metadata(MODELS[model], quant_of(model), "none"), entries(MODELS[model], quant_of(model)), shards)
@@ -375,7 +375,7 @@ _SETTINGS = st.sampled_from(sorted({key for geometry in MODELS.values() for key 
 _VALUES = st.one_of(st.integers(0, 2**32 - 1), st.floats(0, 10, width=32), st.lists(st.integers(0, 600), min_size=1))
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(arch=st.sampled_from(sorted(KNOWN)), numbers=st.dictionaries(_SETTINGS, _VALUES, max_size=6))
 def test_any_header_has_a_shape_or_a_reason(arch: str, numbers: Mapping[str, Setting]) -> None:
     try:

@@ -190,7 +190,7 @@ def test_windows_never_tell_another_story_than_the_whole_file(tmp_path: Path, ca
         read(hub, cache, sets[:1])
         odd = WeightSet("", (replace(sets[1].files[0], sha256=None),))  # without a digest it is never cached
 
-        @settings(max_examples=60, deadline=None, derandomize=True)
+        @settings(max_examples=60, derandomize=True)
         @given(st.dictionaries(places, st.integers(0, 255), min_size=1, max_size=4))
         def check(changes: dict[int, int]) -> None:
             for at, byte in changes.items():

@@ -51,7 +51,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kv=st.dictionaries(st.text(st.characters(codec="ascii"), min_size=1), VALUES, max_size=6))
 def test_any_values_come_back(tmp_path: Path, kv: dict[str, Typed]) -> None:
     kv.pop("general.alignment", None)

@@ -161,7 +161,7 @@ def test_what_is_not_understood_is_said(text: str, said: list[str]) -> None:
         assert words in message
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet="0123456789xgb@=+,-. rtacpumi漢", max_size=24))
 def test_any_text_is_a_machine_or_a_usage_error(text: str) -> None:
     try:

@@ -413,7 +413,7 @@ WISHES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(machines(), WISHES, st.sampled_from([DENSE, MOE, "gemma-3-27b", "granite-4.0-h-tiny"]))
 def test_no_machine_and_no_wish_breaks_the_ledger(there: Machine, wish: Wish, model: str) -> None:
     check(shape(model), there, wish)

@@ -322,7 +322,7 @@ def test_markdown(store: ConversationStore) -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(st.characters(codec="utf-8")))))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]) -> None:
     log = ConversationStore(tmp_path_factory.mktemp("store")).new("model")
