@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -57,6 +58,8 @@ HEADER = "<|channel|>"
 """Begins a header that says what a message is."""
 ADDRESS = "<|start|>assistant to=functions."
 """Begins, up to `<|message|>`, what a stream leaves in the text of the header of a message to a function."""
+RECIPIENT = ("to=functions.", "<|start|>assistant to=")
+"""Begins a header that says to whom first."""
 HEADER_ENDS = ("<|message|>", "<|content|>", SOLAR.opening)
 MESSAGE_ENDS = ("<|end|>", "<|eom|>")
 # Before an answer without thinking.
@@ -80,6 +83,12 @@ def fence_of_message(header: str, end: str) -> Markers | None:
     if end == SOLAR.opening:
         return SOLAR
     return HARMONY if said.startswith("analysis") else MUSE if said.startswith("to=self") else None
+
+
+def recipient(header: str) -> str:
+    """The function that a message with this header is for; empty for one that is for people."""
+    found = re.search(r"to=functions\.([\w.:/-]+)", header)
+    return found[1] if found else ""
 
 
 def opened_thinking(prompt: str) -> Markers | None:

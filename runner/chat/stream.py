@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from runner.chat import markers
-from runner.chat.markers import ALONE, FRAMES, HEADER, HEADER_ENDS, MESSAGE_ENDS, OPENINGS, THINKING, Markers
+from runner.chat.markers import (
+    ADDRESS,
+    ALONE,
+    FRAMES,
+    HEADER,
+    HEADER_ENDS,
+    MESSAGE_ENDS,
+    OPENINGS,
+    RECIPIENT,
+    THINKING,
+    Markers,
+)
 from runner.types.tools import CallDelta
 
 
 def held_back(text: str, needles: Sequence[str]) -> int:
     """How many characters at the end of `text` might be the beginning of a needle."""
-    longest = max((len(needle) for needle in needles), default=0) - 1
+    longest, heads = max(map(len, needles), default=0) - 1, {needle[:1] for needle in needles}
     for length in range(min(longest, len(text)), 0, -1):
-        if any(needle.startswith(text[-length:]) for needle in needles):
+        if text[-length] in heads and any(needle.startswith(text[-length:]) for needle in needles):
             return length
     return 0
 
@@ -56,16 +67,26 @@ class TextStream:
     """Feeds on token bytes, gives pieces. Holds back what may turn out to be a mark or a stop string.
 
     Thinking can only open an answer: a fence in the middle of one is text. `thinking` is the fence that the prompt
-    has already opened. `fences` false leaves everything as it is. Half a character at the end is dropped.
+    has already opened. `fences` false leaves everything as it is. `addresses`: a message to a function has its header
+    in the text, from ADDRESS on. Half a character at the end is dropped.
     """
 
-    def __init__(self, stop: Sequence[str] = (), thinking: Markers | None = None, fences: bool = True) -> None:
+    def __init__(
+        self,
+        stop: Sequence[str] = (),
+        thinking: Markers | None = None,
+        fences: bool = True,
+        *,
+        addresses: bool = False,
+    ) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(stop)
         self._fence = thinking
         self._mode = _Mode.THINKING if thinking else _Mode.START if fences else _Mode.TEXT
         self._frame_end = ""
         self._in_messages = bool(thinking and thinking.end)
+        self._openings = (*OPENINGS, *RECIPIENT) if addresses else OPENINGS
+        self._addresses = addresses
         self._may_close = fences and not thinking
         self._ticks = 0
         self._header = self._pending = self._last = ""
@@ -128,7 +149,7 @@ class TextStream:
         if self._mode is _Mode.START:
             self._pending = self._pending.lstrip("\n")
             head = self._pending.lstrip()
-            if not any(opening.startswith(head[: len(opening)]) for opening in OPENINGS):
+            if not any(opening.startswith(head[: len(opening)]) for opening in self._openings):
                 self._mode = _Mode.TEXT
 
     def _needles(self) -> tuple[str, ...]:
@@ -139,7 +160,7 @@ class TextStream:
             case _Mode.HEADER:
                 return HEADER_ENDS
             case _Mode.START:
-                return (*self._stop, *OPENINGS)
+                return (*self._stop, *self._openings)
         ends = (*((self._frame_end,) if self._frame_end else ()), *(MESSAGE_ENDS if self._in_messages else ()))
         return (*self._stop, *ends, *(ALONE if self._may_close else ()))
 
@@ -196,7 +217,9 @@ class TextStream:
     def _begin_message(self, needle: str) -> None:
         """A header is over: it says whether its message is thinking."""
         fence = markers.fence_of_message(self._header, needle)
-        if fence is not None:
+        if self._addresses and (name := markers.recipient(self._header)):
+            self._mode, self._text = _Mode.TEXT, f"{self._text}{ADDRESS}{name}{needle}"
+        elif fence is not None:
             self._think(fence)
         else:
             self._mode = _Mode.TEXT
@@ -210,8 +233,8 @@ class TextStream:
     def _open(self, needle: str) -> None:
         """What a mark at the start of an answer opens."""
         self._may_close = False
-        if needle == HEADER:
-            self._mode, self._header, self._in_messages = _Mode.HEADER, "", True
+        if needle in (HEADER, *RECIPIENT):
+            self._mode, self._header, self._in_messages = _Mode.HEADER, needle.removeprefix(HEADER), True
             return
         for fence in THINKING:
             if fence.opening == needle:

@@ -59,10 +59,10 @@ def _written(last: Chunk) -> list[str]:
 def _ending(last: Chunk, ctx: int) -> str:
     if last.finish is Finish.LENGTH and not last.happened:
         return "the context is full" if _is_full(last, ctx) else "stopped at max-tokens"
-    return "ended early" if last.finish is None else _ENDINGS.get(last.finish, "ended early")
+    return _ENDINGS.get(last.finish, "ended early")
 
 
-_ENDINGS = {
+_ENDINGS: dict[Finish | None, str] = {
     Finish.STOP: "complete",
     Finish.CALLS: "waits for the results of its calls",
     Finish.INTERRUPTED: "stopped by you",

@@ -48,7 +48,6 @@ def _line(reader: Reader, told: Told, names: frozenset[str]) -> Steps[bool]:
         yield from or_text(reader, told, fence, _fenced(reader, told, names))
     if told.count == before:
         return False
-    yield from reader.space()
     yield from reader.accept(";", ",")
     return True
 

@@ -1,4 +1,4 @@
-"""DeepSeek V3 and R1, V3.1: marks around each name and its JSON; V3.2 and V4: marks around each argument.
+"""DeepSeek V3 and R1, then V3.1: marks around each name and its JSON.
 
 <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather
 ```json

@@ -22,7 +22,7 @@ class _Value:
     def __init__(self) -> None:
         self._depth, self._kind = 0, ""  # the kind is that of what is going on: "", string, escape, scalar
         self._is_closed = False
-        self.is_over = False
+        self.is_over = self.is_broken = False
 
     def take(self, text: str) -> tuple[int, str]:
         """How many letters of `text` are its own, and these; line ends in strings are escaped as JSON wants it."""
@@ -33,11 +33,19 @@ class _Value:
                 if self._depth == 0:
                     self.is_over = True
                     return at, "".join(made)
+            if self._is_foreign(letter):
+                self.is_broken = True
+                return at, "".join(made)
             made.append(self._step(letter))
             if self._is_closed:
                 self.is_over = True
                 return at + 1, "".join(made)
         return len(text), "".join(made)
+
+    def _is_foreign(self, letter: str) -> bool:
+        """Whether it can stand in no JSON; a mark begins with such a letter."""
+        is_inside = self._kind in ("string", "escape")
+        return not is_inside and (letter == "<" or (self._depth == 0 and letter.isspace()))
 
     def _step(self, letter: str) -> str:
         if self._kind == "escape":
@@ -51,8 +59,6 @@ class _Value:
         elif letter in "}]":
             self._depth -= 1
             self._is_closed = self._depth <= 0
-        elif letter == "<" or (self._depth == 0 and letter.isspace()):
-            raise Broken
         elif letter not in ",: \t\r\n":
             self._kind = "scalar"
         return letter
@@ -87,6 +93,8 @@ def _rest(reader: Reader, write: Write, follower: _Value) -> Steps[None]:
         count, text = follower.take(some)
         reader.take(count)
         write(text)
+        if follower.is_broken:
+            raise Broken
 
 
 def whole(reader: Reader) -> Steps[str]:
