@@ -7,39 +7,52 @@ the shape of the conversation; where one is missing, the conversation is folded 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 
 from runner.chat.renderer import Renderer, said
+from runner.chat.tools.hermes import SYNTAX as HERMES
+from runner.chat.tools.syntax import Syntax
+from runner.chat.tools.telling import in_words, one_call_each
 from runner.types.generation import Message
 
 _ROLES = ("system", "user", "assistant", "tool")
 _SYSTEM = "The chat template knows no system message; it was put before the first question."
 _IN_A_ROW = "The chat template takes turns in alternation only; turns of the same side in a row were joined."
 _OPENING = "The chat template wants a question first; an empty one was put before the opening answer."
+_CALLS_IN_WORDS = "The chat template knows no calls; they and their results were put into words."
 _LOST = "The chat template leaves out {}: the model does not see it."
+
+
+Step = Callable[[list[Message]], list[Message]]
 
 
 @dataclass(frozen=True, slots=True)
 class Folding:
     """How a conversation is put to a template, and the sentences that say so."""
 
-    steps: tuple[Callable[[list[Message]], list[Message]], ...] = ()
+    steps: tuple[Step, ...] = ()
     in_parts: bool = False
+    in_text: bool = False
     notes: tuple[str, ...] = ()
 
     def apply(self, messages: Sequence[Message], template: str) -> list[dict[str, object]]:
         """The conversation as the template reads it."""
-        return said(_folded(messages, self.steps), template, in_parts=self.in_parts)
+        return said(_folded(messages, self.steps), template, in_parts=self.in_parts, in_text=self.in_text)
 
 
-def folding_for(messages: Sequence[Message], renderer: Renderer, variables: dict[str, object]) -> Folding:
-    """The least folding with which all is in the prompt, else that with which most is. ValueError if none renders."""
-    probes = [replace(one, content=_probe(index)) if one.content else one for index, one in enumerate(messages)]
+def folding_for(
+    messages: Sequence[Message], renderer: Renderer, variables: dict[str, object], syntax: Syntax = HERMES
+) -> Folding:
+    """The least folding with which all is in the prompt, else that with which most is. ValueError if none renders.
+
+    `syntax` is how the model writes calls.
+    """
+    probes = [_probed(one, index) for index, one in enumerate(messages)]
     refusal: ValueError | None = None
     best, fewest = None, len(probes) + 1
-    for folding in _foldings():
+    for folding in _foldings(_steps(messages, syntax), has_calls=any(one.calls for one in messages)):
         if _folded(probes, folding.steps) == _folded(probes, folding.steps[:-1]) and folding.steps:
             continue  # its last step changes nothing
         try:
@@ -47,7 +60,7 @@ def folding_for(messages: Sequence[Message], renderer: Renderer, variables: dict
         except ValueError as error:
             refusal = refusal or error
             continue
-        lost = [one.role for one in probes if one.content and one.content not in prompt]
+        lost = [name for one in probes for name in _lost_of(one, prompt)]
         if len(lost) < fewest:
             best, fewest = replace(folding, notes=(*folding.notes, *_lost(lost))), len(lost)
         if not lost:
@@ -61,17 +74,44 @@ def _probe(index: int) -> str:
     return f"Kwzx{index}Qvjy"
 
 
-def _foldings() -> list[Folding]:
+def _probed(message: Message, index: int) -> Message:
+    """The same with words that occur nowhere else."""
+    calls = tuple(
+        replace(call, arguments=f'{{"{_probe(index)}": "{_probe(index)}A{number}"}}')
+        for number, call in enumerate(message.calls)
+    )
+    return replace(message, content=_probe(index) if message.content else "", calls=calls)
+
+
+def _lost_of(message: Message, prompt: str) -> list[str]:
+    """What of a message with probes is not in the prompt."""
+    lost = ["call" for call in message.calls if call.arguments.split('"')[3] not in prompt]
+    return [*lost, message.role] if message.content and message.content not in prompt else lost
+
+
+def _foldings(steps: Mapping[Step, str], *, has_calls: bool) -> list[Folding]:
     """Each way with plain content, then each with parts; the fewer steps first."""
-    chains = [chain for size in range(len(_STEPS) + 1) for chain in combinations(_STEPS, size)]
+    chains = [chain for size in range(len(steps) + 1) for chain in combinations(steps, size)]
     return [
-        Folding(tuple(chain), in_parts, tuple(_STEPS[step] for step in chain))
+        Folding(tuple(chain), in_parts, in_text, tuple(steps[step] for step in chain if steps[step]))
+        for in_text in ((False, True) if has_calls else (False,))
         for in_parts in (False, True)
         for chain in chains
     ]
 
 
-def _folded(messages: Sequence[Message], steps: Sequence[Callable[[list[Message]], list[Message]]]) -> list[Message]:
+def _steps(messages: Sequence[Message], syntax: Syntax) -> Mapping[Step, str]:
+    """What may be done to a conversation, the least first; each with the sentence that says so."""
+    if not any(one.calls or one.role == "tool" for one in messages):
+        return _STEPS
+
+    def calls_in_words(messages: list[Message]) -> list[Message]:
+        return in_words(messages, syntax)
+
+    return {one_call_each: "", **_STEPS, calls_in_words: _CALLS_IN_WORDS}
+
+
+def _folded(messages: Sequence[Message], steps: Sequence[Step]) -> list[Message]:
     found = list(messages)
     for step in steps:
         found = step(found)
@@ -102,8 +142,12 @@ def _fold_system(messages: list[Message]) -> list[Message]:
 
 def _join_rows(messages: list[Message]) -> list[Message]:
     """One message of all that follow each other from one side."""
-    rows = [list(row) for _, row in groupby(messages, key=lambda message: message.role)]
-    return [replace(row[0], content="\n\n".join(one.content for one in row)) for row in rows]
+    found: list[Message] = []
+    for (_, is_plain), row in groupby(messages, key=lambda one: (one.role, one.role != "tool" and not one.calls)):
+        same = list(row)
+        joined = [replace(same[0], content="\n\n".join(one.content for one in same))]
+        found += joined if is_plain else same
+    return found
 
 
 def _open_with_question(messages: list[Message]) -> list[Message]:
@@ -114,9 +158,10 @@ def _open_with_question(messages: list[Message]) -> list[Message]:
     return [*messages[:first], Message("user", ""), *messages[first:]]
 
 
-_STEPS = {_fold_system: _SYSTEM, _join_rows: _IN_A_ROW, _open_with_question: _OPENING}
+_STEPS: Mapping[Step, str] = {_fold_system: _SYSTEM, _join_rows: _IN_A_ROW, _open_with_question: _OPENING}
 
 
 def _lost(roles: Sequence[str]) -> tuple[str, ...]:
     names = {"system": "the system message", "user": "a question", "assistant": "an earlier answer"}
+    names |= {"tool": "the result of a call", "call": "a call"}
     return tuple(_LOST.format(names.get(role, f"a message of {role}")) for role in dict.fromkeys(roles))

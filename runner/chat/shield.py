@@ -43,7 +43,7 @@ class Shield:
         if isinstance(value, list):
             return [self.cut_all(one) for one in value]
         if isinstance(value, dict):
-            return {key: self.cut_all(one) for key, one in value.items()}
+            return {self.cut(key): self.cut_all(one) for key, one in value.items()}
         return value
 
     def _within(self, text: str) -> Iterator[int]:

@@ -16,6 +16,8 @@ class Resumed:
         self._request = request
         self._text, self._reasoning = "", ""
         self._tokens = 0  # of the engines before
+        self.has_called = False
+        """Whether a call has begun: its words are no text that could be gone on with."""
         self.last = self._first = Chunk(Phase.PREFILL)
 
     def joined(self, chunk: Chunk) -> Chunk:
@@ -25,6 +27,7 @@ class Resumed:
             whole = replace(whole, **{name: getattr(self._first, name) for name in _OF_THE_PROMPT})
         if chunk.recast:
             self._text, self._reasoning = "", self._reasoning + self._text
+        self.has_called = self.has_called or bool(chunk.calls)
         self._text, self._reasoning, self.last = self._text + chunk.text, self._reasoning + chunk.reasoning, whole
         return whole
 

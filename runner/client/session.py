@@ -163,6 +163,8 @@ class EngineSession:
                 yield _cut(answer.last, Finish.INTERRUPTED)
                 return
             except OutOfMemory as error:
+                if answer.has_called:
+                    raise
                 note = self._recovered(error, answer.last, used, mark)
             except EngineError as error:
                 self._last_error = error
@@ -256,4 +258,4 @@ def _without_speeds(last: Chunk) -> Chunk:
 def _cut(last: Chunk, finish: Finish | None, note: str | None = None) -> Chunk:
     """No more words, perhaps a note."""
     phase = Phase.DONE if finish else last.phase
-    return replace(last, text="", reasoning="", logprobs=(), phase=phase, finish=finish, happened=note)
+    return replace(last, text="", reasoning="", calls=(), logprobs=(), phase=phase, finish=finish, happened=note)

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from runner.chat.stream import RECAST, Said, TextStream
+from runner.engine.calls import Calls
 from runner.types.generation import Chunk, Finish, Phase, TokenLogprobs
 
 
 class Chunks:
     """What was decoded since `asked` (seconds of time.perf_counter); `prefilled` is the last step before it.
 
-    `take_logprobs` gives those of the tokens that are new since it was last called.
+    `take_logprobs` gives those of the tokens that are new since it was last called. `calls`, where the model may make
+    some.
     """
 
     def __init__(
@@ -22,31 +24,37 @@ class Chunks:
         stream: TextStream,
         asked: float,
         take_logprobs: Callable[[], tuple[TokenLogprobs, ...]],
+        calls: Calls | None = None,
     ) -> None:
         self._state = replace(prefilled, phase=Phase.DECODE)
         self._stream = stream
-        self._asked = asked
+        self._asked, self._calls = asked, calls
         self._take_logprobs = take_logprobs
         self._began = time.perf_counter()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a stop string was met."""
-        return self._stream.stopped
+        """Whether a stop string was met, or no more calls are wanted."""
+        return self._stream.stopped or (self._calls is not None and self._calls.is_enough)
 
     @property
     def so_far(self) -> Chunk:
         """The last step, without its text."""
-        return replace(self._state, text="", reasoning="", logprobs=())
+        return replace(self._state, text="", reasoning="", calls=(), logprobs=())
 
     def step(self, data: bytes, count: int, used: int) -> Chunk:
         """New bytes of the first `count` tokens; `used` KV cells are in use."""
-        self._state = self._told(self._stream.feed(data), count, used)
+        said = self._stream.feed(data)
+        self._state = self._told(self._calls.read(said) if self._calls else said, count, used)
         return self._state
 
     def end(self, data: bytes, count: int, used: int, finish: Finish) -> Chunk:
         """The last bytes, and why there are no more."""
-        return replace(self._told(self._stream.finish(data), count, used), phase=Phase.DONE, finish=finish)
+        said = self._stream.finish(data)
+        if self._calls:
+            said = self._calls.read(said, final=True)
+            finish = Finish.CALLS if finish is Finish.STOP and self._calls.begun else finish
+        return replace(self._told(said, count, used), phase=Phase.DONE, finish=finish)
 
     def _told(self, piece: Said, count: int, used: int) -> Chunk:
         now, ttft = time.perf_counter(), self._state.ttft_s
@@ -55,6 +63,7 @@ class Chunks:
             text=piece.text,
             reasoning=piece.reasoning,
             recast=piece.recast,
+            calls=piece.calls,
             happened=RECAST if piece.recast else None,
             completion_tokens=count,
             context_used=used,

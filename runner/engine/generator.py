@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from runner.chat import markers
 from runner.engine import llama
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
+from runner.engine.calls import with_demanded
 from runner.engine.checkpoints import Checkpoints, are_needed
 from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
@@ -40,7 +41,7 @@ class Generator:
         self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
         self._scheduler = Scheduler(self._context, self._cache, pulse)
         self._caches_are = f"{llama.version()} {placement.kv_type}"
-        self._markers = self._marker_tokens()
+        self._markers = self._marker_tokens(markers.ALL)
         self.loaded = Loaded(
             ctx=self._context.size,
             load_s=time.perf_counter() - started,
@@ -71,7 +72,9 @@ class Generator:
         seed = random.getrandbits(31) if asked.seed is None else asked.seed
         keeps_states = self._cache.keeps_states and request.reuse
         borders = self._prompts.borders(request, prompt, tokens) if keeps_states else ()
-        sequence = Sequence(Asked(request, prompt, tokens, limit, seed, borders), self._model, self._markers, listener)
+        asked_for = Asked(with_demanded(request, prompt), prompt, tokens, limit, seed, borders)
+        marks = self._markers if prompt.family is None else self._markers | self._marker_tokens(prompt.family.marks)
+        sequence = Sequence(asked_for, self._model, marks, listener)
         self._scheduler.add(sequence)
 
     def keep_state(self, asked: KeepState) -> int:
@@ -124,8 +127,8 @@ class Generator:
         if not tokens:
             raise UsageError("The prompt is empty.")
 
-    def _marker_tokens(self) -> frozenset[int]:
-        """Control tokens that fence thinking: only these are turned into text."""
+    def _marker_tokens(self, marks: Iterable[str]) -> frozenset[int]:
+        """Control tokens that fence thinking, or calls: only these are turned into text."""
         model = self._model
-        tokens = (token for text in markers.ALL for token in model.tokenize(text, special=True))
+        tokens = (token for text in marks for token in model.tokenize(text, special=True))
         return frozenset(token for token in tokens if not model.piece(token))

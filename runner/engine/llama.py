@@ -7,16 +7,18 @@ device registry.
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ctypes import CFUNCTYPE, c_char_p, c_void_p
 from typing import Any
 
 from llama_cpp import llama_cpp
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llama_cpp.llama_grammar import SchemaConverter, json_schema_to_gbnf
 
 from models.errors import EngineError, LocalrunError, UsageError
+from runner.chat.tools.schema import References
 from runner.engine.bounds import bounded_memory
 from runner.types.failures import diagnose, is_not_pinned
 from runner.types.grammar import checked
@@ -106,14 +108,43 @@ def failure(what: str, otherwise: type[LocalrunError]) -> LocalrunError:
     return kind(f"{what}: {found.reason}." if found.reason else f"{what}.")
 
 
-def grammar_of_schema(schema: str) -> str:
-    """GBNF that admits exactly the JSON that fits `schema` (JSON text)."""
+_converter: Any = SchemaConverter  # it has no types
+
+
+class SchemaRules:
+    """Rules of one grammar for several JSON schemas, as llama-cpp-python's converter makes them."""
+
+    def __init__(self) -> None:
+        self._converter: Any = _converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
+        self._references = References()
+
+    def rule(self, schema: Mapping[str, Any], root: Mapping[str, Any], name: str) -> str:
+        """A rule that admits the JSON that fits; `root` has what it refers to. UsageError where that cannot be."""
+        with _of_schema(len(str(root))):
+            part = self._references.renamed(schema, root)
+            self._converter.resolve_refs({**self._references.targets, "": part}, "")
+            return str(self._converter.visit(part, re.sub("[^A-Za-z0-9]", "-", name)))
+
+    def text(self) -> str:
+        """All rules made so far."""
+        return str(self._converter.format_grammar())
+
+
+@contextmanager
+def _of_schema(letters: int) -> Iterator[None]:
+    """Bounds, and what becomes of the errors of a schema that is somebody else's."""
     try:
-        with bounded_memory(len(schema)):
-            return checked(str(json_schema_to_gbnf(schema)))
+        with bounded_memory(letters):
+            yield
     except UsageError:
         raise
     except MemoryError:
         raise UsageError("The JSON schema makes a grammar without an end.") from None
     except Exception as error:
         raise UsageError(f"The JSON schema cannot be turned into a grammar: {error}") from error
+
+
+def grammar_of_schema(schema: str) -> str:
+    """GBNF that admits exactly the JSON that fits `schema` (JSON text)."""
+    with _of_schema(len(schema)):
+        return checked(str(json_schema_to_gbnf(schema)))

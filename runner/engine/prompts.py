@@ -21,6 +21,7 @@ from runner.engine.jinja import BrokenTemplate, JinjaTemplate
 from runner.engine.model import Model
 from runner.types.generation import Request
 from runner.types.thinking import Think
+from runner.types.tools import ToolChoice
 
 _HOPELESS, _SLICE = 8, 1 << 16  # letters for a token of the context, letters
 _BARE = "The file has no chat template and its vocabulary no marks of turns: the model goes on with the text as it is."
@@ -95,7 +96,10 @@ class Prompts:
     def _rendered(self, request: Request) -> Prompt:
         sampling = request.sampling
         variables = json.loads(sampling.templating.variables)
-        asked = Shaping(sampling.think or Think.AUTO, sampling.think_budget, sampling.grammar is not None, variables)
+        tools, calling = sampling.templating.tools, sampling.calling
+        is_bound = sampling.grammar is not None or (bool(tools) and calling.choice is ToolChoice.REQUIRED)
+        think = sampling.think or Think.AUTO
+        asked = Shaping(think, sampling.think_budget, is_bound, variables, tools, calling)
         try:
             renderer = self._compiled(sampling.templating.text or self._own)
             prompt = build_prompt(request.messages, renderer, asked, self._shield)

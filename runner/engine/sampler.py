@@ -44,6 +44,11 @@ class Sampler:
         self.binds = True
         """Whether the grammar binds what comes next."""
 
+    def bind(self, grammar: str) -> None:
+        """Hold what comes next to this grammar, and to no other before it."""
+        assert self._grammar is None
+        self._grammar, self.binds = _grammar(self._model, grammar), True
+
     def draw(self, context: Context, at: int = -1) -> int:
         """The next token, already accepted, from the logits `at` a place of the last batch, which change: only once."""
         logits, wanted = context.logits(at), self._wanted

@@ -13,6 +13,7 @@ from runner.chat.stream import TextStream
 from runner.chat.template import Prompt
 from runner.engine.batch import Piece
 from runner.engine.cache import Slot
+from runner.engine.calls import Calls
 from runner.engine.chunks import Chunks
 from runner.engine.context import Context
 from runner.engine.model import Model
@@ -219,6 +220,10 @@ class Sequence:
     def _chunks(self) -> Chunks:
         asked = self._asked
         fences = asked.request.raw is None and not asked.prompt.is_begun
-        stream = TextStream(asked.request.sampling.stop, asked.prompt.thinking, fences)
-        self._steering = Steering(self._model, self._sampler, stream, asked.request)
-        return Chunks(self._state, stream, self._came, self._sampler.take_logprobs)
+        family, syntax = asked.prompt.family, asked.prompt.syntax
+        addresses, calls = family is not None and family.addresses, None
+        if family is not None and syntax is not None:
+            calls = Calls(family, syntax, asked.request, f"{asked.seed} {len(asked.tokens)}")
+        stream = TextStream(asked.request.sampling.stop, asked.prompt.thinking, fences, addresses=addresses)
+        self._steering = Steering(self._model, self._sampler, stream, asked.request, calls)
+        return Chunks(self._state, stream, self._came, self._sampler.take_logprobs, calls)

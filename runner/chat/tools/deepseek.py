@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from runner.chat.tools import json_text
 from runner.chat.tools.family import Family, good_name, or_text
 from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.syntax import Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -49,4 +50,6 @@ def _call(reader: Reader, told: Told) -> Steps[None]:
     told.end()
 
 
-FAMILY = Family("DeepSeek", ((OPENING, SEPARATOR),), MARKS, parse)
+_OLD = Syntax(CALL, f"function{SEPARATOR}", "\n```json\n", f"\n```{CALL_END}", f"\n{CALL}", lead=OPENING, end=CLOSING)
+_SYNTAXES = (("```json", _OLD), ("", Syntax(CALL, "", SEPARATOR, CALL_END, CALL, lead=OPENING, end=CLOSING)))
+FAMILY = Family("DeepSeek", ((OPENING, SEPARATOR),), MARKS, parse, _SYNTAXES)

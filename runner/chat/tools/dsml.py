@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runner.chat.tools.family import Family, good_name, or_text
 from runner.chat.tools.members import Members, until_mark
 from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.syntax import Form, Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -46,4 +48,16 @@ def _call(reader: Reader, told: Told) -> Steps[None]:
     members.close()
 
 
-FAMILY = Family("DeepSeek V3.2", ((MARK, "invoke"),), (MARK,), parse)
+_SYNTAX = Syntax(
+    INVOKE,
+    "",
+    '">\n',
+    f"{INVOKE_END}\n",
+    INVOKE,
+    lead=f"{AROUND[0]}\n",
+    end=AROUND[1],
+    form=Form.MEMBERS,
+    member=(PARAMETER, '" string="', f"{PARAMETER_END}\n"),
+)
+_TOOL_CALLS = replace(_SYNTAX, lead=f"{AROUND[2]}\n", end=AROUND[3])  # V4
+FAMILY = Family("DeepSeek V3.2", ((MARK, "invoke"),), (MARK,), parse, (("function_calls", _SYNTAX), ("", _TOOL_CALLS)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.chat.tools.reader import Broken, Reader, Steps
+from runner.chat.tools.syntax import Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -16,15 +17,22 @@ Parse = Callable[[Reader, Told, Sequence[Tool]], Steps[None]]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`marks` are what its models may have as control tokens; a template has all of `shows`, or any set of them.
+    """`marks` are what its models may have as control tokens; a template has all words of one of the `shows`.
 
-    `parse` reads an answer.
+    `parse` reads an answer; `addresses`: one with headers of messages in its text (TextStream). A call is written by
+    the first of the `syntaxes` whose word a template has.
     """
 
     name: str
     shows: tuple[tuple[str, ...], ...]
     marks: tuple[str, ...]
     parse: Parse
+    syntaxes: tuple[tuple[str, Syntax], ...]
+    addresses: bool = False
+
+    def syntax_in(self, template: str) -> Syntax:
+        """How a model with this template writes calls."""
+        return next(syntax for word, syntax in self.syntaxes if word in template)
 
     def is_in(self, template: str) -> bool:
         """Whether a chat template is of this family."""
@@ -47,7 +55,7 @@ def any_name(name: str) -> bool:
 def or_text(reader: Reader, told: Told, opening: str, steps: Steps[None]) -> Steps[None]:
     """Read on by these steps; what proves to be no call is text, with the `opening` in front of it."""
     before = told.count
-    reader.keep()
+    reader.keep(opening)
     try:
         yield from steps
     except Broken:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runner.chat.tools.family import Family, good_name, or_text
 from runner.chat.tools.members import as_json, escaped
 from runner.chat.tools.reader import Broken, Cut, Reader, Steps, Write
+from runner.chat.tools.syntax import Form, Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -112,6 +114,7 @@ def _plain(reader: Reader, write: Write) -> Steps[None]:
     write(as_json(found.strip(), frozenset()))
 
 
-FAMILY = Family(
-    "Gemma", ((OPENING, CLOSING), _OTHER[:2]), (OPENING, CLOSING, QUOTE, *_OTHER, "<|tool_response>"), parse
-)
+_SYNTAX = Syntax(OPENING, "call:", "", CLOSING, OPENING, form=Form.GEMMA, member=(QUOTE, "", ""))
+_OTHER_SYNTAX = replace(_SYNTAX, mark=_OTHER[0], behind=_OTHER[1], joint=_OTHER[0], member=(_OTHER[2], "", ""))
+_MARKS = (OPENING, CLOSING, QUOTE, *_OTHER)
+FAMILY = Family("Gemma", ((OPENING, CLOSING), _OTHER[:2]), _MARKS, parse, ((OPENING, _SYNTAX), ("", _OTHER_SYNTAX)))

@@ -21,4 +21,4 @@ def parse(reader: Reader, told: Told, tools: Sequence[Tool]) -> Steps[None]:
     yield from bare.parse(reader, told, tools, (hermes.OPENING, "<function_call>"))
 
 
-FAMILY = Family("generic", (), (hermes.OPENING, hermes.CLOSING), parse)
+FAMILY = Family("generic", (), (hermes.OPENING, hermes.CLOSING), parse, (("", hermes.SYNTAX),))

@@ -14,6 +14,7 @@ from runner.chat.tools.family import Family, good_name, or_text
 from runner.chat.tools.members import Members, until_mark
 from runner.chat.tools.reader import Reader, Steps
 from runner.chat.tools.schema import kinds_of, tool_named
+from runner.chat.tools.syntax import Form, Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -45,4 +46,14 @@ def _call(reader: Reader, told: Told, tools: Sequence[Tool]) -> Steps[None]:
     members.close()
 
 
-FAMILY = Family("GLM", ((KEY, VALUE),), (OPENING, CLOSING, KEY, KEY_END, VALUE, VALUE_END, "<|observation|>"), parse)
+_SYNTAX = Syntax(
+    OPENING,
+    "",
+    "\n",
+    CLOSING,
+    f"\n{OPENING}",
+    form=Form.MEMBERS,
+    member=(KEY, f"{KEY_END}\n{VALUE}", f"{VALUE_END}\n"),
+)
+_MARKS = (OPENING, CLOSING, KEY, KEY_END, VALUE, VALUE_END)
+FAMILY = Family("GLM", ((KEY, VALUE),), _MARKS, parse, (("", _SYNTAX),))

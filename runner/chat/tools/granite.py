@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from runner.chat.tools import json_text
 from runner.chat.tools.family import Family, any_name, or_text
 from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.syntax import json_syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -29,4 +30,4 @@ def _calls(reader: Reader, told: Told) -> Steps[None]:
     yield from json_text.calls(reader, told, any_name)
 
 
-FAMILY = Family("Granite", ((OPENING,),), (OPENING, CLOSING), parse)
+FAMILY = Family("Granite", ((OPENING,),), (OPENING, CLOSING), parse, (("", json_syntax(OPENING)),))

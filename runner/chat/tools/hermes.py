@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from runner.chat.tools import json_text
 from runner.chat.tools.family import Family, any_name, or_text
 from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.syntax import Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -25,4 +26,5 @@ def parse(reader: Reader, told: Told, _tools: Sequence[Tool]) -> Steps[None]:
             yield from or_text(reader, told, mark, json_text.many(reader, told, any_name))
 
 
-FAMILY = Family("Hermes", ((OPENING, "arguments"),), (OPENING, CLOSING), parse)
+SYNTAX = Syntax(OPENING, '\n{"name": "', '", "arguments": ', f"}}\n{CLOSING}", f"\n{OPENING}")
+FAMILY = Family("Hermes", ((OPENING, "arguments"),), (OPENING, CLOSING), parse, (("", SYNTAX),))

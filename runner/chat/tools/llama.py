@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from runner.chat.tools import bare
 from runner.chat.tools.family import Family
 from runner.chat.tools.reader import Reader, Steps
+from runner.chat.tools.syntax import Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -23,4 +24,5 @@ def parse(reader: Reader, told: Told, tools: Sequence[Tool]) -> Steps[None]:
     yield from bare.parse(reader, told, tools, (MARK,))
 
 
-FAMILY = Family("Llama 3", ((MARK,), ("ipython", "parameters")), (MARK,), parse)
+_SYNTAX = Syntax("", '{"name": "', '", "parameters": ', "}")
+FAMILY = Family("Llama 3", ((MARK,), ("ipython", "parameters")), (MARK,), parse, (("", _SYNTAX),))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from runner.chat.tools import json_text
 from runner.chat.tools.family import Family, any_name, good_name, or_text
 from runner.chat.tools.reader import Broken, Reader, Steps
+from runner.chat.tools.syntax import Syntax, json_syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
 
@@ -49,4 +50,5 @@ def _ignore(_text: str) -> None:
     """An id of the model's own."""
 
 
-FAMILY = Family("Mistral", ((OPENING,),), (OPENING, ID, ARGUMENTS), parse)
+_SYNTAXES = ((ARGUMENTS, Syntax(OPENING, "", ARGUMENTS, "", OPENING)), ("", json_syntax(OPENING)))
+FAMILY = Family("Mistral", ((OPENING,),), (OPENING, ID, ARGUMENTS), parse, _SYNTAXES)

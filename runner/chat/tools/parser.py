@@ -25,6 +25,11 @@ class CallParser:
         next(self._steps)
 
     @property
+    def opened(self) -> str:
+        """The mark of a call that has just come, and nothing behind it."""
+        return self._reader.opened
+
+    @property
     def begun(self) -> int:
         """How many calls there are so far."""
         return self._told.count

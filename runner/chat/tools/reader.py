@@ -30,6 +30,7 @@ class Reader:
     def __init__(self) -> None:
         self._pending, self._is_over = "", False
         self._kept: list[str] | None = None
+        self._opening = ""
 
     def add(self, text: str) -> None:
         """More of it."""
@@ -39,9 +40,14 @@ class Reader:
         """There is no more to come."""
         self._is_over = True
 
-    def keep(self) -> None:
-        """Remember what is read from now on."""
-        self._kept = []
+    @property
+    def opened(self) -> str:
+        """What `keep` was told, as long as nothing has come behind it."""
+        return self._opening if self._kept == [] and not self._pending else ""
+
+    def keep(self, opening: str) -> None:
+        """Remember what is read from now on, behind an opening."""
+        self._kept, self._opening = [], opening
 
     def kept(self) -> str:
         """What was read since `keep`."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.errors import UsageError
 from runner.types.tools import Tool
 
 _OF_PYTHON = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
@@ -38,9 +39,39 @@ def resolved(schema: Any, root: Schema) -> Schema:
 
 def _at(reference: str, root: Schema) -> Any:
     found: Any = root if reference.startswith("#") else None
-    for part in reference.lstrip("#/").split("/"):
-        found = found.get(part) if part and isinstance(found, Mapping) else found
+    for part in filter(None, reference.lstrip("#").split("/")):
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, Mapping) else None
     return found
+
+
+class References:
+    """What schemas refer to, under names that no two of them share; `targets` has it."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+
+    def renamed(self, value: Any, root: Schema) -> Any:
+        """A copy of (a part of) a schema whose references lead into `targets`; UsageError for one into nothing."""
+        if isinstance(value, list):
+            return [self.renamed(one, root) for one in value]
+        if not isinstance(value, Mapping):
+            return value
+        reference = value.get("$ref")
+        if isinstance(reference, str):
+            return {"$ref": f"#/{self._name(reference, root)}"}
+        return {key: self.renamed(one, root) for key, one in value.items()}
+
+    def _name(self, reference: str, root: Schema) -> str:
+        key = f"{reference} {json.dumps(root)}"
+        if key not in self._names:
+            found = _at(reference, root)
+            if not isinstance(found, Mapping):
+                raise UsageError(f"The JSON schema refers to {reference}, which is not there.")
+            self._names[key] = f"def-{len(self._names)}"
+            self.targets[self._names[key]] = self.renamed(found, root)
+        return self._names[key]
 
 
 def kinds(schema: Any, root: Schema) -> frozenset[str]:

@@ -92,7 +92,7 @@ def _value(arguments: str) -> object:
 
 PARIS = ("get_weather", {"city": "Paris"})
 ROME = ("get_weather", {"city": "Rome", "days": 3})
-NOW = ("now", {})
+NOW: tuple[str, object] = ("now", {})
 # Braces, brackets, quotes, marks of families, line ends and letters of several bytes, all within strings.
 NASTY = '<b class="x">{"a": [1, "}"]}</tool_call>\n\t\\ “é” 😀</b>'
 FILE = ("write_file", {"path": "a.html", "text": NASTY, "tags": ["x", "]"], "force": True})
