@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
 
 Json = dict[str, Any]
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, Any]]
 
 _ROOT = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  (pathlib would take long to import)
 
@@ -51,11 +51,15 @@ class Error(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer. The last one has `finish_reason` and `result`: the object of `localrun -p ... --json`."""
+    """A piece of an answer. The last one has `finish_reason` and `result`: the object of `localrun -p ... --json`.
+
+    `tool_calls` are pieces of calls, as OpenAI streams them; whole ones are in `result`.
+    """
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
+    tool_calls: Sequence[Json] = ()
     result: Json | None = None
 
 
@@ -117,6 +121,7 @@ class Model:
     def chat(self, messages: Messages, **sampling: object) -> Iterator[Chunk]:
         """Answer a conversation of `{"role": ..., "content": ...}`; pieces as they come.
 
+        `tools=[...]`, `tool_choice=...`, `parallel_tool_calls=...` and messages with calls and results are as OpenAI's.
         Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop`, and
         `logprobs=N`, which the last chunk's `result` has.
         """
@@ -346,7 +351,7 @@ def _conversation(prompt: str | Messages, system: str | None = None) -> Messages
 
 
 def _piece(said: Json) -> Chunk:
-    return Chunk(said["delta"], said.get("reasoning", ""))
+    return Chunk(said["delta"], said.get("reasoning", ""), tool_calls=said.get("tool_calls", ()))
 
 
 def _last(said: Json) -> Chunk:

@@ -13,6 +13,7 @@ from runner.service.schema import read_schema
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import EVERY, Sampling, with_settings
+from runner.types.tools_json import read_messages, with_tools
 
 _SAMPLING_KEYS = {setting.key for setting in EVERY} | {"stop"}
 _FORMS = ("schema", "grammar", "choices")
@@ -58,12 +59,13 @@ def _understood(read: BatchLine, line: str, grammar_of_schema: Compile, system: 
     said = _object(line) if line.lstrip().startswith("{") else {"prompt": line.removesuffix("\r")}
     messages = _messages(said, system)
     own = with_settings(read.sampling, {key: value for key, value in said.items() if key in _SAMPLING_KEYS})
+    formed = _formed(own, said, grammar_of_schema)
     return replace(
         read,
         id=str(said.get("id", read.number)),
         prompt=messages[-1].content,
         messages=messages,
-        sampling=_formed(own, said, grammar_of_schema),
+        sampling=with_tools(formed, said),
     )
 
 
@@ -83,8 +85,8 @@ def _messages(said: Mapping[str, Any], system: str) -> tuple[Message, ...]:
         found = [Message("user", str(said["prompt"]))]
     else:
         try:
-            found = [Message(str(one["role"]), str(one["content"])) for one in said["messages"]]
-        except (KeyError, TypeError):
+            found = list(read_messages(said["messages"]))
+        except UsageError:
             raise UsageError("a message is an object with a role and a content.") from None
     if not found:
         raise UsageError("it has no messages.")

@@ -18,12 +18,13 @@ from models.headers.pooling import Pooling
 from models.headers.prefixes import TextRole
 from models.headers.quants import CACHE_TYPES
 from runner.cli.subcommands import COMMANDS
-from runner.cli.templates import read_template, template_variable
+from runner.cli.templates import read_template, template_variable, tools_in
 from runner.storage.text_files import text_of
 from runner.types import sampling
 from runner.types.notice import Notice
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
+from runner.types.tools_json import read_choice
 from runner.types.units import parse_size
 from runner.types.wish import Prefer
 
@@ -205,6 +206,8 @@ CONVERSATION = (
     Flag("named-prompt", _FILLED, "NAME", str, short="-P"),
     Flag("cache-prompt", "what is read is kept by this name: a later prompt that begins alike is not", "NAME", _name),
     Flag("chat-template", "a chat template (Jinja, or Ollama's) instead of the model's own", "FILE", read_template),
+    Flag("tools", "functions that the model may call: a JSON list, as OpenAI writes them", "FILE", tools_in),
+    Flag("tool-choice", "auto, none, required, or the function that must be called", "WHAT", read_choice),
     Flag("template-var", "told to the template: JSON, text, @FILE; may repeat", "K=V", template_variable, repeats=True),
 )
 _KEPT = "for what was read of conversations, on the disk; 0: nothing (default: a tenth of what is free, at most 20g)"

@@ -24,6 +24,7 @@ from runner.report import contract
 from runner.service.service import LocalService
 from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling, with_settings
+from runner.types.tools_json import KEYS, read_messages, with_tools
 from runner.types.vectors import Purpose
 
 
@@ -102,7 +103,7 @@ class _Desk:
         return {"count": self._session.count_tokens(read_question({"messages": asked}, self._sampling)[0])}
 
     def _show(self, number: object, chunk: Chunk) -> None:
-        if chunk.text or chunk.reasoning:
+        if chunk.says_something:
             self._say(number, contract.delta_json(chunk))
         with self._saying:
             tell_aside(chunk, self._output)
@@ -150,11 +151,11 @@ def read_question(asked: Any, sampling: Sampling) -> tuple[tuple[Message, ...], 
     if isinstance(asked, dict) and "texts" in asked:
         raise UsageError("This model answers prompts; it makes no vectors and ranks nothing.")
     try:
-        messages = tuple(Message(str(one["role"]), str(one["content"])) for one in asked["messages"])
-        own = dict(asked.get("sampling") or {})
+        said, own = asked["messages"], dict(asked.get("sampling") or {})
     except (ValueError, KeyError, TypeError):
         raise UsageError("A message is an object with a role and a content.") from None
-    return messages, with_settings(sampling, own)
+    settings = {name: value for name, value in own.items() if name not in KEYS}
+    return read_messages(said), with_tools(with_settings(sampling, settings), own)
 
 
 def _loaded(session: EngineSession) -> contract.Json:

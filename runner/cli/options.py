@@ -20,6 +20,8 @@ from runner.cli.templates import templating_of
 from runner.types import sampling
 from runner.types.notice import Notice
 from runner.types.sampling import Sampling
+from runner.types.tools import Calling
+from runner.types.tools_json import with_possible_calls
 from runner.types.wish import Wish
 
 # The flags' keys -> fields of Wish and of Sampling.
@@ -85,12 +87,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
     rest = {key: value for key, value in typed.items() if key not in settings}
     many = ("stop", "words", "file", "template_var", "cors")
     stop, words, files, variables, cors = (tuple(rest.pop(name, ())) for name in many)
-    templating = templating_of(rest.pop("chat_template", None), variables)
+    templating = templating_of(rest.pop("chat_template", None), variables, rest.pop("tools", ()))
+    calling = rest.pop("tool_choice", Calling())
     role = rest.pop("as", None)  # no field can have that name
     return Options(
         command,
         wish=Wish(**_named(settings, _WISH)),
-        sampling=Sampling(**_named(settings, _SAMPLING), stop=stop, templating=templating),
+        sampling=with_possible_calls(
+            Sampling(**_named(settings, _SAMPLING), stop=stop, templating=templating, calling=calling)
+        ),
         system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
         cache_size=settings.get("cache_size"),
         notice=settings.get("notice", Notice.BELL),

@@ -23,6 +23,7 @@ from runner.types.attachment import Attachment, with_files
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import Sampling
+from runner.types.tools_json import with_possible_calls
 
 if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engine and imports the service
     from runner.service.service import LocalService
@@ -101,6 +102,10 @@ def sampling_of(options: Options, service: LocalService) -> Sampling:
     asked = [value for value in (options.schema, options.grammar, options.choices) if value]
     if len(asked) > 1:
         raise UsageError("--schema, --grammar and --choices exclude each other.")
+    return with_possible_calls(_with_grammar(options, service))
+
+
+def _with_grammar(options: Options, service: LocalService) -> Sampling:
     if options.schema is not None:
         schema = read_schema(read_text(options.schema))
         return replace(options.sampling, grammar=service.grammar_of_schema(schema), schema=schema)

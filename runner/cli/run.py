@@ -13,7 +13,7 @@ from runner.cli.turn import Outcome, Show, as_json_lines, as_text, unseen
 from runner.client.session import EngineSession
 from runner.report.comparison import stats_lines
 from runner.report.conversation import where_json
-from runner.report.turn import cut_short
+from runner.report.turn import call_line, cut_short
 from runner.service.service import LocalService
 
 
@@ -30,7 +30,7 @@ def one_answer(service: LocalService, options: Options, output: Output, prompt: 
         output.json({**answer.json(session), **kept})
     else:
         end_line(answer, output)
-    if short := cut_short(answer.last, session.loaded.ctx, is_thinking=not answer.text):
+    if short := cut_short(answer.last, session.loaded.ctx, is_thinking=not (answer.text or answer.calls)):
         output.note(short)
     tell(session, answer, options, output)
     turns.leave()
@@ -44,9 +44,11 @@ def _show(options: Options, output: Output) -> Show:
 
 
 def end_line(answer: Outcome, output: Output) -> None:
-    """An answer ends its line."""
+    """An answer ends its line; each of its calls has one."""
     if answer.text and not answer.text.endswith("\n"):
         output.answer("\n")
+    for call in answer.calls:
+        output.answer(f"{call_line(call)}\n")
 
 
 def tell(session: EngineSession, answer: Outcome, options: Options, output: Output) -> None:

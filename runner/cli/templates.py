@@ -1,4 +1,4 @@
-"""What people give a chat template: the file of one, and variables."""
+"""What people give a chat template: the file of one, variables, and tools."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from models.errors import UsageError
 from runner.storage.text_files import attached, text_of
 from runner.types.templating import Templating
+from runner.types.tools import Tool
+from runner.types.tools_json import read_tools
 
 
 def read_template(name: str) -> Templating:
@@ -30,7 +32,17 @@ def template_variable(typed: str) -> tuple[str, object]:
         return name, text
 
 
-def templating_of(template: Templating | None, variables: Iterable[tuple[str, object]]) -> Templating:
-    """Both as one value."""
+def tools_in(name: str) -> tuple[Tool, ...]:
+    """The tools in a file. Raises UsageError."""
+    try:
+        return read_tools(json.loads(text_of(Path(name))))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is no JSON: {error}.") from None
+
+
+def templating_of(
+    template: Templating | None, variables: Iterable[tuple[str, object]], tools: tuple[Tool, ...]
+) -> Templating:
+    """All as one value."""
     found = template or Templating()
-    return Templating(found.text, found.source, json.dumps(dict(variables)))
+    return Templating(found.text, found.source, json.dumps(dict(variables)), tools=tools)

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Protocol
 
 from models.errors import ExitCode, LocalrunError
@@ -16,6 +17,8 @@ from runner.report.turn import prefill_line
 from runner.service.schema import check_answer
 from runner.types.generation import Chunk, Finish, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
+from runner.types.tools import ToolCall, with_delta
+from runner.types.tools_json import calls_json
 
 Show = Callable[[Chunk], None]
 
@@ -30,12 +33,14 @@ class Outcome:
     error: LocalrunError | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009
     logprobs: tuple[TokenLogprobs, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
     def with_chunk(self, chunk: Chunk) -> Outcome:
         """The turn, one step on."""
         text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
         text, reasoning = text + chunk.text, reasoning + chunk.reasoning
-        return replace(self, text=text, reasoning=reasoning, last=chunk, logprobs=self.logprobs + chunk.logprobs)
+        calls, logprobs = reduce(with_delta, chunk.calls, self.calls), self.logprobs + chunk.logprobs
+        return replace(self, text=text, reasoning=reasoning, last=chunk, calls=calls, logprobs=logprobs)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -49,8 +54,8 @@ class Outcome:
     def json(self, session: EngineSession) -> contract.Json:
         """The contract's object."""
         failed = contract.error_json(self.error) if self.error else {}
-        asked, logprobs = self.sampling, self.logprobs
-        return {**contract.answer_json(self.text, self.reasoning, self.last, session, asked, logprobs), **failed}
+        said = contract.answer_json(self.text, self.reasoning, self.last, session, self.sampling, self.logprobs)
+        return {**said, "tool_calls": calls_json(self.calls) or None, **failed}
 
 
 def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
@@ -114,7 +119,7 @@ def as_json_lines(output: Output) -> Show:
 
     def show(chunk: Chunk) -> None:
         tell_aside(chunk, output)
-        if chunk.text or chunk.reasoning:
+        if chunk.says_something:
             output.json(contract.delta_json(chunk))
 
     return show

@@ -21,6 +21,7 @@ from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
 from runner.types.sampling import Sampling, in_force
 from runner.types.service import Session
+from runner.types.tools_json import deltas_json
 
 Json = dict[str, Any]
 
@@ -153,9 +154,10 @@ def numbered(said: Json, number: object) -> Json:
 
 
 def delta_json(chunk: Chunk) -> Json:
-    """A line of `--jsonl`; `recast` where all deltas before are thinking after all."""
+    """A line of `--jsonl`; `recast` where all deltas before are thinking after all. Pieces of calls as OpenAI's."""
     reasoning = {"reasoning": chunk.reasoning} if chunk.reasoning else {}
-    return {"delta": chunk.text, **reasoning, **({"recast": True} if chunk.recast else {})}
+    calls = {"tool_calls": deltas_json(chunk.calls)} if chunk.calls else {}
+    return {"delta": chunk.text, **reasoning, **({"recast": True} if chunk.recast else {}), **calls}
 
 
 def answer_json(

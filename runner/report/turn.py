@@ -1,7 +1,11 @@
 """A turn in words: while it runs, and how it went. Pure."""
 
+import json
+from contextlib import suppress
+
 from runner.report.words import plural, rate, seconds
 from runner.types.generation import Chunk, Finish, Phase
+from runner.types.tools import ToolCall
 
 
 def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
@@ -33,6 +37,14 @@ def _read(last: Chunk) -> str:
     if not last.cached_tokens:
         return f"{prompt} read"
     return f"{last.cached_tokens:,} of {prompt} kept, {last.prompt_tokens - last.cached_tokens:,} read anew"
+
+
+def call_line(call: ToolCall) -> str:
+    """A call as a line of JSON; arguments that are none stay the text that they are."""
+    arguments: object = call.arguments
+    with suppress(ValueError):
+        arguments = json.loads(call.arguments)
+    return json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False)
 
 
 def under_way(last: Chunk) -> str:

@@ -118,6 +118,11 @@ class Chunk:
     logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property
+    def says_something(self) -> bool:
+        """Whether it has words, or a piece of a call."""
+        return bool(self.text or self.reasoning or self.calls)
+
+    @property
     def comparable_prefill_tps(self) -> float | None:
         """The speed of prefill, where enough was read to hold it against a prediction."""
         return self.prefill_tps if self.prefilled >= SURE_PROMPT else None

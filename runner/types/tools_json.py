@@ -26,11 +26,11 @@ def with_tools(sampling: Sampling, asked: Mapping[str, Any]) -> Sampling:
         calling = replace(read_choice(said), parallel=calling.parallel)
     if (said := asked.get("parallel_tool_calls")) is not None:
         calling = replace(calling, parallel=bool(said))
-    return checked(replace(sampling, templating=templating, calling=calling))
+    return with_possible_calls(replace(sampling, templating=templating, calling=calling))
 
 
-def checked(sampling: Sampling) -> Sampling:
-    """The same; UsageError where what it says of calls cannot be done."""
+def with_possible_calls(sampling: Sampling) -> Sampling:
+    """`sampling`; UsageError where what it says of calls cannot be done."""
     tools, calling = sampling.templating.tools, sampling.calling
     if calling.choice is ToolChoice.REQUIRED and not tools:
         raise UsageError("A call is demanded, and there are no tools.")
