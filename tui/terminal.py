@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -19,16 +20,18 @@ _LAST_RESORT_S = 8.0  # longer than it takes to put everything away
 class StoppableDriver(LinuxDriver):
     """Textual's driver, which also goes on after a SIGSTOP that it could not prepare for.
 
-    Textual starts a second time then: the first start's input thread is forgotten and keeps the process alive for
-    ever, and its own settings pass for those that it found. Here the first start is ended before the second.
+    Textual starts a second time then, in the midst of a signal: the first start's input thread is forgotten and keeps
+    the process alive for ever, and its own settings pass for those that it found. Here the threads of the first start
+    end before the second, outside of the signal, and what is typed meanwhile is not thrown away.
     """
 
     _is_started = False
 
     def start_application_mode(self) -> None:
-        """Take the terminal, once."""
+        """Take the terminal, or take it again soon."""
         if self._is_started:
-            self.suspend_application_mode()
+            asyncio.get_running_loop().call_soon_threadsafe(self._start_again)
+            return
         self._is_started = True
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
@@ -36,6 +39,17 @@ class StoppableDriver(LinuxDriver):
         """Give the terminal back."""
         self._is_started = False
         super().stop_application_mode()
+
+    def _start_again(self) -> None:
+        if not self._is_started or self._key_thread is None:
+            return
+        found = self.attrs_before
+        self.exit_event.set()
+        self._key_thread.join()
+        self.exit_event.clear()
+        self.close()  # its thread that writes
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self.attrs_before = found
 
 
 @contextmanager
