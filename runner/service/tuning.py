@@ -44,22 +44,24 @@ class Tuner:
         self._asked = exchange_for(self._first[0], budget_s / TRIALS)
         self._measured: dict[Placement, tuple[Rival, Trial]] = {}
         self._seen_twice: set[Placement] = set()
+        self._took: dict[Placement, float] = {}  # seconds of its last trial, with the load
 
     def trials(self) -> Generator[Trial, None, None]:
         """Each placement as it is measured, some of them twice. LocalrunError where not even the first can be."""
         started = time.monotonic()
+        searched, over = started + _SEARCH * self._budget_s, started + self._budget_s
         for rival in self._first:
             yield self._tried(rival, "")
             if self._trial(self._first[0]).timed is None:
                 raise EngineError(self._trial(self._first[0]).failure or "")
         for variable in Variable:
             for rival in rivals(self._contest, self._best(), variable, self._asked.prompt):
-                if time.monotonic() > started + _SEARCH * self._budget_s:
+                if not self._has_time(rival, searched):
                     break
                 if rival.placement not in self._measured:
                     yield self._tried(rival, variable)
         for rival in (self._best(), self._first[0]):
-            if self._best() is not self._first[0] and time.monotonic() < started + self._budget_s:
+            if self._best() is not self._first[0] and self._has_time(rival, over):
                 yield self._tried(rival, self._trial(rival).changed)
 
     def conclusion(self) -> Tuning:
@@ -91,6 +93,10 @@ class Tuner:
         seconds = {placement: one.wait.seconds for placement, one in timed.items() if one is not None}
         return self._measured[min(seconds, key=seconds.__getitem__)][0]
 
+    def _has_time(self, rival: Rival, until: float) -> bool:
+        """Whether a trial would be over by then, if it takes what it took, or what the longest of others did."""
+        return time.monotonic() + self._took.get(rival.placement, max(self._took.values())) <= until
+
     # ---- one trial
 
     def _tried(self, rival: Rival, changed: str) -> Trial:
@@ -100,10 +106,12 @@ class Tuner:
         if before:
             self._seen_twice.add(rival.placement)
         trial = before[1] if before else Trial(rival.placement, changed, proposal.predicted, proposal.wait)
+        started = time.monotonic()
         try:
             trial = replace(trial, timed=self._faster(rival, trial.timed, self._timed(rival)))
         except LocalrunError as error:
             trial = trial if trial.timed else replace(trial, failure=str(error))
+        self._took[rival.placement] = time.monotonic() - started
         self._measured[rival.placement] = rival, trial
         return trial
 

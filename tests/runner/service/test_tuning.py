@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,24 @@ def test_a_budget_of_a_second_ends_soon_with_every_row_in_json(capsys: pytest.Ca
     assert found["kept"] == (found["gain"] >= 0.03) and found["rows"][found["best"]]["measured"]
     assert found["asked"] == {"prompt": 128, "answer": 16} and sum(one["weight"] for one in found["mix"]) > 0.99
     assert len(others) < 4 and "as planned: " in told.err
+
+
+def test_no_trial_is_begun_that_would_not_end_in_time(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by ten seconds with each load, and else stands still."""
+    now, load = [0.0], LocalService.load
+
+    def slow_load(*asked: Any) -> Iterator[Any]:
+        yield from load(*asked)
+        now[0] += 10
+
+    monkeypatch.setattr(LocalService, "load", slow_load)
+    monkeypatch.setattr(tuning, "TRIALS", 10_000)
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    plan = service.plan(MODEL, WISH)
+    for budget, least in ((15.0, 1), (30.0, 2)):
+        now[0] = 0
+        trials = list(service.tuner(plan, 0, budget).trials())
+        assert len(trials) >= least and now[0] <= budget
 
 
 def test_ctrl_c_keeps_what_was_measured_by_then(
