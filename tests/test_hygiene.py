@@ -64,6 +64,7 @@ HOUSE = {
     "runner.hardware": edge(*NAMES),
     "runner.engine": edge("runner.chat", *NAMES),
     "runner.client": edge("runner.hardware", *NAMES),
+    "runner.lending": edge("runner.client", "runner.hardware", "runner.storage", *NAMES),
     "runner.build": edge("runner.hardware", *NAMES),
     "runner.service": edge(
         "runner.client",
@@ -78,6 +79,7 @@ HOUSE = {
         "runner.api",
         "runner.service",
         "runner.client",
+        "runner.lending",
         "runner.build",
         "runner.hardware",
         "runner.report",

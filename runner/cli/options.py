@@ -54,6 +54,9 @@ class Options:
     listen: str | None = None
     api_key_file: Path | None = None
     cors: tuple[str, ...] = ()
+    memory: int | None = None
+    i_trust_this_network: bool = False
+    lifeline: bool = False  # end with standard input
     words: tuple[str, ...] = ()
     json_session: bool = False
     share: Path | None = None

@@ -58,6 +58,12 @@ def hung(seconds: float, endpoints: Sequence[str], log: Path) -> EngineHung:
     return EngineHung(f"The engine did not go on for {seconds:.0f} s and was ended{lent}. Its log is {log}.")
 
 
+def lost(machines: Sequence[tuple[str, str]], log: Path) -> DeviceLost:
+    """The error where the engine had parts of a model on `machines` (name, and what became of it) that are gone."""
+    said = " and ".join(f"{name} {why}" for name, why in machines)
+    return DeviceLost(f"{said[:1].upper()}{said[1:]}: what it held of the model is lost. The engine's log is {log}.")
+
+
 def _told_by(log: Path) -> Diagnosis:
     """C++ and the system's libraries complain of memory only there. Anything else at its end is no reason."""
     tail = b""

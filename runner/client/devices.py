@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 
-from models.errors import DeviceLost, EngineError, EngineHung, UsageError
+from models.errors import DeviceLost, EngineError, EngineHung
+from models.visible import one_line
+from runner.client.far import localrun_version, meet
 from runner.client.process import EngineProcess
-from runner.types.commands import AddRpc, Devices
+from runner.types.commands import Devices, Protocol
+from runner.types.lending import Lender
 from runner.types.machine import Runtime
 
-_RPC_PATIENCE_S = 3.0
+_LONGEST = 400  # characters of a sentence with words of another machine in it
 
 
 def runtime(process: EngineProcess) -> Runtime:
@@ -18,22 +20,32 @@ def runtime(process: EngineProcess) -> Runtime:
     return process.ask(Devices())
 
 
-def joined(process: EngineProcess) -> tuple[str, ...]:
-    """The endpoints whose devices are ours."""
-    return tuple(command.endpoint for command in process.prepared if isinstance(command, AddRpc))
-
-
 def add_rpc(process: EngineProcess, endpoints: Sequence[str]) -> None:
-    """Make the devices at `host:port` ours. A port that does not answer would abort the engine: it is tried first."""
+    """Make the devices at `host:port` ours."""
     for endpoint in endpoints:
-        name, _, port = endpoint.rpartition(":")
-        if not name or not port.isdigit():
-            raise UsageError(f"--rpc wants host:port, not {endpoint!r}.")
-        try:
-            socket.create_connection((name.strip("[]"), int(port)), _RPC_PATIENCE_S).close()
-        except (OSError, OverflowError):
-            raise EngineError(f"No device answers at {endpoint}; start `localrun worker` there.") from None
-        try:
-            process.prepare(AddRpc(endpoint))
-        except EngineHung:
-            raise DeviceLost(f"Something listens at {endpoint} and does not answer as a worker does.") from None
+        join(process, meet(endpoint, endpoint))
+
+
+def join(process: EngineProcess, lender: Lender) -> None:
+    """Make what a lender has ours. EngineError where it speaks another RPC than this llama.cpp."""
+    if lender.protocol != (own := process.ask(Protocol())):
+        raise EngineError(_differ(process, lender, own))
+    try:
+        process.borrow(lender)
+    except EngineHung:
+        raise DeviceLost(f"{lender.called} listens and does not answer as a worker does.") from None
+
+
+def _differ(process: EngineProcess, lender: Lender, own: tuple[int, int, int]) -> str:
+    offer = lender.offer
+    there = f"localrun {offer.localrun} with llama.cpp {offer.llama_cpp}" if offer else "llama.cpp's own server"
+    here = f"localrun {localrun_version()} with llama.cpp {runtime(process).version}"
+    return one_line(
+        f"{lender.called} and this computer do not understand each other: there is {there} (RPC "
+        f"{_dotted(lender.protocol)}), here {here} (RPC {_dotted(own)}). Install the same localrun on both.",
+        _LONGEST,
+    )
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))

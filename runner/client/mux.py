@@ -24,11 +24,15 @@ Step = TypeVar("Step")
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How a process ends: `death` says why it is gone, `hung` ends one that did nothing for so many seconds."""
+    """How a process ends: `death` says why it is gone, `hung` ends one that did nothing for so many seconds.
+
+    `lost` ends one that waits for another machine that is gone, and says so; None while none is.
+    """
 
     pid: int
     death: Callable[[LastWords], LocalrunError]
     hung: Callable[[float], EngineError]
+    lost: Callable[[], EngineError | None] = lambda: None
 
 
 class Mux:
@@ -154,6 +158,8 @@ class Mux:
         """After a tick in which the engine said nothing: end it when those were too many."""
         if (seconds := self._watch.waited_s()) is not None:
             self._end_all(self._fate.hung(seconds))
+        elif (lost := self._fate.lost()) is not None:
+            self._end_all(lost)
 
     def _end_all(self, error: LocalrunError) -> None:
         with self._changing:

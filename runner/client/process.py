@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.errors import EngineError, LocalrunError
+from models.errors import DeviceLost, EngineError, LocalrunError
 from runner.client.spawn import spawn
 
 if TYPE_CHECKING:  # what talks to the process is imported at the first word: the process gets ready meanwhile
+    from runner.client.heartbeat import Heartbeats
     from runner.client.mux import Mux
     from runner.client.watch import Limits
+    from runner.types.lending import Lender, Pulse
     from runner.types.pipe import Command, LastWords, LongCommand
 
 Reply = TypeVar("Reply")
@@ -33,6 +35,8 @@ class EngineProcess:
         self._settings: dict[str, str] = {}
         self._mux: Mux | None = None
         self._opening = threading.Lock()
+        self._lenders: dict[str, Lender] = {}
+        self._far: Heartbeats | None = None  # those of all lenders
         self._oom_kills = 0  # of the whole system, before the last command
         self._process, self._commands, self._events = spawn(log)
 
@@ -51,8 +55,28 @@ class EngineProcess:
         return self._process.poll() is None
 
     def has_died(self) -> bool:
-        """Whether the process ended by itself: nobody closed it."""
-        return not self._closed and not self.is_alive()
+        """Whether the process ended by itself, nobody closed it, or lost a machine that it cannot go on without."""
+        return not self._closed and (not self.is_alive() or bool(self._far and self._far.lost()))
+
+    @property
+    def lenders(self) -> tuple[Lender, ...]:
+        """The machines that lend to it."""
+        return tuple(self._lenders.values())
+
+    @property
+    def far_pulses(self) -> dict[str, Pulse]:
+        """What each of them said last of itself, by endpoint."""
+        return self._far.pulses if self._far else {}
+
+    def borrow(self, lender: Lender) -> None:
+        """Make a lender's devices ours. Where it goes away later, the engine ends, and the error names it."""
+        from runner.client.heartbeat import Heartbeats
+        from runner.types.commands import AddRpc
+
+        self.prepare(AddRpc(lender.at))
+        self._lenders[lender.at] = lender
+        self._far = self._far or Heartbeats()
+        self._far.add(lender)
 
     def restart(self) -> None:
         """A fresh process in the place of one that ended, prepared like it, but for devices that are gone."""
@@ -61,11 +85,23 @@ class EngineProcess:
         self._process, self._commands, self._events = spawn(self._log, self._settings)
         for command in self.prepared:
             try:
-                self.ask(command)
+                self._prepare_again(command)
             except EngineError:
                 self._prepared.remove(command)
                 self.restart()
                 break
+
+    def _prepare_again(self, command: Command[Any]) -> None:
+        """Ask what the process before was asked first; a lender is looked for before the engine goes there."""
+        from runner.types.commands import AddRpc
+
+        lender = self._lenders.pop(command.endpoint, None) if isinstance(command, AddRpc) else None
+        if lender is None:
+            self.ask(command)
+            return
+        from runner.client.far import meet
+
+        self.borrow(meet(lender.endpoint, lender.at, lender.road))
 
     def need(self, settings: dict[str, str]) -> None:
         """Run with these settings of the environment: backends read them once, so others take a fresh process."""
@@ -99,6 +135,8 @@ class EngineProcess:
     def close(self) -> None:
         """End the process: it keeps nothing that it would have to put away."""
         self._closed = True
+        if self._far is not None:
+            self._far.close()
         self._kill()
         for stream in (self._process.stdin, self._commands, self._events):
             if stream is not None:
@@ -116,7 +154,7 @@ class EngineProcess:
         self._oom_kills = host.oom_kills()
         with self._opening:
             if self._mux is None:
-                self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung))
+                self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung, self._lost))
             return self._mux
 
     def _death(self, words: LastWords) -> LocalrunError:
@@ -130,7 +168,22 @@ class EngineProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        return death(code, words, self._log, for_ram=host.oom_kills() > self._oom_kills)
+        found = death(code, words, self._log, for_ram=host.oom_kills() > self._oom_kills)
+        if self._far is not None and isinstance(found, DeviceLost):
+            return self._named(self._far.settled_lost(_END_S)) or found
+        return found
+
+    def _lost(self) -> EngineError | None:
+        """Ends the process where a machine is gone that it has something on."""
+        if self._far is None or (error := self._named(self._far.lost())) is None:
+            return None
+        self._kill()
+        return error
+
+    def _named(self, machines: Sequence[tuple[Lender, str]]) -> EngineError | None:
+        from runner.client.death import lost
+
+        return lost([(one.called, why) for one, why in machines], self._log) if machines else None
 
     def _hung(self, seconds: float) -> EngineError:
         from runner.client.death import hung

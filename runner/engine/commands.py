@@ -31,6 +31,7 @@ from runner.types.commands import (
     KeepState,
     Lend,
     Load,
+    Protocol,
     Rehearse,
     RestoreState,
     Score,
@@ -59,6 +60,7 @@ class Commands:
         self._operations: dict[type[Command[Any]], Callable[[Any], object]] = {
             Devices: self._devices,
             AddRpc: lambda command: devices.add_rpc(command.endpoint),
+            Protocol: lambda _command: standins.protocol(),
             StandIns: lambda command: standins.start(command.count),
             Rehearse: lambda command: dry_run.rehearse(command.path, command.placements),
             Load: self._load,
@@ -69,7 +71,7 @@ class Commands:
             Embed: lambda command: self._tell_all(self._embedder().embed(command)),
             Score: lambda command: self._tell_all(self._embedder().score(command)),
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
-            Lend: lambda command: devices.serve_rpc(command.endpoint, command.devices, command.threads),
+            Lend: self._lend,
         }
 
     def run(self) -> None:
@@ -139,6 +141,9 @@ class Commands:
         if self._loaded:
             self._loaded.close()
         self._loaded = None
+
+    def _lend(self, command: Lend) -> None:
+        devices.serve_rpc(command.endpoint, command.devices, command.threads, command.keeps)
 
     def _generator(self) -> Generator:
         if not isinstance(self._loaded, Generator):

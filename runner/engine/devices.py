@@ -83,11 +83,14 @@ def add_rpc(endpoint: str) -> None:
     _register(registry)
 
 
-def serve_rpc(endpoint: str, ids: Sequence[str], threads: int) -> None:
-    """Lend the devices `ids` (repeats allowed) at `host:port`; blocks for ever."""
+def serve_rpc(endpoint: str, ids: Sequence[str], threads: int, keeps: str | None = None) -> None:
+    """Lend the devices `ids` (repeats allowed) at `host:port`; blocks for ever, and returns where it cannot listen.
+
+    `keeps`: a folder for large tensors that were sent.
+    """
     serve = ggml("ggml_backend_rpc_start_server", None, c_char_p, c_char_p, c_size_t, c_size_t, c_void_p)
     handles = (c_void_p * len(ids))(*(device_handle(name) for name in ids))
-    serve(endpoint.encode(), None, threads, len(ids), addressof(handles))
+    serve(endpoint.encode(), None if keeps is None else keeps.encode(), threads, len(ids), addressof(handles))
 
 
 def device_handle(name: str) -> int:

@@ -82,6 +82,14 @@ def cpu_seconds(pid: int) -> float | None:
     return _seconds(used)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was told to stop (SIGSTOP, a debugger) and waits to be told to go on."""
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False
+
+
 def process_use(pid: int) -> EngineUse | None:
     """What an engine's process has used, and may use; None when it is gone."""
     try:

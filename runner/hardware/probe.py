@@ -9,8 +9,10 @@ from runner.hardware.gpu_names import with_specs
 from runner.hardware.overhead import overhead
 from runner.hardware.pci import cards
 from runner.types.machine import Device, DeviceFacts, Kind, Machine, Runtime
+from runner.types.units import GIB
 
 _SLICE = 0.8  # of a card's memory; a driver keeps less than a tenth of a whole one
+_LEFT = 20  # of the RAM that a lent CPU leaves to everybody else, one part
 _CARDS = {"nvidia": "NVIDIA card", "amd": "AMD card", "intel": "Intel card"}
 
 
@@ -34,6 +36,20 @@ def devices_of(found: Sequence[DeviceFacts]) -> tuple[Device, ...]:
     gpus = {gpu.uid: gpu for gpu in nvml.gpus()}
     able = {facts.uid or facts.id: facts for facts in reversed(found) if facts.kind is not Kind.CPU}
     return tuple(_device(facts, gpus.get(facts.uid or "")) for facts in found if facts in able.values())
+
+
+def cpu_device(machine: Machine) -> Device:
+    """The processor of a machine as a device that may be lent, with the memory that others leave it."""
+    free = max(0, machine.ram_available - max(machine.ram_total // _LEFT, GIB))
+    return Device(
+        "CPU",
+        Kind.CPU,
+        machine.cpu_name or "CPU",
+        machine.ram_total,
+        free,
+        machine.ram_bandwidth,
+        shares_host_memory=True,
+    )
 
 
 def _device(facts: DeviceFacts, gpu: nvml.DriverGpu | None) -> Device:

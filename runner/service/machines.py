@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from runner.client.devices import add_rpc, joined, runtime
+from runner.client.devices import join, runtime
+from runner.client.far import meet
 from runner.client.process import EngineProcess
 from runner.hardware import host
 from runner.hardware.bandwidth import bandwidth
 from runner.hardware.described import parse_hardware
+from runner.hardware.lent import with_lenders
 from runner.hardware.probe import probe
 from runner.storage import rates
 from runner.storage.paths import Paths
+from runner.types.lending import Lender
 from runner.types.machine import Machine
 
 
@@ -29,10 +32,12 @@ class Machines:
         self._here: Machine | None = None
 
     def here(self, endpoints: Sequence[str] = ()) -> Machine:
-        """This computer; asked anew where devices at `host:port` come to it. EngineError, UsageError."""
-        fresh = [endpoint for endpoint in endpoints if endpoint not in joined(self._engine)]
+        """This computer; asked anew where devices of others come to it. EngineError, UsageError."""
+        known = {lender.endpoint for lender in self._engine.lenders}
+        fresh = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint not in known]
         if self._here is None or fresh:
-            add_rpc(self._engine, fresh)
+            for lender in [self._met(endpoint) for endpoint in fresh]:  # all are there before the engine goes to one
+                join(self._engine, lender)
             self._here = self._probed(self._ram_bandwidth())
         return self._here
 
@@ -42,15 +47,23 @@ class Machines:
         self._here = self._probed(bandwidth or self._ram_bandwidth())
         return self._here
 
-    def _probed(self, ram_bandwidth: float) -> Machine:
-        machine = probe(runtime(self._engine), ram_bandwidth)
-        return replace(machine, ram_available=max(0, machine.ram_available - self._mapped()))
-
     def named(self, hardware: str | Machine | None, endpoints: Sequence[str] = ()) -> Machine:
         """The machine that `hardware` describes; this computer where it is None."""
         if isinstance(hardware, Machine):
             return hardware
         return self.here(endpoints) if hardware is None else parse_hardware(hardware)
+
+    def _probed(self, ram_bandwidth: float) -> Machine:
+        machine = with_lenders(probe(runtime(self._engine), ram_bandwidth), self._engine.lenders)
+        return replace(machine, ram_available=max(0, machine.ram_available - self._mapped()))
+
+    def _met(self, endpoint: str) -> Lender:
+        """A lender, the road to it measured once."""
+        kept = rates.road(self._paths.roads, endpoint)
+        lender = meet(endpoint, endpoint, kept)
+        if lender.offer is not None and lender.road != kept:
+            rates.keep_road(self._paths.roads, endpoint, lender.road)
+        return lender
 
     def _ram_bandwidth(self) -> float:
         """Bytes per second, measured when there is reason to and kept on disk."""

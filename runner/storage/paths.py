@@ -17,7 +17,8 @@ class Paths:
     `history` what was planned and measured, a line per load, `tuned` the placements that won when several were
     measured, `engine_log` what the engine and llama.cpp print. In the cache: `headers` of weights, by content digest;
     `states` of conversations, as llama.cpp had them in its caches; `listings`, what the Hub offered when it was last
-    asked; `bandwidth` of this computer's memory, and the `download_rate` of the last download.
+    asked; `sent_weights`, which borrowers sent to a worker here; `bandwidth` of this computer's memory, `roads` to
+    others, and the `download_rate` of the last download.
     """
 
     config_file: Path
@@ -29,7 +30,9 @@ class Paths:
     headers: Path
     states: Path
     listings: Path
+    sent_weights: Path
     bandwidth: Path
+    roads: Path
     download_rate: Path
 
 
@@ -50,7 +53,9 @@ def paths() -> Paths:
         headers=cache / "headers",
         states=cache / "states",
         listings=cache / "listings.json",
+        sent_weights=cache / "sent-weights",
         bandwidth=cache / "bandwidth.json",
+        roads=cache / "roads.json",
         download_rate=cache / "download.json",
     )
 

@@ -9,6 +9,7 @@ from runner.types.generation import Chunk, Message, Request
 from runner.types.machine import Runtime
 from runner.types.pipe import Command, LongCommand
 from runner.types.placement import Placement
+from runner.types.rpc import Version
 from runner.types.templating import Templating
 from runner.types.vectors import Made
 
@@ -23,6 +24,11 @@ class AddRpc(Command[None]):
     """Make the devices that are lent at `host:port` ours. The port must answer."""
 
     endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol(Command[Version]):
+    """The version of RPC that this llama.cpp speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +127,35 @@ class Grammar(Command[str]):
 
 @dataclass(frozen=True, slots=True)
 class Lend(Command[None]):
-    """Lend devices (repeats allowed) at `host:port`; this blocks until the process ends."""
+    """Lend devices (repeats allowed) at `host:port`; this blocks until the process ends.
+
+    `keeps`: a folder for large tensors that were sent, so that the next time their hashes do.
+    """
 
     endpoint: str
     devices: tuple[str, ...]
     threads: int
+    keeps: str | None = None
 
 
 _BY_OP: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Devices, AddRpc, StandIns, Rehearse, Load, Unload, Count, Generate, KeepState, RestoreState, Embed, Score),
+        *(
+            Devices,
+            AddRpc,
+            Protocol,
+            StandIns,
+            Rehearse,
+            Load,
+            Unload,
+            Count,
+            Generate,
+            KeepState,
+            RestoreState,
+            Embed,
+            Score,
+        ),
         *(Grammar, Lend),
     )
 }

@@ -27,6 +27,30 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Road:
+    """The network to another machine: seconds there and back, and bytes per second one way (None: nobody measured)."""
+
+    latency_s: float
+    bandwidth: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Another machine's device: who lends it (`host:port` or `ssh:user@host`, as typed), and its id there.
+
+    `host` is what that machine calls itself; `cores` are a CPU's (None: it is none). `road`: None where nobody measured
+    it. `keeps_weights`: what was sent once is found on its disk.
+    """
+
+    endpoint: str
+    id: str
+    host: str = ""
+    cores: int | None = None
+    road: Road | None = None
+    keeps_weights: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One device that can hold layers, under llama.cpp's own name for it (`CUDA0`, `MTL0`, `RPC0`).
 
@@ -35,7 +59,7 @@ class Device:
     (per second, of all multiprocessors together, weighed by generation) and `bus` (bytes per second to the host).
     `shares_host_memory`: its memory is the host's RAM, counted once (of kind GPU that is Metal's alone).
     `has_host_buffer`: llama.cpp can pin host memory for it (CUDA, Vulkan), and host weights are copied to it for long
-    batches. `uid` is the PCI id.
+    batches. `uid` is the PCI id. `lent`: it belongs to another machine, and this is the way there.
     """
 
     id: str
@@ -52,6 +76,7 @@ class Device:
     shares_host_memory: bool = False
     has_host_buffer: bool = False
     uid: str | None = None
+    lent: Lent | None = None
 
 
 @dataclass(frozen=True, slots=True)

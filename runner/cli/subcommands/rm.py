@@ -9,6 +9,7 @@ from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.report.weights import freed_line, removal_question
 from runner.storage.paths import paths
+from runner.storage.sent_weights import SentWeights
 from runner.storage.states import States
 
 
@@ -31,10 +32,10 @@ def run(options: Options, output: Output) -> ExitCode:
 
 
 def _clear_cache(options: Options, output: Output) -> ExitCode:
-    """What was read of conversations is read again: nobody needs to be asked."""
+    """What was read of conversations is read again, and weights are sent again: nobody needs to be asked."""
     if options.model is not None:
         raise UsageError("--cache is of all models: localrun rm --cache")
-    freed = States(paths().states).clear()
+    freed = States(paths().states).clear() + SentWeights(paths().sent_weights).clear()
     if options.json:
         output.json({"freed_bytes": freed, "files": []})
     else:

@@ -48,7 +48,7 @@ def test_a_device_that_goes_away_is_a_lost_device(borrower: EngineProcess, tmp_p
 @pytest.mark.parametrize(
     ("endpoint", "error", "said"),
     [
-        ("host", UsageError, "--rpc wants host:port, not 'host'"),
+        ("host", UsageError, "--rpc wants host:port or ssh:user@host, not 'host'"),
         (":1", UsageError, "--rpc wants host:port"),
         ("host:port", UsageError, "--rpc wants host:port"),
         ("127.0.0.1:9", EngineError, "No device answers at 127.0.0.1:9"),

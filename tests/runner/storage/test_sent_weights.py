@@ -1,0 +1,39 @@
+"""Weights that borrowers sent: only whole ones are kept, within bounds, the most useful longest."""
+
+import os
+from pathlib import Path
+
+from runner.storage.sent_weights import SentWeights
+
+A, B, C = (letter * 16 for letter in "abc")
+
+
+def written(folder: Path, sizes: dict[str, int]) -> None:
+    for age, (name, size) in enumerate(sizes.items()):
+        (folder / name).write_bytes(bytes(size))
+        os.utime(folder / name, (age, age))
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"list.json"}
+
+
+def test_what_is_not_whole_goes(tmp_path: Path) -> None:
+    kept = SentWeights(tmp_path / "sent")
+    kept.ready()
+    written(kept.folder, {A: 10, B: 7, C: 3})
+    kept.settle({A: 10, B: 9}, ())
+    assert names(kept.folder) == {A}, "one was cut, of one nobody knows how long it should be"
+    written(kept.folder, {A: 4, B: 9})
+    SentWeights(kept.folder).ready()
+    assert names(kept.folder) == set(), "a worker that was killed left them"
+
+
+def test_what_was_of_no_use_for_longest_goes_first(tmp_path: Path) -> None:
+    kept = SentWeights(tmp_path, limit=20)
+    kept.ready()
+    written(tmp_path, {A: 10, B: 10, C: 10})
+    kept.settle({A: 10, B: 10, C: 10}, [A])
+    assert names(tmp_path) == {A, C} and kept.bytes == 20
+    assert kept.clear() == 20 and kept.bytes == 0
+    assert kept.clear() == 0, "also where there is no folder"

@@ -1,0 +1,61 @@
+"""Real workers, `localrun worker` as a process each, for tests that borrow."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """Where it listens, its process, and the file with what it says on standard error."""
+
+    endpoint: str
+    process: psutil.Popen
+    said: Path
+
+    @property
+    def backend(self) -> psutil.Process:
+        """The process that computes for it."""
+        return next(iter(self.process.children()))
+
+
+@contextmanager
+def working(
+    folder: Path, *flags: str, prefix: tuple[str, ...] = (), environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RunningWorker]:
+    """A worker with its own home in `folder`, which lends the CPU; it is killed at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    homes = {f"XDG_{name}_HOME": str(folder / name) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    listen = () if "--listen" in flags else ("--listen", "127.0.0.1:0")
+    command = [*prefix, sys.executable, "-P", "-c", "import sys, localrun; sys.exit(localrun.main())", "worker"]
+    with (folder / "said").open("wb") as said:
+        process = psutil.Popen(
+            [*command, *listen, "--lifeline", *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env={**os.environ, **homes, "PYTHONPATH": str(ROOT), **environment},
+        )
+    try:
+        endpoint = process.stdout.readline().decode().strip()
+        assert endpoint, (folder / "said").read_text()
+        yield RunningWorker(endpoint, process, folder / "said")
+    finally:
+        ended = process.children() if process.is_running() else []
+        for one in (process, *ended):
+            try:
+                one.kill()
+            except psutil.NoSuchProcess:
+                continue
+        process.wait(10)
+        process.stdin.close()
+        process.stdout.close()
