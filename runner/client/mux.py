@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, BinaryIO, TypeVar
@@ -26,13 +26,15 @@ Step = TypeVar("Step")
 class Fate:
     """How a process ends: `death` says why it is gone, `hung` ends one that did nothing for so many seconds.
 
-    `lost` ends one that waits for another machine that is gone, and says so; None while none is.
+    `lost` ends one that waits for another machine that is gone, and says so; None while none is. `elsewhere` changes as
+    long as other machines work for it.
     """
 
     pid: int
     death: Callable[[LastWords], LocalrunError]
     hung: Callable[[float], EngineError]
     lost: Callable[[], EngineError | None] = lambda: None
+    elsewhere: Callable[[], Hashable] = lambda: None
 
 
 class Mux:
@@ -40,7 +42,7 @@ class Mux:
 
     def __init__(self, commands: BinaryIO, events: BinaryIO, fate: Fate) -> None:
         self._outbox, self._lines, self._fate = Outbox(commands), Lines(events), fate
-        self._watch = Watch(fate.pid, None)
+        self._watch = Watch(fate.pid, None, fate.elsewhere)
         self._last_words = LastWords("")
         self._numbers = count(1)
         self._changing = threading.Lock()  # of the two that follow

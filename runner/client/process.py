@@ -154,7 +154,8 @@ class EngineProcess:
         self._oom_kills = host.oom_kills()
         with self._opening:
             if self._mux is None:
-                self._mux = Mux(self._commands, self._events, Fate(self.pid, self._death, self._hung, self._lost))
+                fate = Fate(self.pid, self._death, self._hung, self._lost, lambda: tuple(self.far_pulses.values()))
+                self._mux = Mux(self._commands, self._events, fate)
             return self._mux
 
     def _death(self, words: LastWords) -> LocalrunError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from runner.hardware.host import cpu_seconds
@@ -54,20 +54,23 @@ def most_patient(asked: Iterable[Limits | None]) -> Limits | None:
 
 
 class Watch:
-    """Counts in ticks of its own, so that a machine that was suspended has not been idle."""
+    """Counts in ticks of its own, so that a machine that was suspended has not been idle.
 
-    def __init__(self, pid: int, limits: Limits | None) -> None:
-        self._pid, self.limits = pid, limits
+    `elsewhere` changes as long as other machines work for the process.
+    """
+
+    def __init__(self, pid: int, limits: Limits | None, elsewhere: Callable[[], Hashable] = lambda: None) -> None:
+        self._pid, self.limits, self._elsewhere = pid, limits, elsewhere
         self.heard()
 
     def heard(self) -> None:
         """It said something."""
         self._idle = self._silent = 0
-        self._used = cpu_seconds(self._pid)
+        self._used = self._work()
 
     def waited_s(self) -> float | None:
         """After another tick of silence: the seconds that were too many, None while there is hope."""
-        used = cpu_seconds(self._pid)
+        used = self._work()
         self._idle = self._idle + 1 if used == self._used else 0
         self._silent, self._used = self._silent + 1, used
         if self.limits is None:
@@ -76,3 +79,6 @@ class Watch:
             if limit is not None and ticks * TICK_S > limit:
                 return ticks * TICK_S
         return None
+
+    def _work(self) -> Hashable:
+        return cpu_seconds(self._pid), self._elsewhere()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from runner.types.lending import Pulse
 
@@ -63,16 +64,15 @@ class Account:
         """Who holds memory."""
         return next((self._called(use.address) for use in self._all() if use.buffers), None)
 
-    def pulse(self, *, is_running: bool, lives: int) -> Pulse:
+    def pulse(self, backend: Pulse) -> Pulse:
         """All of it at this moment, beside what the backend says of itself."""
         every = [self._past, *self._all()]
-        return Pulse(
-            is_running,
+        return replace(
+            backend,
             used=tuple(sum(use.held(index) for use in every) for index in range(len(self.limits))),
             received=sum(use.received for use in every),
             sent=sum(use.sent for use in every),
             requests=sum(use.requests for use in every),
-            lives=lives,
             lent_to=self.lent_to(),
         )
 

@@ -14,6 +14,7 @@ from runner.client.wire import LOOPBACK, free_port, hello
 from runner.hardware import host
 from runner.types import rpc
 from runner.types.commands import Lend
+from runner.types.lending import Pulse
 from runner.types.rpc import Version
 
 _START_S = 20.0
@@ -32,7 +33,7 @@ class Backend:
     ) -> None:
         self._engine, self._devices, self._keeps, self._died = engine, devices, keeps, died
         self._port = 0
-        self.lives = 0  # how often it was started
+        self._lives = 0  # how often it was started
         self._closed = threading.Event()
         self.failed = threading.Event()  # it dies whenever it is started
         self._thread = threading.Thread(target=self._serve_on, name="backend", daemon=True)
@@ -60,9 +61,11 @@ class Backend:
                 return found
         raise EngineError("The backend does not start.")
 
-    def is_running(self) -> bool:
-        """Whether it is there and not stopped."""
-        return self._engine.is_alive() and not host.is_stopped(self._engine.pid)
+    def pulse(self) -> Pulse:
+        """How it is; it does not run where it is gone or was stopped."""
+        pid = self._engine.pid
+        is_running = self._engine.is_alive() and not host.is_stopped(pid)
+        return Pulse(is_running, lives=self._lives, computed_s=host.cpu_seconds(pid) or 0.0)
 
     def close(self) -> None:
         """End it."""
@@ -84,7 +87,7 @@ class Backend:
     def _serve(self) -> str:
         """One life; why it ended."""
         self._port = free_port()
-        self.lives += 1
+        self._lives += 1
         keeps = None if self._keeps is None else str(self._keeps)
         try:
             self._engine.ask(Lend(f"{LOOPBACK}:{self._port}", self._devices, host.cores(), keeps))

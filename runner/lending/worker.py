@@ -74,7 +74,7 @@ class Worker:
             shown(self._pulse())
 
     def _pulse(self) -> Pulse:
-        return self._account.pulse(is_running=self._backend.is_running(), lives=self._backend.lives)
+        return self._account.pulse(self._backend.pulse())
 
     def close(self) -> None:
         """Nobody can borrow any more, and those who did lose it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from runner.client.devices import join, runtime
 from runner.client.far import meet
 from runner.client.process import EngineProcess
+from runner.client.tunnel import PREFIX, Tunnel
 from runner.hardware import host
 from runner.hardware.bandwidth import bandwidth
 from runner.hardware.described import parse_hardware
@@ -30,6 +31,7 @@ class Machines:
         self._paths = paths
         self._mapped = mapped
         self._here: Machine | None = None
+        self._tunnels: dict[str, Tunnel] = {}
 
     def here(self, endpoints: Sequence[str] = ()) -> Machine:
         """This computer; asked anew where devices of others come to it. EngineError, UsageError."""
@@ -60,10 +62,23 @@ class Machines:
     def _met(self, endpoint: str) -> Lender:
         """A lender, the road to it measured once."""
         kept = rates.road(self._paths.roads, endpoint)
-        lender = meet(endpoint, endpoint, kept)
+        lender = meet(endpoint, self._address_of(endpoint), kept)
         if lender.offer is not None and lender.road != kept:
             rates.keep_road(self._paths.roads, endpoint, lender.road)
         return lender
+
+    def _address_of(self, endpoint: str) -> str:
+        """The `host:port` that leads there."""
+        if not endpoint.startswith(PREFIX):
+            return endpoint
+        tunnel = self._tunnels.get(endpoint) or Tunnel(endpoint)
+        self._tunnels[endpoint] = tunnel
+        return tunnel.at
+
+    def close(self) -> None:
+        """End what was started on other machines."""
+        while self._tunnels:
+            self._tunnels.popitem()[1].close()
 
     def _ram_bandwidth(self) -> float:
         """Bytes per second, measured when there is reason to and kept on disk."""

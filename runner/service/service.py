@@ -275,6 +275,7 @@ class LocalService:
     def close(self) -> None:
         """End the engine process."""
         self.engine.close()
+        self._machines.close()
         self._rehearsals.close()
 
 

@@ -44,7 +44,8 @@ class Pulse:
     """The answer to `ping`: whether what computes there still runs, and what it has lent since it started.
 
     `used`: bytes of each device in use; `received` and `sent`: bytes over the network; `requests`: how often somebody
-    waited for an answer. `lives`: how often what computes was started; what was lent in an earlier one is gone.
+    waited for an answer; `computed_s`: seconds of the processor. `lives`: how often what computes was started; what was
+    lent in an earlier one is gone.
     """
 
     is_running: bool
@@ -52,6 +53,7 @@ class Pulse:
     received: int = 0
     sent: int = 0
     requests: int = 0
+    computed_s: float = 0.0
     lives: int = 1
     lent_to: str | None = None
 

@@ -1,0 +1,103 @@
+"""`--rpc ssh:user@host` against a real sshd on the loopback: the worker is started there and ends with us."""
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.errors import EngineError, UsageError
+from runner.client.far import meet
+from runner.client.tunnel import Tunnel
+from runner.client.wire import LOOPBACK, free_port
+from tests.support.workers import ROOT
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+needs_sshd = pytest.mark.skipif(
+    SSHD is None or shutil.which("ssh") is None, reason="no sshd on this computer: install openssh-server"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keys, configuration and a running sshd that lets only this user in; `ssh` and `localrun` that know of it."""
+    assert SSHD is not None
+    home, port = tmp_path_factory.mktemp("sshd"), free_port()
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
+    python = f"PYTHONPATH={ROOT} XDG_CACHE_HOME={home} XDG_STATE_HOME={home} exec {sys.executable} -P"
+    _script(home / "bin" / "localrun", f'{python} -c "import sys, localrun; sys.exit(localrun.main())" "$@"')
+    options = f"-F none -p {port} -i {home}/user -o UserKnownHostsFile={home}/known -o StrictHostKeyChecking=no"
+    _script(home / "ssh", f'exec {shutil.which("ssh")} {options} "$@"')
+    settings = [
+        f"ListenAddress {LOOPBACK}:{port}",
+        f"HostKey {home}/host",
+        f"AuthorizedKeysFile {home}/user.pub",
+        "StrictModes no",
+        "UsePAM no",
+        "PidFile none",
+        f"SetEnv PATH={home}/bin:/usr/bin:/bin",
+    ]
+    (home / "config").write_text("\n".join(settings))
+    Path("/run/sshd").mkdir(exist_ok=True)  # where sshd of some systems wants to be alone
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(home / "config")], stderr=log)
+    yield home
+    server.kill()
+    server.wait()
+
+
+def _script(path: Path, line: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def target(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    deadline = time.monotonic() + 10
+    while b"Server listening" not in (folder / "log").read_bytes():
+        assert time.monotonic() < deadline, (folder / "log").read_text()
+    return f"ssh:{getpass.getuser()}@{LOOPBACK}"
+
+
+def workers() -> list[psutil.Process]:
+    return [one for one in psutil.process_iter(["cmdline"]) if "--lifeline" in (one.info["cmdline"] or ())]
+
+
+@needs_sshd
+def test_a_worker_is_started_there_and_ends_with_the_tunnel(target: str) -> None:
+    before = {one.pid for one in workers()}
+    with closing(Tunnel(target)) as opened:
+        lender = meet(target, opened.at)
+        assert lender.offer is not None and lender.offer.keeps_weights
+        assert lender.called.endswith(f"({target})")
+        started = [one for one in workers() if one.pid not in before]
+        assert started
+    assert psutil.wait_procs(started, 20)[1] == []
+
+
+@needs_sshd
+def test_why_it_does_not_work(target: str, folder: Path) -> None:
+    (folder / "bin" / "localrun").rename(folder / "bin" / "other")
+    with pytest.raises(EngineError, match="localrun is not installed at"):
+        Tunnel(target)
+    (folder / "bin" / "other").rename(folder / "bin" / "localrun")
+    with pytest.raises(
+        EngineError, match=r"nobody-here@127\.0\.0\.1 could not be reached \(ssh ended with 255: .*denied"
+    ):
+        Tunnel(f"ssh:nobody-here@{LOOPBACK}")
+
+
+@pytest.mark.parametrize("endpoint", ["ssh:", "ssh:-oProxyCommand=x", "ssh:a b"])
+def test_what_is_no_address(endpoint: str) -> None:
+    with pytest.raises(UsageError, match="wants ssh:user@host"):
+        Tunnel(endpoint)
