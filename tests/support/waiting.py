@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import AnyStr, Protocol
+from typing import IO, AnyStr, Protocol
 
 PATIENCE_S = 60.0
 COMMAND_S = 300.0  # for a whole command, however busy the machine is
@@ -46,15 +46,23 @@ def thread(work: Callable[[], object]) -> threading.Thread:
     return started
 
 
-def line_of(process: subprocess.Popen[AnyStr], stream: str = "stdout") -> AnyStr:
-    """The next line that it writes there; it is killed if none comes."""
+def next_line(stream: IO[AnyStr]) -> AnyStr:
+    """What comes there up to the end of a line; nothing at the end of all."""
     lines: queue.SimpleQueue[AnyStr] = queue.SimpleQueue()
-    thread(lambda: lines.put(getattr(process, stream).readline()))
+    thread(lambda: lines.put(stream.readline()))
     try:
         return lines.get(timeout=PATIENCE_S)
     except queue.Empty:
+        raise AssertionError(f"no line on {stream} after {PATIENCE_S:.0f} s") from None
+
+
+def line_of(process: subprocess.Popen[AnyStr], stream: str = "stdout") -> AnyStr:
+    """The next line that it writes there; it is killed if none comes."""
+    try:
+        return next_line(getattr(process, stream))  # type: ignore[no-any-return]
+    except AssertionError:
         process.kill()
-        raise AssertionError(f"no line on {stream} after {PATIENCE_S:.0f} s of {process.args!r}") from None
+        raise
 
 
 @contextmanager

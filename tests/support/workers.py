@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 import psutil
 
+from tests.support.waiting import next_line
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -46,7 +48,7 @@ def working(
             env={**os.environ, **homes, "PYTHONPATH": str(ROOT), **environment},
         )
     try:
-        endpoint = process.stdout.readline().decode().strip()
+        endpoint = next_line(process.stdout).decode().strip()
         assert endpoint, (folder / "said").read_text()
         yield RunningWorker(endpoint, process, folder / "said")
     finally:

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -45,8 +46,7 @@ def listening(answer: Answer) -> Iterator[str]:
 
 
 def silence(one: socket.socket) -> None:
-    while one.recv(1 << 16):
-        pass
+    deque(iter(lambda: one.recv(1 << 16), b""), maxlen=0)
 
 
 def garbage(one: socket.socket) -> None:

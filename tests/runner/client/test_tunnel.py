@@ -17,6 +17,7 @@ from models.errors import EngineError, UsageError
 from runner.client.far import meet
 from runner.client.tunnel import Tunnel
 from runner.client.wire import LOOPBACK, free_port
+from tests.support.waiting import COMMAND_S, PATIENCE_S
 from tests.support.workers import ROOT
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -31,7 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert SSHD is not None
     home, port = tmp_path_factory.mktemp("sshd"), free_port()
     for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], timeout=COMMAND_S, check=True
+        )
     python = f"PYTHONPATH={ROOT} XDG_CACHE_HOME={home} XDG_STATE_HOME={home} exec {sys.executable} -P"
     _script(home / "bin" / "localrun", f'{python} -c "import sys, localrun; sys.exit(localrun.main())" "$@"')
     options = f"-F none -p {port} -i {home}/user -o UserKnownHostsFile={home}/known -o StrictHostKeyChecking=no"
@@ -51,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(home / "config")], stderr=log)
     yield home
     server.kill()
-    server.wait()
+    server.wait(PATIENCE_S)
 
 
 def _script(path: Path, line: str) -> None:
