@@ -160,7 +160,7 @@ def test_lists_and_numbers_of_the_file() -> None:
         (("m", "n"), "localrun --help"),
         (("plan",), "MODEL"),
         (("m", "plan"), "localrun --help"),
-        (("serve", "m"), "serve is a reserved word"),
+        (("ps", "m"), "ps is a reserved word"),
         (("list", "--ctx", "1"), "localrun --help"),
         (("m", "--tensor-split", "1,x"), "'x' is not a number"),
         (("m", "--ct", "1"), "localrun --help"),  # no abbreviations: they would change with every new flag
