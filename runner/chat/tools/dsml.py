@@ -39,7 +39,7 @@ def _call(reader: Reader, told: Told) -> Steps[None]:
     told.begin(name)
     members = Members(told)
     yield from reader.space()
-    while (yield from reader.accept(PARAMETER, INVOKE_END)) == PARAMETER:
+    while (yield from reader.mark(PARAMETER, INVOKE_END)) == PARAMETER:
         members.key((yield from reader.before('"')))
         attributes = yield from reader.before(">")
         kinds = frozenset(("string",)) if 'string="true"' in attributes else frozenset[str]()

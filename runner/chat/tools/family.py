@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.chat.tools.reader import Broken, Reader, Steps
+from runner.chat.tools.reader import Broken, Cut, Reader, Steps
 from runner.chat.tools.syntax import Syntax
 from runner.chat.tools.told import Told
 from runner.types.tools import Tool
@@ -58,9 +58,11 @@ def or_text(reader: Reader, told: Told, opening: str, steps: Steps[None]) -> Ste
     reader.keep(opening)
     try:
         yield from steps
-    except Broken:
+    except Broken as broken:
         if told.count == before:
             told.say(opening + reader.kept())
         else:
             told.end()
+            if isinstance(broken, Cut):  # half a mark
+                reader.skip()
     reader.kept()

@@ -42,7 +42,7 @@ def _call(reader: Reader, told: Told, tools: Sequence[Tool]) -> Steps[None]:
         yield from reader.expect(VALUE)
         yield from until_mark(reader, members, (VALUE_END,), kinds_of(tool, key))
         yield from reader.space()
-        mark = yield from reader.accept(KEY, CLOSING)
+        mark = yield from reader.mark(KEY, CLOSING)
     members.close()
 
 

@@ -53,7 +53,7 @@ def _function(reader: Reader, told: Told, tools: Sequence[Tool], *, is_sure: boo
     told.begin(name)
     members = Members(told)
     yield from reader.space()
-    while (yield from reader.accept(_PARAMETER, _FUNCTION_END, *_CLOSINGS)) == _PARAMETER:
+    while (yield from reader.mark(_PARAMETER, _FUNCTION_END, *_CLOSINGS)) == _PARAMETER:
         key = (yield from reader.before(">", "\n")).strip()
         members.key(key)
         yield from reader.accept("\n")

@@ -54,6 +54,10 @@ class Reader:
         found, self._kept = "".join(self._kept or ()), None
         return found
 
+    def skip(self) -> None:
+        """Leave out what is there."""
+        self._pending = ""
+
     def take(self, count: int) -> str:
         """Read so many letters, which are there."""
         taken, self._pending = self._pending[:count], self._pending[count:]
@@ -84,6 +88,13 @@ class Reader:
             yield
         found = max((word for word in words if self._pending.startswith(word)), key=len, default="")
         self.take(len(found))
+        return found
+
+    def mark(self, *words: str) -> Steps[str]:
+        """As `accept`; Cut where the text ends within one of them."""
+        found = yield from self.accept(*words)
+        if not found and self._pending and any(word.startswith(self._pending) for word in words):
+            raise Cut
         return found
 
     def expect(self, *words: str) -> Steps[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.chat.renderer import Renderer, said
@@ -108,29 +108,35 @@ def _in_words_of(message: Message, syntax: Syntax) -> Message:
 def one_call_each(messages: Sequence[Message]) -> list[Message]:
     """Each call in a message of its own, followed by its result."""
     found: list[Message] = []
-    waiting: list[Message] = []
+    calls: list[Message] = []
+    results: list[Message] = []
     for message in messages:
-        if message.role == "tool":
-            at = next((at for at, one in enumerate(waiting) if _answers(message, one)), None)
-            found += [message] if at is None else [waiting.pop(at), message]
+        if message.role == "tool" and calls:
+            results.append(message)
             continue
-        found += waiting
-        waiting = []
-        if len(message.calls) > 1:
-            waiting = _apart(message)
-        else:
-            found.append(message)
-    return [*found, *waiting]
+        found += _paired(calls, results)
+        calls, results = _apart(message), []
+        found += [] if calls else [message]
+    return [*found, *_paired(calls, results)]
 
 
 def _apart(message: Message) -> list[Message]:
+    """A message for each call; the words stay with the first."""
+    if not message.calls:
+        return []
     first, *others = message.calls
-    rest = [Message(message.role, "", calls=(call,)) for call in others]
-    return [replace(message, calls=(first,)), *rest]
+    return [replace(message, calls=(first,)), *(Message(message.role, "", calls=(call,)) for call in others)]
 
 
-def _answers(result: Message, call: Message) -> bool:
-    return result.answers in (None, call.calls[0].id)
+def _paired(calls: Sequence[Message], results: Sequence[Message]) -> Iterator[Message]:
+    left = list(results)
+    for call in calls:
+        yield call
+        result = next((one for one in left if one.answers in (None, call.calls[0].id)), None)
+        if result is not None:
+            left.remove(result)
+            yield result
+    yield from left
 
 
 def shielded_call(call: ToolCall, shield: Shield) -> ToolCall:

@@ -314,6 +314,7 @@ BROKEN: list[tuple[Family, str, str, Sequence[tuple[str, object]]]] = [
     (hermes.FAMILY, "<tool_call>", "<tool_call>", []),
     (hermes.FAMILY, "a <tool_", "a <tool_", []),
     (qwen.FAMILY, "<tool_call>\n<function=now>\n<parameter=a>\n1", "", [("now", '{"a": ')]),
+    (qwen.FAMILY, "<tool_call>\n<function=now>\n</func", "", [NOW]),
     (qwen.FAMILY, "<tool_call>\n<function=now", "<tool_call>\n<function=now", []),
     (qwen.FAMILY, "<tool_call>\n<function=now>\n</tool_call>", "", [NOW]),
     (glm.FAMILY, "<tool_call>no name at all</tool_call>", "<tool_call>no name at all</tool_call>", []),
