@@ -127,6 +127,7 @@ class Scheduler:
             self._waiting.remove(sequence)
             self._running.append(sequence)
             sequence.start(slot)
+            self._budget.renew()
 
     def _is_being_read(self, sequence: Sequence) -> bool:
         if not (self._context.can_share and sequence.may_reuse):
@@ -164,9 +165,10 @@ class Scheduler:
         return False
 
     def _run(self, batch: list[tuple[Sequence, Piece]]) -> None:
-        is_answering = batch[0][0].phase is Phase.DECODE
+        answers = sum(sequence.phase is Phase.DECODE for sequence, _ in batch)
+        is_reading = any(one.phase is Phase.PREFILL for one in self._running)
         started = time.perf_counter()
-        if not self._decode([piece for _, piece in batch], may_abort=not is_answering):
+        if not self._decode([piece for _, piece in batch], may_abort=not answers):
             for sequence, _ in batch:
                 self._cache.resync(sequence.slot)
             return
@@ -178,9 +180,9 @@ class Scheduler:
                 read += len(piece.tokens)
                 self._has_read(sequence, piece)
             if piece.ends:
-                self._draw(sequence, end - 1)
-        if is_answering:
-            self._budget.learn(time.perf_counter() - started, read)
+                self._draw(sequence, end - 1, at_once=is_reading)
+        if answers:
+            self._budget.learn(time.perf_counter() - started, answers, read)
 
     def _decode(self, pieces: list[Piece], *, may_abort: bool) -> bool:
         """Prompts alone are given up as soon as one of them is cancelled: the others read a ubatch again."""
@@ -204,7 +206,8 @@ class Scheduler:
         self._may_start = True  # who waits for what it has read
         sequence.has_read()
 
-    def _draw(self, sequence: Sequence, at: int) -> None:
+    def _draw(self, sequence: Sequence, at: int, *, at_once: bool = False) -> None:
+        """Its next token, told at once where the next step takes long."""
         if not self._checked and self._context.has_flat_logits(at):
             raise BadFile("The model's file has the right size but no weights in it (every logit is the same).")
         self._checked = True
@@ -216,4 +219,4 @@ class Scheduler:
         if not self._context.is_number(token, at):
             self._context.overwrite()
             raise EngineError(_BROKEN.format(len(sequence.slot.tokens)))
-        sequence.take(token)
+        sequence.take(token, at_once)

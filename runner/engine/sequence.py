@@ -160,15 +160,15 @@ class Sequence:
         steering = self.steering
         return steering.forced() if steering.has_forced else steering.drawn(self._sampler.draw(context, at))
 
-    def take(self, token: int) -> None:
-        """This is the next token: say it, and end or go on."""
+    def take(self, token: int, at_once: bool) -> None:
+        """This is the next token: say it, `at_once` or with those of its span, and end or go on."""
         self._count += 1
         if self._model.is_end(token) and not self._asked.request.ignore_end:
             self._end(Finish.STOP)
             return
         self._held += self._model.piece(token, token in self._markers)
         now = time.perf_counter()
-        if (now >= self._due or self.steering.is_exact) and (finish := self._told(now)):
+        if (at_once or now >= self._due or self.steering.is_exact) and (finish := self._told(now)):
             self._end(finish)
         elif self._count == self._asked.limit:
             self._end(Finish.LENGTH)
