@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import mul
 
+from runner.cost import roads
 from runner.cost.blocks import Blocks, Part
 from runner.cost.certainty import spread_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
+from runner.cost.roads import Visits, visits
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.tensor_split import work_on_each
 from runner.cost.work import PINNED, Offload, Prefill, Work
@@ -52,16 +54,24 @@ class Forecast:
     machine: Machine
     loads: _Loads
     offload: Offload
+    visits: tuple[Visits, ...] = ()  # of devices of other machines
 
     def decode_tps(self, depth: int) -> float:
         """Tokens per second of an answer with `depth` tokens behind it."""
         sampling = sampling_seconds(self.blocks)
-        return decode_tps(self._work(depth), self.machine, self.layout.splits, sampling)
+        here = decode_tps(self._work(depth), self.machine, self.layout.splits, sampling)
+        if not self.visits:
+            return here
+        return 1 / (1 / here + roads.decode_seconds(self.blocks, self.visits, depth))
 
     def prefill_tps(self, tokens: int, depth: int = 0) -> float:
         """Tokens per second of a prompt that is read behind `depth` others."""
         prompt = Prefill(tokens, self.settings.ubatch, self.offload)
-        return prefill_tps(self._work(depth + tokens // 2), self.machine, prompt)
+        here = prefill_tps(self._work(depth + tokens // 2), self.machine, prompt)
+        if not self.visits:
+            return here
+        between = roads.prefill_seconds(self.blocks, self.visits, prompt.batch, depth + tokens // 2)
+        return prompt.batch / (prompt.batch / here + between)
 
     def prompt_seconds(self, asked: Exchange) -> float:
         """Until the prompt is read."""
@@ -85,7 +95,7 @@ def forecast(
     blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine, offload: Offload = PINNED
 ) -> Forecast:
     """What every device reads is counted once, for all depths."""
-    return Forecast(blocks, layout, settings, machine, _loads(blocks, layout), offload)
+    return Forecast(blocks, layout, settings, machine, _loads(blocks, layout), offload, visits(layout))
 
 
 def sampling_seconds(blocks: Blocks) -> float:

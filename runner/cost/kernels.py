@@ -76,7 +76,8 @@ _NVIDIA = ("nvidia", "geforce", "rtx", "gtx", "quadro", "tesla")
 
 def backend_of(device: Device) -> str:
     """The backend by the id that llama.cpp gives its devices, told apart where hardware decides as much."""
-    backend, name = device.id.rstrip("0123456789"), device.name.casefold()
+    own = device.lent.id if device.lent else device.id
+    backend, name = own.rstrip("0123456789"), device.name.casefold()
     if backend == "MTL":
         return "Metal since M5" if "m5" in name else "Metal"
     if backend == "Vulkan" and ("intel" in name or "arc" in name.split()):

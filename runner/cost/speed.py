@@ -109,6 +109,8 @@ def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prefill | None =
 def _decode_seconds(work: Work, machine: Machine) -> float:
     if work.device is None:
         return _host_decode_seconds(work, machine)
+    if (there := _lent_host(work.device)) is not None:
+        return _host_decode_seconds(work, there)
     kernels = kernels_of(work.device)
     bandwidth, cycles = _bandwidth(work.device, machine), _cycles(work.device, machine)
     plain = (USUAL_CYCLES * work.weights if work.unpack is None else work.unpack) - work.slow
@@ -134,17 +136,25 @@ def _prefill_seconds(work: Work, helper: Device | None, machine: Machine, prompt
     """One ubatch."""
     reached = 1 - work.untouched ** (prompt.distinct or prompt.batch)
     touched = work.stored_bytes - (1 - reached) * work.routed_bytes
-    if work.device is not None:
+    there = _lent_host(work.device) if work.device else None
+    if work.device is not None and there is None:
         reading = touched / _bandwidth(work.device, machine)
         return reading + _gpu_prefill_seconds(work, work.device, machine, prompt.batch, reached)
-    if helper is not None and prompt.batch >= prompt.offload.offload_batch:
+    if there is None and helper is not None and prompt.batch >= prompt.offload.offload_batch:
         bus = _BUS_SHARE * (helper.bus or _UNKNOWN_BUS)
         copying = touched / (bus if prompt.offload.pinned else min(bus, _MAPPED_BANDWIDTH))
         copying += 2 * work.kv_bytes / bus + work.homes * _SECONDS_PER_COPIED_LAYER
         return copying + _gpu_prefill_seconds(work, helper, machine, prompt.batch, reached)
     operations = 2 * prompt.batch * (work.weights + work.attention)
-    computing = operations / (_CORE_OPERATIONS * max(1, machine.cores))
-    return max(computing, touched / _host_bandwidth(machine))
+    computing = operations / (_CORE_OPERATIONS * max(1, (there or machine).cores))
+    return max(computing, touched / _host_bandwidth(there or machine))
+
+
+def _lent_host(device: Device) -> Machine | None:
+    """The other machine, where it is its CPU that computes."""
+    if device.lent is None or device.lent.cores is None:
+        return None
+    return Machine("lent", (), device.total, device.free, device.bandwidth, device.lent.cores)
 
 
 def _gpu_prefill_seconds(work: Work, device: Device, machine: Machine, batch: float, reached: float) -> float:

@@ -1,6 +1,6 @@
 """Hardware that is not here, described in a few words: `2xrtx-3090,ram=64g@60gbps` -> Machine.
 
-HARDWARE   part {"," part}
+COMPUTER   part {"," part}
 part       "cpu" | "ram=" memory | devices {"+" devices}
 devices    [count "x"] ("gpu=" memory | the name of a GPU or of an Apple chip)
 memory     SIZE ["@" number "gbps"]
@@ -22,7 +22,7 @@ from runner.types.units import GIB, gib, parse_size
 _DEFAULT_RAM = 64 * GIB
 _DEFAULT_RAM_BANDWIDTH = 50e9
 _CORES = 8
-_MOST_DEVICES = 16  # llama.cpp's limit
+MOST_DEVICES = 16  # llama.cpp's limit
 
 # llama.cpp's name of a maker's devices. Metal neither pins host memory nor copies weights for long batches.
 _BACKENDS = {"NVIDIA": "CUDA", "AMD": "ROCm", "ATI": "ROCm", "Intel": "Vulkan", "Apple": "MTL"}
@@ -31,7 +31,7 @@ _DEVICES = re.compile(r"(?:(\d+)\s*x\s*)?(.+)")
 _MEMORY = re.compile(r"([^@]+?)\s*(?:@\s*(\d+(?:\.\d+)?)\s*gbps)?")
 
 
-def parse_hardware(text: str) -> Machine:
+def parse_computer(text: str) -> Machine:
     """The computer that `text` describes, with nothing running on it.
 
     `notes` say what was assumed: 64 GiB of RAM at 50 GB/s where `ram=` is missing, the slowest of several cards, and
@@ -69,8 +69,8 @@ def _all_gpus(parts: list[str]) -> tuple[list[GpuModel], list[str]]:
         return [], []
     named = [_gpus(devices.strip()) for part in parts for devices in part.split("+")]
     gpus = [gpu for found, _ in named for gpu in found]
-    if len(gpus) > _MOST_DEVICES:
-        raise UsageError(f"{len(gpus)} devices are more than the {_MOST_DEVICES} that llama.cpp can use.")
+    if len(gpus) > MOST_DEVICES:
+        raise UsageError(f"{len(gpus)} devices are more than the {MOST_DEVICES} that llama.cpp can use.")
     sharing = next((gpu for gpu in gpus if not gpu.memory), None)
     if sharing and len(gpus) > 1:
         raise UsageError(f"{sharing.name} shares the computer's memory; name it alone.")
@@ -113,7 +113,7 @@ def _gpus(text: str) -> tuple[list[GpuModel], str | None]:
     """`2xrtx-3090`, `gpu=24g@1008gbps`: one GpuModel per device, and what was assumed."""
     match = _DEVICES.fullmatch(text)
     count = int(match.group(1) or 1) if match else 0
-    if match is None or not 0 < count <= _MOST_DEVICES or match.group(2) == "cpu":
+    if match is None or not 0 < count <= MOST_DEVICES or match.group(2) == "cpu":
         raise UsageError(f"{text!r} does not name a device here; write it like 2xrtx-3090, or cpu alone.")
     name = match.group(2)
     if name.startswith("gpu="):

@@ -28,13 +28,14 @@ from runner.types.exchange import Wait
 from runner.types.machine import Machine
 from runner.types.placement import Placement, SplitMode
 from runner.types.plan import MemoryRow, Predicted, Source, Verdict
-from runner.types.reasons import Reason
+from runner.types.reasons import OthersLeftOut, Reason
 from runner.types.units import MIB
 from runner.types.wish import Wish
 
 Rehearser = Callable[[Placement], Rehearsed | None]
 
 MOST_REHEARSALS = 8
+_WORTH_OTHERS = 0.9  # of the time, for what fits here as well
 _WASTE = 128 * MIB  # that llama.cpp may leave unused of what we charged before it is worth another round
 
 
@@ -76,6 +77,32 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
     `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
     """
     problem = problem_of(shape, machine, wish)
+    if any(device.lent for device in problem.machine.devices) and not _asks_for_devices(wish):
+        return _with_others_or_without(shape, machine, wish, rehearse)
+    return _placed(problem, wish, rehearse)
+
+
+def _asks_for_devices(wish: Wish) -> bool:
+    return wish.devices is not None or wish.gpu_layers is not None or wish.tensor_split is not None
+
+
+def _with_others_or_without(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None) -> Placed:
+    """On other machines only what does not fit here, unless it is clearly faster there."""
+    here = replace(machine, devices=tuple(device for device in machine.devices if not device.lent))
+    alone = _placed(problem_of(shape, here, wish), wish, rehearse)
+    together = _placed(problem_of(shape, machine, wish), wish, rehearse)
+    if together.verdict is Verdict.NO or together.wait is None:
+        return alone if alone.verdict is not Verdict.NO else together
+    if alone.verdict is Verdict.NO or alone.wait is None:
+        return together
+    times = together.wait.seconds / alone.wait.seconds
+    if times < _WORTH_OTHERS:
+        return together
+    others = tuple(dict.fromkeys(device.lent.called for device in machine.devices if device.lent))
+    return replace(alone, reasons=(*alone.reasons, OthersLeftOut(others, times)))
+
+
+def _placed(problem: Problem, wish: Wish, rehearse: Rehearser | None) -> Placed:
     tensor_split.check(problem, wish)
     first = _propose(problem, wish)
     if first is None:

@@ -12,7 +12,7 @@ from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import host_reserve, reserve
 from runner.planning.mix import mix_of
 from runner.types.exchange import Exchange
-from runner.types.machine import Device, Machine
+from runner.types.machine import Device, Lent, Machine
 from runner.types.placement import SplitMode
 from runner.types.wish import Prefer
 
@@ -56,8 +56,8 @@ class Problem:
         devices = self.machine.devices
         if self.shares is not None:
             return [devices]
-        fast = sorted(devices, key=lambda device: -(device.bandwidth or 0))
-        roomy = sorted(devices, key=lambda device: -device.free)
+        fast = sorted(devices, key=lambda device: (device.lent is not None, -(device.bandwidth or 0)))
+        roomy = sorted(devices, key=lambda device: (device.lent is not None, -device.free))
         sizes = range(1, len(devices) + 1)
         if len(devices) <= FEW_DEVICES:
             sets = [order for size in sizes for order in permutations(fast, size)]
@@ -106,4 +106,8 @@ def even(devices: tuple[Device, ...], total: int) -> Layout:
 
 def _kinds(devices: Sequence[Device]) -> tuple[Device, ...]:
     """Equal for sets of devices that are as good as each other."""
-    return tuple(replace(device, id="", name="", uid=None) for device in devices)
+    return tuple(replace(device, id="", name="", uid=None, lent=_kind_of(device.lent)) for device in devices)
+
+
+def _kind_of(lent: Lent | None) -> Lent | None:
+    return lent and replace(lent, endpoint="", host="")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from runner.cost import roads
 from runner.cost.kv import ContextSettings, padded
 from runner.cost.layout import Layout
 from runner.planning import search
@@ -25,6 +26,7 @@ from runner.types.reasons import (
     Noted,
     NothingFits,
     OnHost,
+    OnOthers,
     Overdrawn,
     Reason,
     Refused,
@@ -44,6 +46,7 @@ def explain(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | Non
     return (
         *_refused(problem, wish, proposal, refusal),
         *_by_tensor(problem, proposal),
+        *_on_others(proposal),
         *_spilled(problem, wish, proposal),
         *_context(problem, wish, proposal),
         *_lowered(wish, proposal.settings),
@@ -81,6 +84,25 @@ def _by_tensor(problem: Problem, proposal: Proposal) -> Iterator[SplitByTensor]:
         other = search.best(replace(problem, split_mode=SplitMode.LAYER), proposal.settings)
         faster = proposal.predicted.decode_tps / other.predicted.decode_tps if other is not None else None
         yield SplitByTensor(len(layout.devices), faster)
+
+
+def _on_others(proposal: Proposal) -> Iterator[OnOthers]:
+    weights = {row.device: row.weights for row in proposal.memory}
+    speeds = proposal.speeds
+    for one in speeds.visits:
+        lent, size = one.device.lent, weights[one.device.id]
+        assert lent is not None  # others are not visited
+        seconds = roads.decode_seconds(speeds.blocks, (one,), 0)
+        yield OnOthers(
+            device=one.device.id,
+            machine=lent.called,
+            layers=one.layers,
+            weights=size,
+            load_s=roads.load_seconds(one.device, size),
+            keeps_weights=lent.keeps_weights,
+            round_trips=one.times,
+            token_s=seconds,
+        )
 
 
 def _spilled(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reason]:

@@ -19,6 +19,7 @@ from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
+from runner.types.reasons import OnOthers
 from runner.types.sampling import Sampling, in_force
 from runner.types.service import Session
 from runner.types.tools_json import deltas_json
@@ -58,7 +59,16 @@ def machine_json(machine: Machine) -> Json:
 
 
 def _device_json(device: Device) -> Json:
-    return _some(device, "id", "kind", "name", "total", "free", "bandwidth", "shares_host_memory", "overhead")
+    said = _some(device, "id", "kind", "name", "total", "free", "bandwidth", "shares_host_memory", "overhead")
+    lent = device.lent
+    if lent is None:
+        return said
+    return {**said, "machine": lent.called, "endpoint": lent.endpoint, "road": pack(lent.road)}
+
+
+def network_json(candidate: Candidate) -> list[Json]:
+    """What of it is on other machines, an entry for each of their devices."""
+    return [pack(reason) for reason in candidate.reasons if isinstance(reason, OnOthers)]
 
 
 def _some(value: object, *names: str) -> Json:
@@ -79,6 +89,7 @@ def candidate_json(candidate: Candidate) -> Json:
         "memory": [memory_json(row) for row in candidate.memory],
         "predicted": predicted_json(candidate.predicted),
         "request": request_json(candidate.wait),
+        "network": network_json(candidate),
         "confirmed_by": candidate.confirmed_by.value,
         "reasons": list(sentences.reasons(candidate)),
         "short_of_gpu": candidate.short_of_gpu,

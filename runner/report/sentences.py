@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from models.headers.describe import quality_word
 from models.headers.quants import quality
 from runner.report.placement import outlook, where
-from runner.report.words import capital, context, gib, one_line, percent, rate
+from runner.report.words import capital, context, gib, one_line, percent, rate, seconds
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.reasons import (
     BestAt,
@@ -31,6 +31,8 @@ from runner.types.reasons import (
     NothingFits,
     OnHost,
     OnlyOne,
+    OnOthers,
+    OthersLeftOut,
     Overdrawn,
     Reason,
     Refused,
@@ -65,7 +67,7 @@ def sentence(reason: Reason | Why) -> str:
     match reason:
         case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit() | TunedHere():
             return _of_choice(reason)
-        case SharedLimit() | SplitByTensor():
+        case SharedLimit() | SplitByTensor() | OnOthers() | OthersLeftOut():
             return _of_devices(reason)
         case Noted(said):
             return said
@@ -166,8 +168,34 @@ def _of_prompts(reason: LongerUbatch | Mapped | ShortOnHost) -> str:
             return f"Prompts of fewer than {batch} tokens are read on the CPU, which beats the bus to the GPU."
 
 
-def _of_devices(reason: SharedLimit | SplitByTensor) -> str:
-    return _shared_limit(reason) if isinstance(reason, SharedLimit) else _split_by_tensor(reason)
+def _of_devices(reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut) -> str:
+    match reason:
+        case SharedLimit():
+            return _shared_limit(reason)
+        case SplitByTensor():
+            return _split_by_tensor(reason)
+        case OnOthers():
+            return _on_others(reason)
+        case OthersLeftOut():
+            return _others_left_out(reason)
+
+
+def _on_others(reason: OnOthers) -> str:
+    trips = "once" if reason.round_trips == 1 else f"{reason.round_trips} times"
+    parts = f"{reason.layers} layer{'s' if reason.layers != 1 else ''}"
+    sent = "" if reason.load_s is None else f", sent in about {seconds(reason.load_s)}"
+    first = " the first time" if reason.keeps_weights and sent else ""
+    return (
+        f"{reason.device} is {one_line(reason.machine)}: {parts}, {gib(reason.weights)} of weights{sent}{first}; "
+        f"each token goes there {trips}, which takes {1e3 * reason.token_s:.1f} ms."
+    )
+
+
+def _others_left_out(reason: OthersLeftOut) -> str:
+    left = f"Nothing goes to {' and '.join(map(one_line, reason.machines))}: it fits here, and would"
+    if reason.times is None or reason.times < _LEAST_SLOWDOWN:
+        return f"{left} not be clearly faster there."
+    return f"{left} take {reason.times:.1f} times as long with it."
 
 
 def _shared_limit(limit: SharedLimit) -> str:

@@ -11,7 +11,7 @@ from runner.client.process import EngineProcess
 from runner.client.tunnel import PREFIX, Tunnel
 from runner.hardware import host
 from runner.hardware.bandwidth import bandwidth
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.hardware.lent import with_lenders
 from runner.hardware.probe import probe
 from runner.storage import rates

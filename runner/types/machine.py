@@ -49,6 +49,11 @@ class Lent:
     road: Road | None = None
     keeps_weights: bool = False
 
+    @property
+    def called(self) -> str:
+        """What a person calls the machine."""
+        return f"{self.host} ({self.endpoint})" if self.host else self.endpoint
+
 
 @dataclass(frozen=True, slots=True)
 class Device:

@@ -267,6 +267,32 @@ class WeightsThatFit:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class OnOthers:
+    """What is on another machine's device: `layers`, or parts of some, and `weights` in bytes.
+
+    `load_s`: until the weights are there, None where the road was not measured; `keeps_weights`: only the first time.
+    A token takes so many `round_trips`, which with what goes over the network take `token_s`.
+    """
+
+    device: str
+    machine: str
+    layers: int
+    weights: int
+    load_s: float | None
+    keeps_weights: bool
+    round_trips: int
+    token_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OthersLeftOut:
+    """Devices of other machines (by endpoint) that nothing is put on; `times` as long with them, None: not computed."""
+
+    machines: tuple[str, ...]
+    times: float | None
+
+
 Reason = (
     Refused
     | Overdrawn
@@ -274,6 +300,8 @@ Reason = (
     | NoDevices
     | TunedHere
     | SplitByTensor
+    | OnOthers
+    | OthersLeftOut
     | Spilled
     | WouldFitWith
     | SharedLimit

@@ -22,7 +22,7 @@ from runner.cost.laid_out import layout_of
 from runner.cost.layout import HOST, Layout, contiguous
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.work import Offload, Prefill, Work
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.types.machine import Machine
 from runner.types.placement import Override
 from scripts.checks import record

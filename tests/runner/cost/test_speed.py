@@ -20,7 +20,7 @@ from runner.cost.layout import Layout, contiguous
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.work import Offload, Prefill, Work
 from runner.hardware.bandwidth import measure_bandwidth
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.types.machine import Device, Kind, Machine
 from scripts.checks import fit_speed, speed_rows
 from scripts.checks.fit_speed import decodes, percentile, prefills

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import UsageError
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.hardware.gpu_names import with_specs
 from runner.types.machine import Device, Kind
 from runner.types.units import GIB, MIB, gib, parse_size

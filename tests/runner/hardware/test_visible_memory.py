@@ -3,7 +3,7 @@
 import pytest
 
 from runner.hardware import visible_memory
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.hardware.gpu_table import GpuModel, gpu_models
 from runner.hardware.visible_memory import context_bytes, shared_bytes, visible_bytes
 from runner.types.units import GIB, MIB

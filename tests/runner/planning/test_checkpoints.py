@@ -6,7 +6,7 @@ from models.headers.pooling import Pooling
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.cost.kv import caches_of
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.planning.placement import Placed, place
 from runner.types.units import GIB, MIB
 from runner.types.vectors import Purpose

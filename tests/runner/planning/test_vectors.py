@@ -5,7 +5,7 @@ import pytest
 from models.headers.pooling import Pooling
 from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.planning.placement import place
 from runner.planning.settings import TEXTS_AT_ONCE
 from runner.types.plan import Verdict

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from models.weights import WeightFile, WeightSet
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.planning.choose import Contender, choose
 from runner.report.plan_table import WIDTH, plan_lines
 from runner.report.sentences import why

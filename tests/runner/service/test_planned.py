@@ -8,7 +8,7 @@ import pytest
 from models.errors import BadFile, ExitCode
 from models.headers.gguf_bytes import STRING
 from models.stores.local import offer_for
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.service.planned import planned
 from runner.service.studies import Studies
 from runner.storage.paths import paths

@@ -11,7 +11,7 @@ import pytest
 from models.errors import DownloadError
 from models.headers.gguf_bytes import STRING
 from models.hub.listing import Found, search
-from runner.hardware.described import parse_hardware
+from runner.hardware.described_group import parse_hardware
 from runner.report.search import hit_json, hit_line, width_of
 from runner.service.search import judged
 from runner.service.studies import Studies
