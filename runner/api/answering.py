@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from models.errors import EngineError, LocalrunError, UsageError
 from runner.api.asked import Asked, Piece, Step
+from runner.api.errors import invalid
 from runner.api.pool import Pool, Resident
 from runner.client.answer import Answer
 from runner.client.session import EngineSession
 from runner.service.schema import check_answer, read_schema
+from runner.types.commands import Grammar
 from runner.types.generation import Finish
-from runner.types.grammar import checked
+from runner.types.grammar import checked, has_patterns, unheld
 from runner.types.sampling import Sampling
 
 Put = Callable[[Step | LocalrunError | None], None]
@@ -26,6 +29,8 @@ class Answering:
         self._pool, self._asked, self._put = pool, asked, put
         self._answers: list[Answer] = []
         self._is_stopped = False
+        self.model = ""
+        """What it is called whoever asks; empty until it is there."""
         threading.Thread(target=self._work, name="request", daemon=True).start()
 
     def stop(self) -> None:
@@ -38,6 +43,7 @@ class Answering:
         end: LocalrunError | None = None
         try:
             with self._pool.lease(self._asked.model, self._put) as resident:
+                self.model = resident.known.name
                 self._answer_all(resident)
         except LocalrunError as error:
             end = error
@@ -72,7 +78,14 @@ class Answering:
         if constraint.schema is None:
             return sampling
         schema = read_schema(constraint.schema)
-        return replace(sampling, grammar=resident.service.grammar_of_schema(schema), schema=schema)
+        asked = json.loads(schema)
+        left = unheld(asked)
+        if left and has_patterns(asked):  # no expression of somebody else's is run in this process
+            raise invalid(
+                "response_format", f"a schema with a pattern is held to, not checked, and {left[0]} is checked."
+            )
+        grammar = resident.service.engine.ask(Grammar(schema))
+        return replace(sampling, grammar=grammar, schema=schema if left else None)
 
     def _answer(self, session: EngineSession, sampling: Sampling, index: int, failed: list[LocalrunError]) -> None:
         try:

@@ -17,6 +17,7 @@ from runner.api.desk import Desk
 from runner.api.dialect import Dialect, Handler
 from runner.api.errors import Failure, Kind, failure_of
 from runner.api.guard import Guard, Rules
+from runner.api.metrics import CONTENT_TYPE
 from runner.api.openai.dialect import OPENAI
 
 DIALECTS: Sequence[Dialect] = (OPENAI,)
@@ -31,14 +32,15 @@ def application(desk: Desk, rules: Rules) -> ASGIApp:
         for dialect in DIALECTS
         for (method, path), handler in dialect.routes.items()
     ]
-    routes.append(Route("/health", _endpoint(desk, OPENAI, _health), methods=["GET"]))
+    for path, handler in (("/health", _health), ("/metrics", _metrics)):
+        routes.append(Route(path, _endpoint(desk, OPENAI, handler), methods=["GET"]))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         desk.stop()
 
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown})
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown, Exception: _broken})
     return Guard(app, rules, desk.limits.head, lambda path, failure: dialect_of(path).refusal(failure))
 
 
@@ -52,7 +54,9 @@ def _endpoint(desk: Desk, dialect: Dialect, handler: Handler) -> Endpoint:
         try:
             return await handler(desk, request)
         except LocalrunError as error:
-            return dialect.refusal(failure_of(error))
+            failure = failure_of(error)
+            desk.metrics.refused(failure.kind)
+            return dialect.refusal(failure)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody gets it
 
@@ -66,6 +70,17 @@ async def _unknown(request: Request, error: Exception) -> Response:
     return dialect_of(request.url.path).refusal(Failure(Kind.NOT_FOUND, said))
 
 
+async def _broken(request: Request, error: Exception) -> Response:
+    """A mistake of ours, which the log has whole."""
+    said = f"The server failed over this request: {error!r}."
+    return dialect_of(request.url.path).refusal(Failure(Kind.FAILED, said))
+
+
 async def _health(_desk: Desk, _request: Request) -> Response:
     """The server is there."""
     return JSONResponse({"status": "ok"})
+
+
+async def _metrics(desk: Desk, _request: Request) -> Response:
+    """Numbers for Prometheus."""
+    return Response(desk.metrics.text(desk.pool.residents()), headers={"content-type": CONTENT_TYPE})

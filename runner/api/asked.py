@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
-from runner.types.generation import Chunk, Message, TokenLogprobs
+from runner.types.generation import Chunk, Gap, Message, TokenLogprobs
 from runner.types.sampling import Sampling
+from runner.types.tools import ToolCall, with_delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +20,15 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants of a model: to answer a conversation, or to go on with `raw` text as it is.
+    """What somebody wants of a model: to answer a conversation, or to go on with `raw` text, or to fill its gap.
 
-    `sampling` has what was asked of it, limits, stops, thinking and logprobs included. `count` answers are wanted to
-    the same question.
+    `sampling` has what was asked of it, limits, stops, thinking, logprobs and tools included. `count` answers are
+    wanted to the same question.
     """
 
     model: str
     messages: tuple[Message, ...] = ()
-    raw: str | None = None
+    raw: str | Gap | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009
     constraint: Constraint = Constraint()
     count: int = 1
@@ -58,9 +60,11 @@ class Whole:
     text: str = ""
     reasoning: str = ""
     logprobs: tuple[TokenLogprobs, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     last: Chunk | None = None
 
     def with_chunk(self, chunk: Chunk) -> Whole:
         """One step on."""
         text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
-        return Whole(text + chunk.text, reasoning + chunk.reasoning, self.logprobs + chunk.logprobs, chunk)
+        calls, logprobs = reduce(with_delta, chunk.calls, self.calls), self.logprobs + chunk.logprobs
+        return Whole(text + chunk.text, reasoning + chunk.reasoning, logprobs, calls, chunk)

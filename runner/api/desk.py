@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from itertools import count
 from typing import Any
 
 from starlette.requests import Request
@@ -16,9 +18,12 @@ from runner.api.answering import Answering
 from runner.api.asked import Asked, Piece, Step, Whole
 from runner.api.errors import Kind, Refused
 from runner.api.limits import Limits
+from runner.api.metrics import Metrics
 from runner.api.pool import Pool
 from runner.api.streams import EventStream, Writer, unless_gone
+from runner.api.vectors import vectors
 from runner.types.sampling import Sampling
+from runner.types.vectors import Made
 
 
 class Desk:
@@ -26,7 +31,9 @@ class Desk:
 
     def __init__(self, pool: Pool, sampling: Sampling, limits: Limits) -> None:
         self.pool, self.sampling, self.limits = pool, sampling, limits
+        self.metrics = Metrics()
         self._under_way: set[Answering] = set()
+        self._numbers = count(1)
 
     async def steps(self, asked: Asked) -> AsyncGenerator[Step, None]:
         """The steps of all its answers, as they come; closing it stops them. Raises LocalrunError.
@@ -42,15 +49,20 @@ class Desk:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(steps.put_nowait, step)
 
-        answering = Answering(self.pool, asked, put)
+        answering, number, why = Answering(self.pool, asked, put), next(self._numbers), "left"
         self._under_way.add(answering)
         try:
             while (step := await steps.get()) is not None:
                 if isinstance(step, LocalrunError):
+                    why = "error"
                     raise step
+                if isinstance(step, Piece):
+                    self.metrics.of(answering.model).heard(number, step)
                 yield step
         finally:
             answering.stop()
+            if answering.model:
+                self.metrics.of(answering.model).left(number, why)
             self._under_way.discard(answering)
 
     async def stream(self, asked: Asked, writer: Writer, receive: Receive) -> EventStream:
@@ -70,6 +82,15 @@ class Desk:
                 if isinstance(step, Piece):
                     answers[step.index] = answers[step.index].with_chunk(step.chunk)
         return answers
+
+    async def vectors(self, model: str, texts: Sequence[str], receive: Receive) -> list[Made]:
+        """A vector for each text; not all are made where the client goes away."""
+        left = threading.Event()
+        try:
+            made = asyncio.to_thread(vectors, self.pool, model, texts, lambda: not left.is_set())
+            return await unless_gone(receive, made)
+        finally:
+            left.set()
 
     async def read(self, request: Request) -> Any:
         """The JSON of a request. Refused where it is none, too large, or too slow."""

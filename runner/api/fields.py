@@ -7,7 +7,7 @@ from typing import Any
 
 from models.errors import UsageError
 from runner.api.errors import invalid
-from runner.types.sampling import Sampling, with_setting
+from runner.types.sampling import BESIDES, Sampling, with_setting, with_settings
 
 
 class Fields:
@@ -84,6 +84,15 @@ class Fields:
                     sampling = with_setting(sampling, ours, str(value), called=self.place(name))
                 except UsageError as error:
                     raise invalid(self.place(name), str(error).removeprefix(f"{self.place(name)}: ")) from None
+        return sampling
+
+    def besides(self, sampling: Sampling) -> Sampling:
+        """`sampling` with those settings that are no single number or word."""
+        for name in BESIDES:
+            try:
+                sampling = with_settings(sampling, {name: self.take(name)})
+            except UsageError as error:
+                raise invalid(self.place(name), str(error).removeprefix(f"{name}: ")) from None
         return sampling
 
     def only(self, name: str, *allowed: object) -> None:

@@ -9,16 +9,16 @@ from runner.types.units import MIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of a body and of its head, entries of a list, answers to one question, requests under way; seconds.
-
-    `head_s` for the head of a request and `body_s` for its body to come; `reader_s` for a client to take what it is
-    sent, which may be slow but not for ever.
+    """Bytes of a body and of its head; messages, answers to one question, texts to make vectors of, requests under way;
+    letters of a schema. Seconds: `head_s` for the head of a request and `body_s` for its body to come; `reader_s` for a
+    client to take what it is sent, which may be slow but not for ever.
     """
 
     body: int = 32 * MIB
     head: int = 64 << 10
     messages: int = 4096
     answers: int = 16
+    texts: int = 2048
     at_once: int = 256
     schema: int = 128 << 10
     head_s: float = 10.0

@@ -42,10 +42,13 @@ class Names:
         served = [replace(here.pop(key, Choice(known.name)), name=known.name) for key, known in self._served.items()]
         return [*served, *here.values()]
 
+    @property
+    def default(self) -> str:
+        """What a request means that names none: the only one that the server was started with; empty for none."""
+        return next(iter(self._served.values())).name if len(self._served) == 1 else ""
+
     def meant(self, name: str) -> Known:
-        """The model that a request names; one may go without a name where one was served. ModelNotFound."""
-        if not name and len(self._served) == 1:
-            return next(iter(self._served.values()))
+        """The model that a request names. ModelNotFound."""
         if known := self._served.get(name.casefold()):
             return known
         if (row := _here(name)) is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from models.errors import DoesNotFit, EngineError, ModelNotFound
 from runner.api.asked import Loading
 from runner.api.names import Known, Names
-from runner.api.room import fewest_gone, held_bytes, mapped_bytes, without
+from runner.api.room import fewest_gone, held_bytes, left, mapped_bytes
 from runner.client.session import EngineSession, Running
 from runner.client.vectors import VectorSession
 from runner.report.serving import does_not_fit
@@ -28,12 +28,16 @@ _TICK_S = 0.5
 
 @dataclass(slots=True, eq=False)
 class Resident:
-    """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic."""
+    """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic.
+
+    Those that make vectors take turns.
+    """
 
     known: Known
     service: LocalService
     session: EngineSession | VectorSession
     requests: int = 0
+    taking_turns: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.time)
 
@@ -123,7 +127,7 @@ class Pool:
             plan, index = self._planned(service, known)
             if plan.candidates[index].download_bytes:
                 raise ModelNotFound(f"{known.name} is not whole here; localrun pull {known.typed} brings the rest.")
-            resident = Resident(known, service, self._session(service, plan, index, told), requests=1)
+            resident = Resident(known, service, self._session(service, (plan, index), known, told), requests=1)
             with self._changing:
                 if self._is_closed:
                     raise EngineError("The server ends.")
@@ -131,14 +135,16 @@ class Pool:
             undo.pop_all()
         return resident
 
-    def _session(self, service: LocalService, plan: Plan, index: int, told: Told) -> EngineSession | VectorSession:
-        load = service.load if plan.wish.use is Purpose.CHAT else service.load_vectors
-        for step in load(plan, index):
+    def _session(
+        self, service: LocalService, planned: tuple[Plan, int], known: Known, told: Told
+    ) -> EngineSession | VectorSession:
+        load = service.load if planned[0].wish.use is Purpose.CHAT else service.load_vectors
+        for step in load(*planned):
             if not isinstance(step, LoadProgress):
                 for sentence in step.running.loaded.notes:
                     self._note(sentence)
                 return step
-            self._loading = Loading(plan.model.name, step.fraction)
+            self._loading = Loading(known.name, step.fraction)
             told(self._loading)
         raise EngineError("The engine loaded nothing.")
 
@@ -146,13 +152,16 @@ class Pool:
         """The plan for what is left of the machine, once those are unloaded that are better unloaded. DoesNotFit."""
         wish = replace(self._wish, use=service.use_of(known.typed, self._wish))
         machine, idle = service.machine(wish), self._idle()
+        loaded = [one.running for one in self.residents()]
         count, _ = fewest_gone(
-            lambda first: service.plan(known.typed, wish, without(machine, [one.running for one in idle[:first]])),
+            lambda first: service.plan(
+                known.typed, wish, left(machine, wish, loaded, [one.running for one in idle[:first]])
+            ),
             len(idle),
         )
-        gone = [one for one in idle[:count] if self.unload(one)]
-        if gone:
-            machine = service.machine_now()
+        if [one for one in idle[:count] if self.unload(one)]:
+            machine, loaded = service.machine_now(), [one.running for one in self.residents()]
+        machine = left(machine, wish, loaded, ())
         plan = service.plan(known.typed, wish, machine)
         if plan.chosen is not None and wish.use is Purpose.CHAT:
             plan = service.plan(known.typed, for_many(service, known.typed, wish, machine), machine)

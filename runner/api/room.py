@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from runner.client.session import Running
-from runner.types.machine import Machine
+from runner.types.machine import Device, Machine
 from runner.types.plan import Candidate, Plan, Verdict
+from runner.types.wish import Wish
 
 _QUICKER = 1.25  # times; less of a gain is not worth to load a model again
 _LONGER = 2  # times the context
@@ -27,20 +28,36 @@ def held_bytes(running: Running) -> int:
     return sum(row.held for row in running.loaded.memory)
 
 
-def without(machine: Machine, gone: Sequence[Running]) -> Machine:
-    """The machine as it would be if these were not loaded."""
+def left(machine: Machine, wish: Wish, loaded: Sequence[Running], gone: Sequence[Running]) -> Machine:
+    """The machine with the room that there is as soon as those that are `gone` are no longer loaded.
+
+    What a wish limits is for all models together.
+    """
+    given, kept = _held(gone), _held([one for one in loaded if one not in gone])
+    shared = sum(given.get(device.id, 0) for device in machine.devices if device.shares_host_memory)
+    ram = min(machine.ram_total, machine.ram_available + given.get("CPU", 0) + shared)
+    if wish.ram_limit is not None:
+        ram = min(ram, max(0, wish.ram_limit - kept.get("CPU", 0)))
+    devices = tuple(_left(device, wish, given, kept) for device in machine.devices)
+    return replace(machine, devices=devices, ram_available=ram)
+
+
+def _left(device: Device, wish: Wish, given: Mapping[str, int], kept: Mapping[str, int]) -> Device:
+    free = min(device.total, device.free + given.get(device.id, 0))
+    if wish.vram_limit is not None:
+        free = min(free, max(0, wish.vram_limit - kept.get(device.id, 0)))
+    return replace(device, free=free)
+
+
+def _held(models: Sequence[Running]) -> dict[str, int]:
+    """Bytes by device, with what comes on top of our buffers."""
     held: dict[str, int] = {}
-    for running in gone:
+    for running in models:
         for row in running.loaded.memory:
             held[row.device] = held.get(row.device, 0) + row.held
         for planned in running.candidate.memory:
             held[planned.device] = held.get(planned.device, 0) + planned.overhead
-    shared = sum(held.get(device.id, 0) for device in machine.devices if device.shares_host_memory)
-    return replace(
-        machine,
-        devices=tuple(replace(one, free=min(one.total, one.free + held.get(one.id, 0))) for one in machine.devices),
-        ram_available=min(machine.ram_total, machine.ram_available + held.get("CPU", 0) + shared),
-    )
+    return held
 
 
 def fewest_gone(plan_without: Callable[[int], Plan], most: int) -> tuple[int, Plan]:

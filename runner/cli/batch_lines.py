@@ -12,10 +12,10 @@ from models.errors import UsageError
 from runner.service.schema import read_schema
 from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
-from runner.types.sampling import EVERY, Sampling, with_settings
+from runner.types.sampling import BESIDES, EVERY, Sampling, with_settings
 from runner.types.tools_json import read_messages, with_tools
 
-_SAMPLING_KEYS = {setting.key for setting in EVERY} | {"stop"}
+_SAMPLING_KEYS = {setting.key for setting in EVERY} | {*BESIDES}
 _FORMS = ("schema", "grammar", "choices")
 Compile = Callable[[str], str]
 

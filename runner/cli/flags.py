@@ -231,6 +231,8 @@ SERVING = (
     Flag("listen", "default 127.0.0.1:8080; any other computer needs a key", "HOST:PORT", str),
     Flag("api-key-file", "its first line has to come with each request", "FILE", Path),
     Flag("cors", "pages of this origin may ask, as http://localhost:3000; may repeat", "ORIGIN", _origin, repeats=True),
+    Flag("install-service", "print a service for this, and install and start it"),
+    Flag("remove-service", "stop it and take it away"),
 )
 CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE, NOTICE)
 """The flags that the configuration file and the environment may set too."""

@@ -57,6 +57,8 @@ class Options:
     memory: int | None = None
     i_trust_this_network: bool = False
     lifeline: bool = False  # end with standard input
+    install_service: bool = False
+    remove_service: bool = False
     words: tuple[str, ...] = ()
     json_session: bool = False
     share: Path | None = None

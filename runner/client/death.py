@@ -17,7 +17,7 @@ from models.errors import (
     OutOfMemory,
     OutOfRam,
 )
-from runner.types.failures import TEMPLATE_S, Diagnosis, diagnose
+from runner.types.failures import GRAMMAR_S, TEMPLATE_S, Diagnosis, diagnose
 from runner.types.pipe import LastWords
 
 _HOW = {
@@ -25,10 +25,13 @@ _HOW = {
     OutOfRam: "was ended by the system, which had run out of memory",
     DeviceLost: "lost a device",
 }
-_OF_THE_FILE = {
-    -signal.SIGALRM: f"The model's chat template did not come to an end in {TEMPLATE_S:.0f} s.",
+_BY_SIGNAL: dict[int, LocalrunError] = {
+    -signal.SIGALRM: BadFile(f"The model's chat template did not come to an end in {TEMPLATE_S:.0f} s."),
     # What a mapped file answers where it has no bytes any more.
-    -signal.SIGBUS: "The model's file was cut while it was in use, or its disk is gone.",
+    -signal.SIGBUS: BadFile("The model's file was cut while it was in use, or its disk is gone."),
+    -signal.SIGVTALRM: EngineError(
+        f"The engine was ended: a grammar or a schema of a request took more than {GRAMMAR_S:.0f} s for a word."
+    ),
 }
 _TAIL, _LAST_LINES = 1024, 4
 
@@ -40,8 +43,8 @@ def death(code: int, words: LastWords, log: Path, *, for_ram: bool = False) -> L
     kernel has killed for want of memory (`for_ram`), EngineKilled by any other; BadFile by SIGALRM and SIGBUS;
     EngineError for everything else.
     """
-    if code in _OF_THE_FILE:
-        return BadFile(_OF_THE_FILE[code])
+    if (known := _BY_SIGNAL.get(code)) is not None:
+        return type(known)(str(known))
     found = diagnose((words.message, *words.complaints))
     if not found.reason:
         found = _told_by(log)

@@ -19,7 +19,7 @@ from runner.hardware.meter import sample
 from runner.hardware.strain import strain
 from runner.types.commands import Count, Generate, KeepState, RestoreState
 from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Finish, Message, Phase, Request
+from runner.types.generation import Chunk, Finish, Gap, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
@@ -109,11 +109,11 @@ class EngineSession:
         sampling: Sampling,
         *,
         continue_last: bool = False,
-        raw: str | None = None,
+        raw: str | Gap | None = None,
         ignore_end: bool = False,
         reuse: bool = True,
     ) -> Answer:
-        """Answer the conversation (or go on with `raw` text); the last chunk carries `finish`.
+        """Answer the conversation (or go on with `raw` text, or fill its gap); the last chunk carries `finish`.
 
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
         message. `reuse` false prefills everything anew.
@@ -122,7 +122,9 @@ class EngineSession:
         if history and history[-1].role == "assistant" and not continue_last:
             history = history[:-1]
         mark = UnderWay()
-        return Answer(self._steps(Request(history, raw, sampling, ignore_end, reuse), mark), mark, self._process)
+        before, suffix = (raw.before, raw.after) if isinstance(raw, Gap) else (raw, None)
+        request = Request(history, before, sampling, ignore_end, reuse, suffix=suffix)
+        return Answer(self._steps(request, mark), mark, self._process)
 
     def _steps(self, request: Request, mark: UnderWay) -> Generator[Chunk]:
         self._under_way.add(mark)

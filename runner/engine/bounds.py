@@ -1,4 +1,5 @@
-"""Bounds for what others wrote: a chat template is a program, and may neither hang the engine nor eat the memory.
+"""Bounds for what others wrote: a chat template is a program, a grammar as good as one; neither may hang the engine or
+eat the memory.
 
 An endless one may hold the interpreter (`{{ 7**(10**8) }}` does), so what ends it is a signal that needs none: SIGALRM,
 which ends the process. The parent says why (runner/client/death.py) and starts another at the next message.
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runner.types.failures import TEMPLATE_S
+from runner.types.failures import GRAMMAR_S, TEMPLATE_S
 
 _MORE_BYTES, _PER_LETTER = 1 << 30, 64
 _STATM = Path("/proc/self/statm")
@@ -28,6 +29,16 @@ def bounded(letters: int) -> Iterator[None]:
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def bounded_work() -> Iterator[None]:
+    """Within, `GRAMMAR_S` seconds of computing end the process, by a signal of its own."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, GRAMMAR_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 @contextmanager

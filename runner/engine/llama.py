@@ -19,7 +19,7 @@ from llama_cpp.llama_grammar import SchemaConverter, json_schema_to_gbnf
 
 from models.errors import EngineError, LocalrunError, UsageError
 from runner.chat.tools.schema import References
-from runner.engine.bounds import bounded_memory
+from runner.engine.bounds import bounded_memory, bounded_work
 from runner.types.failures import diagnose, is_not_pinned
 from runner.types.grammar import checked
 
@@ -134,7 +134,7 @@ class SchemaRules:
 def _of_schema(letters: int) -> Iterator[None]:
     """Bounds, and what becomes of the errors of a schema that is somebody else's."""
     try:
-        with bounded_memory(letters):
+        with bounded_work(), bounded_memory(letters):
             yield
     except UsageError:
         raise

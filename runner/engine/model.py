@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from models.errors import BadFile, EngineError
+from models.errors import BadFile, EngineError, UsageError
 from runner.engine import long_words
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, has_pinned
@@ -71,6 +71,20 @@ class Model:
         for part in long_words.parts(text, long_words.longest()):
             tokens += self._tokens(part, special)
         return tokens
+
+    def around_gap(self, before: str, after: str) -> list[int]:
+        """Token ids of a text with a gap, as llama.cpp's server orders them: what lies before, behind, then the middle.
+
+        UsageError where the vocabulary has no tokens for that.
+        """
+        marks = [
+            mark(self.vocabulary) for mark in (C.llama_vocab_fim_pre, C.llama_vocab_fim_suf, C.llama_vocab_fim_mid)
+        ]
+        if min(marks) < 0:
+            raise UsageError("suffix: this model has no tokens to fill a gap with; coding models have.")
+        prefix, suffix, middle = marks
+        said, rest = self.tokenize(before, special=False), self.tokenize(after, special=False)
+        return [*self.begin, prefix, *said, suffix, *rest, middle]
 
     def tokenize_parts(self, parts: Sequence[str]) -> list[int]:
         """Token ids of a text in parts that are read apart, control tokens among them."""

@@ -64,6 +64,9 @@ class Prompts:
         """The request as tokens. UsageError where the template refuses it, PromptTooLong where that shows early."""
         if request.raw is not None:
             self._reject_hopeless(request.raw)
+            if request.suffix is not None:
+                self._reject_hopeless(request.suffix)
+                return self._model.around_gap(request.raw, request.suffix), Prompt(request.raw)
             return self._model.tokenize(request.raw, special=False, begin=True), Prompt(request.raw)
         prompt = self._rendered(request)
         self._reject_hopeless(prompt.text)

@@ -8,38 +8,39 @@ from typing import Any
 import numpy as np
 
 from models.errors import EngineError, UsageError
+from runner.engine.bounds import bounded_work
 from runner.engine.candidates import Candidates, Logits, Shortlist, Tokens
 from runner.engine.context import Context
 from runner.engine.llama import C
 from runner.engine.logprobs import logprobs_of
 from runner.engine.model import Model
+from runner.engine.penalties import Penalties
 from runner.types.generation import TokenLogprobs
 from runner.types.sampling import Chain, Sampling
 
-_REMEMBERED = 64  # tokens that the repeat penalty looks back
 _TRIED = 256  # likeliest tokens that a grammar is asked about before it is asked about all: half a microsecond each
 _NO_TIE = 1e-3  # below a floor that float arithmetic may round
 
 
 class Sampler:
-    """llama.cpp's order: penalty, top-k, top-p, min-p, temperature, draw; greedy at temperature 0.
+    """llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw; greedy at temperature 0.
 
-    The penalty is arithmetic on the few remembered tokens, greedy is the maximum, and the chain gets those tokens only
-    that top-k or min-p can leave. Same seed, same token as of the chain over the whole vocabulary, but where logits are
-    exactly equal. A grammar is asked about the drawn token, and where it forbids that one, tokens that it allows are
-    drawn from, as llama.cpp's server does (common/sampling.cpp: common_sampler_sample).
+    Penalties are arithmetic on the few tokens that they are for, greedy is the maximum, and the chain gets those tokens
+    only that top-k or min-p can leave. Same seed, same token as of the chain over the whole vocabulary, but where
+    logits are exactly equal. A grammar is asked about the drawn token, and where it forbids that one, tokens that it
+    allows are drawn from, as llama.cpp's server does (common/sampling.cpp: common_sampler_sample).
     """
 
     def __init__(self, model: Model, sampling: Sampling, seed: int) -> None:
         self._model, self._settings = model, sampling.chain
         self._wanted = sampling.logprobs
+        self._penalties = Penalties(self._settings, sampling.logit_bias, model.tokens)
         self._grammar = None if sampling.grammar is None else _grammar(model, sampling.grammar)
         self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
         for link in _links(self._settings, seed):
             C.llama_sampler_chain_add(self._chain, link)
         self._candidates = Candidates(model.tokens)
         self._shortlist = Shortlist(model.tokens, self._settings.top_k)
-        self._recent, self._seen = np.zeros(_REMEMBERED, np.intp), 0
         self._logprobs: list[TokenLogprobs] = []
         self.binds = True
         """Whether the grammar binds what comes next."""
@@ -53,7 +54,7 @@ class Sampler:
         """The next token, already accepted, from the logits `at` a place of the last batch, which change: only once."""
         logits, wanted = context.logits(at), self._wanted
         before = None if wanted is None else logits.copy()
-        self._penalize(logits)
+        self._penalties.apply(logits)
         token = self._free(logits)
         if self._grammar and self.binds and not self._allows(token):
             token = self._allowed(logits)
@@ -65,10 +66,10 @@ class Sampler:
     def accept(self, tokens: Iterable[int]) -> None:
         """Take tokens as if they had been sampled: the penalty and a grammar go on behind them."""
         for token in tokens:
-            self._recent[self._seen % _REMEMBERED] = token
-            self._seen += 1
+            self._penalties.accept(token)
             if self._grammar and self.binds:
-                C.llama_sampler_accept(self._grammar, token)
+                with bounded_work():
+                    C.llama_sampler_accept(self._grammar, token)
 
     def take_logprobs(self) -> tuple[TokenLogprobs, ...]:
         """Of the tokens drawn since the last call; none unless they were asked for."""
@@ -81,16 +82,6 @@ class Sampler:
         C.llama_sampler_free(self._chain)
         if self._grammar:
             C.llama_sampler_free(self._grammar)
-
-    def _penalize(self, logits: Logits) -> None:
-        """As llama_sampler_penalties does: times the penalty below zero, divided by it above; a token only once."""
-        penalty = self._settings.repeat_penalty
-        if penalty == 1.0 or not self._seen:
-            return
-        tokens = self._recent[: self._seen]
-        found = logits[tokens]
-        with np.errstate(all="ignore"):  # a penalty of 0 divides by it, there as here
-            logits[tokens] = (np.fmin if penalty > 1 else np.fmax)(found * penalty, found / penalty)
 
     def _free(self, logits: Logits) -> int:
         """A token, whatever the grammar."""
@@ -109,7 +100,8 @@ class Sampler:
 
     def _allows(self, token: int) -> bool:
         self._candidates.fill_with(token)
-        self._candidates.apply(self._grammar)
+        with bounded_work():
+            self._candidates.apply(self._grammar)
         return self._candidates.possible > 0
 
     def _allowed(self, logits: Logits) -> int:
@@ -118,7 +110,8 @@ class Sampler:
         few = Shortlist(logits.size, _TRIED).exactly(logits)
         for tokens in (few, np.arange(logits.size)):
             self._candidates.fill(logits, tokens)
-            self._candidates.apply(self._grammar)
+            with bounded_work():
+                self._candidates.apply(self._grammar)
             if self._candidates.possible >= enough:
                 break
         if not self._candidates.possible:
@@ -143,7 +136,8 @@ def _links(chain: Chain, seed: int) -> Iterator[Any]:
 
 
 def _grammar(model: Model, text: str) -> Any:
-    sampler = C.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
+    with bounded_work():
+        sampler = C.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
     if not sampler:
         raise UsageError("llama.cpp does not understand the grammar; it must be GBNF with a rule named root.")
     return sampler

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models.errors import DeviceLost, EngineError, OutOfMemory
 
 TEMPLATE_S = 10.0  # the engine ends by SIGALRM when a chat template takes longer
+GRAMMAR_S = 5.0  # and by SIGVTALRM when a grammar keeps the processor busy for longer, for one token
 
 # ggml's own words, and those of CUDA, HIP, Vulkan, SYCL, Metal and C++ that it passes on.
 _OUT_OF_MEMORY = (

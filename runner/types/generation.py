@@ -42,8 +42,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A text with a hole in it, which the model is to fill."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What to generate: a conversation, or `raw` text that goes to the model as it is.
+    """What to generate: a conversation, or `raw` text that goes to the model as it is; what lies before a `suffix`.
 
     `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
     `resumed`: what an engine before this one has already answered to it; the conversation or `raw` ends with that.
@@ -55,6 +63,7 @@ class Request:
     ignore_end: bool = False
     reuse: bool = True
     resumed: str = ""
+    suffix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

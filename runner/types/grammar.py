@@ -47,6 +47,13 @@ def unheld(schema: Any) -> tuple[str, ...]:
     return tuple(sorted(set(_unheld(schema))))
 
 
+def has_patterns(schema: Any) -> bool:
+    """Whether regular expressions may stand in it: to run somebody else's can take for ever."""
+    if isinstance(schema, dict):
+        return not {"pattern", "patternProperties"}.isdisjoint(schema) or any(map(has_patterns, schema.values()))
+    return isinstance(schema, list) and any(map(has_patterns, schema))
+
+
 def _unheld(schema: Any) -> Iterator[str]:
     if isinstance(schema, list):
         for one in schema:

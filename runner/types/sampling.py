@@ -25,6 +25,8 @@ class Chain:
     top_p: float = 0.95
     min_p: float = 0.05
     repeat_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Sampling:
 
     `think` None is AUTO; at most `think_budget` tokens of an answer are thinking. `seed` None: a fresh one, which the
     answer reports. `max_tokens` None: until the end or a full context. `grammar` is GBNF; `schema` (JSON text) what a
-    whole answer is checked against. `calling` is how the tools of `templating` may be called.
+    whole answer is checked against. `calling` is how the tools of `templating` may be called. `logit_bias`: tokens,
+    each with what its logit is raised by.
     """
 
     temperature: float | None = None
@@ -49,6 +52,9 @@ class Sampling:
     logprobs: int | None = None
     think: Think | None = None
     think_budget: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
     templating: Templating = Templating()  # noqa: RUF009
     calling: Calling = Calling()  # noqa: RUF009
 
@@ -108,6 +114,8 @@ SETTINGS = (
     Setting("top-k", "top_k", int, 0, 1_000_000, "default 40; 0: all"),
     Setting("min-p", "min_p", float, 0, 1, "default 0.05"),
     Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none"),
+    Setting("frequency-penalty", "frequency_penalty", float, -2, 2, "for each time that the answer had a token"),
+    Setting("presence-penalty", "presence_penalty", float, -2, 2, "for a token that the answer had at all"),
     Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),
     Setting("max-tokens", "max_tokens", int, 1, 2**31 - 1, "default: until the model ends or the context is full"),
     Setting("logprobs", "logprobs", int, 0, 100, "in JSON: how likely each token was, and the likeliest N beside it"),
@@ -119,6 +127,10 @@ THINK = WordSetting(
 EVERY: tuple[Setting | WordSetting, ...] = (*SETTINGS, THINK)
 _BY_KEY = {setting.key: setting for setting in EVERY}
 
+
+MOST_BIAS = 100.0  # a token with that much less is never drawn
+BESIDES = ("stop", "logit_bias")
+"""What a JSON object of settings may have besides EVERY."""
 
 ASKED, DEFAULT = "asked", "default"
 
@@ -181,10 +193,15 @@ def with_setting(sampling: Sampling, name: str, text: str, called: str | None = 
 
 
 def with_settings(sampling: Sampling, values: Mapping[str, object]) -> Sampling:
-    """`sampling` with the settings of a JSON object; `stop` is a text or a list of them, null asks for nothing."""
+    """`sampling` with the settings of a JSON object; null asks for nothing.
+
+    `stop` is a text or a list of them, `logit_bias` an object of numbers by token.
+    """
     for name, value in values.items():
         if name == "stop" and value is not None:
             sampling = replace(sampling, stop=_texts(value))
+        elif name == "logit_bias" and value is not None:
+            sampling = replace(sampling, logit_bias=_biases(value))
         elif value is not None:
             sampling = with_setting(sampling, name, str(value))
     return sampling
@@ -198,6 +215,19 @@ def _texts(value: object) -> tuple[str, ...]:
         return tuple(map(read_stop, texts))
     except UsageError as error:
         raise UsageError(f"stop: {error}") from None
+
+
+def _biases(value: object) -> tuple[tuple[int, float], ...]:
+    if not isinstance(value, Mapping):
+        raise UsageError("logit_bias: it is an object of numbers by token.")
+    try:
+        pairs = [
+            (int(parse_number(str(token), int, 0, 2**31 - 1)), parse_number(str(bias), float, -MOST_BIAS, MOST_BIAS))
+            for token, bias in value.items()
+        ]
+    except UsageError as error:
+        raise UsageError(f"logit_bias: {error}") from None
+    return tuple(sorted(pairs))
 
 
 def read_stop(text: str) -> str:

@@ -14,11 +14,8 @@ import argparse
 import contextlib
 import itertools
 import json
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -33,6 +30,7 @@ from runner.types.commands import Generate, Load
 from runner.types.generation import Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
+from scripts.benchmarks.servers import llama_server
 
 TEXT = (
     "The sea was calm on the morning of day {}, and the old man who kept the lighthouse went down to the rocks to see"
@@ -106,30 +104,8 @@ def _engine(file: Path, placement: Placement) -> Iterator[Answer]:
 
 @contextmanager
 def _server(program: Path, file: Path, placement: Placement) -> Iterator[Answer]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "-m": file, "-np": placement.sequences, "-c": placement.ctx, "-t": placement.threads, "--port": port,
-        "-ngl": placement.gpu_layers,
-    }  # fmt: skip
-    words = [str(word) for pair in settings.items() for word in pair]
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen([str(program), "--kv-unified", *words], stdout=log, stderr=log)
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/health", server)
-            yield lambda text, tokens: _complete(port, text, tokens)
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in itertools.count():
-        assert server.poll() is None, "llama-server has ended"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url):
-            return
-        time.sleep(0.2)
+    with llama_server(program, file, placement) as port:
+        yield lambda text, tokens: _complete(port, text, tokens)
 
 
 def _complete(port: int, text: str, tokens: int) -> int:

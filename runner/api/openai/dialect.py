@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.api.dialect import Dialect
-from runner.api.openai import chat, models
+from runner.api.openai import chat, completions, embeddings, models
 from runner.api.openai.errors import refusal
 
 OPENAI = Dialect(
@@ -12,6 +12,8 @@ OPENAI = Dialect(
         ("GET", "/v1/models"): models.listed,
         ("GET", "/v1/models/{model:path}"): models.one,
         ("POST", "/v1/chat/completions"): chat.complete,
+        ("POST", "/v1/completions"): completions.complete,
+        ("POST", "/v1/embeddings"): embeddings.embed,
     },
     refusal,
 )

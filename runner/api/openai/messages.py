@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.errors import UsageError
 from runner.api.errors import invalid
 from runner.api.fields import Fields
+from runner.types import tools_json
 from runner.types.generation import Message
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
 def read_messages(fields: Fields, most: int) -> tuple[Message, ...]:
@@ -23,10 +25,21 @@ def _message(one: Fields) -> Message:
     role = one.needed_text("role")
     if role not in _ROLES:
         raise invalid(one.place("role"), f"{role!r} is not one of {', '.join(_ROLES)}.")
-    message = Message(_ROLES[role], _content(one), one.text("reasoning_content"))
-    one.only("tool_calls", [])
+    said = {
+        "role": _ROLES[role],
+        "content": _content(one),
+        "reasoning_content": one.text("reasoning_content"),
+        "tool_calls": one.take("tool_calls"),
+        "tool_call_id": one.text("tool_call_id"),
+    }
     one.idle("refusal", "annotations")  # what servers add to their answers comes back with them
+    if role == "tool":
+        one.idle("name")  # of the function, which the call has
     one.done()
+    try:
+        (message,) = tools_json.read_messages([said])
+    except UsageError as error:
+        raise invalid(one.place("tool_calls"), str(error)) from None
     return message
 
 

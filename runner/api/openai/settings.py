@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from models.errors import UsageError
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
-from runner.types.sampling import Sampling, with_settings
+from runner.types.sampling import Sampling
 from runner.types.thinking import Think
+from runner.types.tools import ToolChoice
+from runner.types.tools_json import KEYS, with_tools
 
 # Fields -> sampling settings of ours; those below the line are no fields of OpenAI's, but of most local servers.
 _SETTINGS = {
     "temperature": "temp",
     "top_p": "top_p",
     "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
     # ----
     "top_k": "top_k",
     "min_p": "min_p",
@@ -24,13 +29,16 @@ _SETTINGS = {
 }
 _EFFORTS = {"none": Think.OFF, "minimal": Think.LOW, "low": Think.LOW, "medium": Think.MEDIUM, "high": Think.HIGH}
 # They identify, store or price a request, or say how it may be carried out; no answer depends on them.
-_IDLE = ("user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls")
+_IDLE = (
+    *("user", "metadata", "safety_identifier"),
+    *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+)
 
 
 def read_settings(fields: Fields, sampling: Sampling) -> Sampling:
     """What is the same for chats and for texts that are gone on with."""
     sampling = fields.sampling(_SETTINGS, sampling)
-    sampling = with_settings(sampling, {"stop": fields.take("stop")})
+    sampling = fields.besides(sampling)
     fields.idle(*_IDLE)
     fields.only("store", False)
     fields.only("service_tier", "auto", "default")
@@ -59,6 +67,18 @@ def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:
     if top is not None and not wanted:
         raise invalid("top_logprobs", "it needs logprobs: true.")
     return replace(sampling, logprobs=top or 0) if wanted else sampling
+
+
+def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint) -> Sampling:
+    """What may be called, and how."""
+    for key in KEYS:
+        try:
+            sampling = with_tools(sampling, {key: fields.take(key)})
+        except UsageError as error:
+            raise invalid(key, str(error)) from None
+    if sampling.templating.tools and constraint != Constraint() and sampling.calling.choice is not ToolChoice.NONE:
+        raise invalid("tools", "they exclude response_format and grammar: a call would have no room.")
+    return sampling
 
 
 def read_constraint(fields: Fields, most: int) -> Constraint:

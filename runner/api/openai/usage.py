@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
 
-FINISHES = {Finish.STOP: "stop", Finish.LENGTH: "length"}
+_FINISHES = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.CALLS: "tool_calls"}
 
 
 def usage_json(lasts: Iterable[Chunk | None]) -> dict[str, Any]:
@@ -21,6 +21,11 @@ def usage_json(lasts: Iterable[Chunk | None]) -> dict[str, Any]:
         "total_tokens": prompt + answered,
         "prompt_tokens_details": {"cached_tokens": chunks[0].cached_tokens if chunks else 0},
     }
+
+
+def finish_of(last: Chunk | None) -> str | None:
+    """Why an answer ended; None as long as it goes on."""
+    return _FINISHES.get(last.finish) if last is not None and last.finish is not None else None
 
 
 def logprobs_json(found: Sequence[TokenLogprobs], is_asked: bool) -> dict[str, Any] | None:

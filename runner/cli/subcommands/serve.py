@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from runner.cli.load import ready, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import read_text
+from runner.cli.user_service import install, remove
 from runner.report.serving import listening_words
 
 if TYPE_CHECKING:  # the server is imported when it is started: others that import this command have no use for it
@@ -23,7 +25,20 @@ DEFAULT_LISTEN = "127.0.0.1:8080"
 
 
 def run(options: Options, output: Output) -> ExitCode:
-    """Load the models that are named, then answer until it is stopped."""
+    """Answer until it is stopped; or see to it that it is started with the user's session."""
+    if options.remove_service:
+        return remove(output)
+    if options.install_service:
+        from runner.api.listening import parse_address
+
+        rules_of(options, parse_address(options.listen or DEFAULT_LISTEN))  # what is wrong is said at once
+        typed = sys.argv[sys.argv.index("serve") + 1 :]
+        return install(options, output, [word for word in typed if word not in ("--install-service", "--yes")])
+    return _serve(options, output)
+
+
+def _serve(options: Options, output: Output) -> ExitCode:
+    """Load the models that are named, then answer."""
     from runner.api.app import application
     from runner.api.desk import Desk
     from runner.api.limits import Limits

@@ -1,25 +1,16 @@
 """Chat completions of OpenAI's dialect, by the real small model over HTTP."""
 
-from collections.abc import Iterator
+import json
 from typing import Any
 
 import pytest
 
-from runner.api.pool import Pool
-from runner.types.wish import Wish
-from tests.support.server import Served, serving
+from tests.support.server import Served
 
-pytestmark = pytest.mark.usefixtures("a_user_of_their_own")
 MODEL = "smollm2-135m"
 ASKED = {"model": MODEL, "messages": [{"role": "user", "content": "Name three colours."}], "temperature": 0}
 SHORT = {**ASKED, "max_tokens": 8}
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def served(a_user_of_their_own: None) -> Iterator[Served]:
-    with serving(Pool(Wish(ctx=2048, sequences=4, threads=1))) as one:
-        yield one
 
 
 def text_of(events: list[Any], key: str = "content") -> str:
@@ -28,6 +19,8 @@ def text_of(events: list[Any], key: str = "content") -> str:
 
 
 def test_what_is_here_is_loaded_when_a_request_names_it_and_says_so(served: Served) -> None:
+    for one in served.pool.residents():
+        assert served.pool.unload(one)
     assert served.get("/health").json == {"status": "ok"} and not served.pool.residents()
     assert MODEL in [one["id"] for one in served.get("/v1/models").json["data"]]
     said = served.post(CHAT, {**SHORT, "stream": True, "stream_options": {"include_usage": True}})
@@ -56,6 +49,8 @@ def test_whole_and_in_pieces_it_is_the_same_text(served: Served) -> None:
         ({"temperature": 11}, "temperature"),
         ({"n": 0}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
         ({"messages": []}, "messages"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
@@ -72,7 +67,66 @@ def test_what_cannot_be_honoured_is_refused_by_name(served: Served, change: dict
 def test_other_errors_have_their_status_and_code(served: Served) -> None:
     unknown = served.post(CHAT, {**SHORT, "model": "/etc/passwd"})
     assert (unknown.status, unknown.json["error"]["code"]) == (404, "model_not_found")
-    long = served.post(CHAT, {**SHORT, "messages": [{"role": "user", "content": "word " * 4000}]})
+    long = served.post(CHAT, {**SHORT, "messages": [{"role": "user", "content": "word " * 40_000}]})
     assert (long.status, long.json["error"]["code"]) == (400, "context_length_exceeded")
     assert served.get("/v1/nothing").status == 404
     assert served.send("POST", CHAT, b"{", {}).status == 400
+
+
+def test_what_is_asked_of_sampling_is_done(served: Served) -> None:
+    usual = served.post(CHAT, SHORT).json["choices"][0]["message"]["content"]
+    first = served.post(CHAT, {**SHORT, "logprobs": True, "top_logprobs": 3}).json["choices"][0]["logprobs"]["content"]
+    assert len(first) == 8 and len(first[0]["top_logprobs"]) == 3 and first[0]["bytes"] == list(usual[:1].encode())
+    stopped = served.post(CHAT, {**SHORT, "stop": [usual[4:7]]}).json["choices"][0]
+    assert (stopped["message"]["content"], stopped["finish_reason"]) == (usual[:4], "stop")
+    chosen = served.post(CHAT, {**SHORT, "max_tokens": 3, "logit_bias": {"33": 100}}).json["choices"][0]
+    assert len(set(chosen["message"]["content"])) == 1
+    rare = {**SHORT, "max_tokens": 40}
+    often = served.post(CHAT, {**rare, "frequency_penalty": -2}).json["choices"][0]["message"]["content"]
+    seldom = served.post(CHAT, {**rare, "frequency_penalty": 2}).json["choices"][0]["message"]["content"]
+    assert len(set(often.split())) < len(set(seldom.split()))
+
+
+def test_several_answers_to_one_question_differ_in_pieces_too(served: Served) -> None:
+    asked = {**SHORT, "n": 3, "seed": 7, "temperature": 1.5}
+    found = served.post(CHAT, asked).json
+    texts = [one["message"]["content"] for one in found["choices"]]
+    assert [one["index"] for one in found["choices"]] == [0, 1, 2] and len(set(texts)) == 3
+    assert found["usage"]["completion_tokens"] == 24
+    pieces = served.post(CHAT, {**asked, "stream": True}).events
+    again = [[piece for piece in pieces[:-1] if piece["choices"][0]["index"] == index] for index in range(3)]
+    assert all(text_of(one) and one[-1]["choices"][0]["finish_reason"] == "length" for one in again)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"response_format": {"type": "json_object"}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "colours",
+                    "schema": {"type": "object", "properties": {"name": {"enum": ["red"]}}, "required": ["name"]},
+                },
+            }
+        },
+        {"grammar": 'root ::= "{" "}"'},
+    ],
+)
+def test_an_answer_is_held_to_its_form(served: Served, form: dict[str, Any]) -> None:
+    (choice,) = served.post(CHAT, {**SHORT, "max_tokens": 60, **form}).json["choices"]
+    text = choice["message"]["content"]
+    assert choice["finish_reason"] == "length" or isinstance(json.loads(text), dict)
+    assert text.startswith("{") and ("schema" not in str(form) or json.loads(text) == {"name": "red"})
+
+
+def test_a_form_that_is_none_is_refused(served: Served) -> None:
+    for form in (
+        {"grammar": "root ::= ("},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": 3}}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": ["x" * 200_000]}}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"pattern": "(a+)+$", "minimum": 1}}}},
+        {"grammar": "x", "response_format": {"type": "json_object"}},
+    ):
+        assert served.post(CHAT, {**SHORT, **form}).status == 400, form

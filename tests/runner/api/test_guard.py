@@ -18,26 +18,25 @@ from runner.cli.subcommands.serve import rules_of
 from runner.types.wish import Wish
 from tests.support.server import PATIENCE_S, Served, serving
 
-pytestmark = pytest.mark.usefixtures("a_user_of_their_own")
 KEY = "s3cret"
 PAGE = "http://localhost:3000"
-SMALL = Limits(body=2000, head=4096, head_s=0.3, body_s=0.3)
+SMALL = Limits(body=2000, head=4096, messages=5, head_s=0.3, body_s=0.3)
 
 
 @pytest.fixture(scope="module")
-def served(a_user_of_their_own: None) -> Iterator[Served]:
+def guarded(home: None) -> Iterator[Served]:
     with serving(Pool(Wish()), SMALL, Rules(KEY, origins=frozenset({PAGE}))) as one:
         yield one
 
 
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
-def test_each_request_needs_the_key_where_there_is_one(served: Served, name: str) -> None:
+def test_each_request_needs_the_key_where_there_is_one(guarded: Served, name: str) -> None:
     lead = "Bearer " if name == "Authorization" else ""
-    said = [served.send("GET", "/v1/models", None, {name: f"{lead}{key}"}).status for key in (KEY, KEY + "x", "")]
+    said = [guarded.send("GET", "/v1/models", None, {name: f"{lead}{key}"}).status for key in (KEY, KEY + "x", "")]
     assert said == [200, 401, 401]
-    refused = served.get("/v1/models")
+    refused = guarded.get("/v1/models")
     assert (refused.status, refused.json["error"]["code"]) == (401, "invalid_api_key")
-    assert served.get("/health").status == 200
+    assert guarded.get("/health").status == 200
 
 
 @pytest.mark.parametrize(
@@ -47,44 +46,50 @@ def test_each_request_needs_the_key_where_there_is_one(served: Served, name: str
         *(("evil.example", 403), ("evil.example:8080", 403), ("localhost.evil.example", 403), ("", 403)),
     ],
 )
-def test_a_name_that_somebody_else_leads_here_is_not_ours(served: Served, host: str, status: int) -> None:
-    assert served.send("GET", "/health", None, {"Host": host}).status == status
+def test_a_name_that_somebody_else_leads_here_is_not_ours(guarded: Served, host: str, status: int) -> None:
+    assert guarded.send("GET", "/health", None, {"Host": host}).status == status
 
 
-def test_pages_may_ask_from_origins_that_were_named_and_from_no_other(served: Served) -> None:
+def test_pages_may_ask_from_origins_that_were_named_and_from_no_other(guarded: Served) -> None:
     mine = {"Authorization": f"Bearer {KEY}"}
     for origin in ("http://evil.example", "null", "http://localhost:3001"):
-        refused = served.get("/v1/models", **mine, Origin=origin)
+        refused = guarded.get("/v1/models", **mine, Origin=origin)
         assert refused.status == 403 and "access-control-allow-origin" not in refused.headers
-    allowed = served.get("/v1/models", **mine, Origin=PAGE)
+    allowed = guarded.get("/v1/models", **mine, Origin=PAGE)
     assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, PAGE)
-    before = served.send("OPTIONS", "/v1/chat/completions", None, {"Origin": PAGE})
+    before = guarded.send("OPTIONS", "/v1/chat/completions", None, {"Origin": PAGE})
     assert before.status == 204 and "authorization" in before.headers["access-control-allow-headers"]
-    assert served.send("OPTIONS", "/v1/models", None, {**mine, "Origin": "http://evil.example"}).status == 403
-    assert "access-control-allow-origin" not in served.get("/v1/models", **mine).headers
+    assert guarded.send("OPTIONS", "/v1/models", None, {**mine, "Origin": "http://evil.example"}).status == 403
+    assert "access-control-allow-origin" not in guarded.get("/v1/models", **mine).headers
 
 
-def test_bodies_are_bounded(served: Served) -> None:
+def test_bodies_are_bounded(guarded: Served) -> None:
     asked = {"model": "x", "messages": [{"role": "user", "content": "w" * 3000}]}
-    assert served.post("/v1/chat/completions", asked, Authorization=f"Bearer {KEY}").status == 413
+    assert guarded.post("/v1/chat/completions", asked, Authorization=f"Bearer {KEY}").status == 413
 
 
-def test_heads_are_bounded(served: Served) -> None:
-    assert served.get("/health", X_Long="w" * 9000).status == 413
+def test_conversations_are_bounded(guarded: Served) -> None:
+    asked = {"model": "x", "messages": [{"role": "user", "content": ""}] * 6}
+    said = guarded.post("/v1/chat/completions", asked, Authorization=f"Bearer {KEY}")
+    assert said.json["error"]["message"] == "messages: it has 6 entries; at most 5 are taken."
 
 
-def test_slow_senders_are_given_up(served: Served) -> None:
+def test_heads_are_bounded(guarded: Served) -> None:
+    assert guarded.get("/health", X_Long="w" * 9000).status == 413
+
+
+def test_slow_senders_are_given_up(guarded: Served) -> None:
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Length: 900\r\n\r\n"
     for said, answer in ((b"GET /health HT", b""), (head.encode() + b'{"mod', b"HTTP/1.1 408")):
-        with closing(socket.create_connection(("127.0.0.1", served.port), PATIENCE_S)) as slow:
+        with closing(socket.create_connection(("127.0.0.1", guarded.port), PATIENCE_S)) as slow:
             slow.sendall(said)
             assert slow.recv(100).startswith(answer)
             assert answer or slow.recv(1) == b""
-    assert served.get("/health").status == 200
+    assert guarded.get("/health").status == 200
 
 
-def test_a_connection_may_be_used_again(served: Served) -> None:
-    with closing(served.connected()) as connection:
+def test_a_connection_may_be_used_again(guarded: Served) -> None:
+    with closing(guarded.connected()) as connection:
         for _ in range(2):
             connection.request("GET", "/health")
             found: http.client.HTTPResponse = connection.getresponse()

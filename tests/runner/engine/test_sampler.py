@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import EngineError
+from models.errors import EngineError, UsageError
 from runner.engine import llama
 from runner.engine.batch import Piece
 from runner.engine.candidates import Logits, Shortlist
@@ -83,8 +83,14 @@ def _entries(context: Context) -> Any:
 
 def _links(model: Model, sampling: Sampling) -> Iterator[Any]:
     chain = sampling.chain
+    if bias := sampling.logit_bias:
+        biases = (C.llama_logit_bias * len(bias))(*(C.llama_logit_bias(*one) for one in bias))
+        yield C.llama_sampler_init_logit_bias(model.tokens, len(bias), biases)
     if chain.repeat_penalty != 1:
         yield C.llama_sampler_init_penalties(model.tokens, 64, chain.repeat_penalty, 0.0, 0.0)
+    if chain.frequency_penalty or chain.presence_penalty:
+        counted = chain.frequency_penalty, chain.presence_penalty
+        yield C.llama_sampler_init_penalties(model.tokens, 4096, 1.0, *counted)
     if chain.temperature <= 0:
         yield C.llama_sampler_init_greedy()
         return
@@ -167,6 +173,8 @@ SETTINGS = [
     Sampling(repeat_penalty=0.7),
     Sampling(repeat_penalty=1.3, temperature=0),
     Sampling(repeat_penalty=5.0, top_k=200, temperature=2.0),
+    Sampling(frequency_penalty=0.4, presence_penalty=1.5, temperature=0),
+    Sampling(frequency_penalty=-0.5, repeat_penalty=1.2, logit_bias=((3, 4.0), (9, -100.0))),
 ]
 BOUND = [
     Sampling(grammar=LETTERS),
@@ -282,6 +290,11 @@ def test_logprobs_of_none_but_the_drawn_and_of_an_impossible_token(small: Contex
     told = logprobs_of(small.model, logits, 5, 0)
     assert (told.top, told.drawn.logprob) == ((), -9999.0)
     assert [one.logprob for one in logprobs_of(small.model, logits, 3, 2).top] == pytest.approx([math.log(0.5)] * 2)
+
+
+def test_a_bias_of_no_token_is_refused(small: Context) -> None:
+    with pytest.raises(UsageError, match=r"logit_bias names the token 512; the vocabulary ends with 511\."):
+        Sampler(small.model, Sampling(logit_bias=((512, 1.0),)), 1)
 
 
 def test_no_logprobs_are_gathered_unless_asked_for(small: Context) -> None:

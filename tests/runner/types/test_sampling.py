@@ -54,6 +54,13 @@ def test_settings_of_a_json_object() -> None:
     assert with_settings(base, {"stop": ["END", "FIN"]}).stop == ("END", "FIN")
 
 
+def test_a_bias_is_a_number_for_each_token() -> None:
+    assert with_settings(Sampling(), {"logit_bias": {"7": -100, "3": 2.5}}).logit_bias == ((3, 2.5), (7, -100.0))
+    for wrong in ([1], {"x": 1}, {"1": "much"}, {"1": 101}, {"-1": 1}):
+        with pytest.raises(UsageError, match=r"^logit_bias: "):
+            with_settings(Sampling(), {"logit_bias": wrong})
+
+
 @pytest.mark.parametrize("value", [3, {"a": 1}, ["x", 1], True])
 def test_stop_is_text(value: object) -> None:
     with pytest.raises(UsageError, match="a text or a list of texts"):

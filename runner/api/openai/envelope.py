@@ -1,0 +1,37 @@
+"""What objects of OpenAI's dialect have in common."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from runner.api.fields import Fields
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every object of one request begins with; `kind` is in its id."""
+
+    model: str
+    kind: str
+    number: str = field(default_factory=lambda: uuid4().hex)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def json(self, name: str) -> Json:
+        """The beginning of an object of this name."""
+        return {"id": f"{self.kind}-{self.number}", "object": name, "created": self.created, "model": self.model}
+
+
+def read_streaming(fields: Fields) -> tuple[bool, bool]:
+    """Whether pieces are wanted, and whether the numbers behind the last."""
+    is_streamed, options = fields.flag("stream"), fields.inner("stream_options")
+    with_usage = False
+    if options is not None:
+        with_usage = options.flag("include_usage")
+        options.idle("include_obfuscation")  # hides lengths from who listens to encrypted traffic; this is not
+        options.done()
+    return is_streamed, with_usage
