@@ -76,7 +76,7 @@ class _Ids:
 def _call(call: ToolCall, key: str, *, in_text: bool) -> Said:
     arguments: object = call.arguments
     if not in_text:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(call.arguments)
     return {"id": key, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 

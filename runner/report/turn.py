@@ -42,7 +42,7 @@ def _read(last: Chunk) -> str:
 def call_line(call: ToolCall) -> str:
     """A call as a line of JSON; arguments that are none stay the text that they are."""
     arguments: object = call.arguments
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         arguments = json.loads(call.arguments)
     return json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False)
 

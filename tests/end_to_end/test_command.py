@@ -106,6 +106,25 @@ def test_a_constraint_that_is_none_is_refused(localrun: Command, words: tuple[st
     assert done.returncode == 2 and sentence in done.stderr and not done.stdout
 
 
+def test_calls_are_json_in_pieces_as_a_whole_and_a_line_each(localrun: Command, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": schema}}, {"name": "now"}]
+    (tmp_path / "tools.json").write_text(json.dumps(tools))
+    words = ("smollm2-135m", "-p", "Rain in Rome?", "--tools", str(tmp_path / "tools.json"), "--tool-choice", "weather")
+    asked = ("--temp", "0", "--max-tokens", "60", "--threads", "1", "--stop", "</tool_call>")
+    *pieces, whole = map(json.loads, localrun(*words, *asked, "--jsonl").stdout.splitlines())
+    (call,) = whole["tool_calls"]
+    assert whole["finish_reason"] == "tool_calls" and whole["text"] == "" and len(call["id"]) == 9
+    assert json.loads(call["function"]["arguments"])["city"] in ("Rome", "Oslo")
+    said = [one["function"] for piece in pieces for one in piece.get("tool_calls", ())]
+    assert "".join(one["arguments"] for one in said) == call["function"]["arguments"]
+    plain = localrun(*words, *asked)
+    assert json.loads(plain.stdout) == {"name": "weather", "arguments": json.loads(call["function"]["arguments"])}
+    assert "knows no tools" in plain.stderr
+    (tmp_path / "tools.json").write_text("{}")
+    assert (done := localrun(*words)).returncode == 2 and "list of functions" in done.stderr
+
+
 def test_choices_bind_the_answer(localrun: Command) -> None:
     done = localrun("smollm2-135m", "-p", "Cats or dogs?", "--choices", "cats,dogs", "--temp", "0")
     assert done.stdout.strip() in ("cats", "dogs")

@@ -197,12 +197,15 @@ def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
-def test_the_documentation_runs_as_it_stands(environment: dict[str, str], tmp_path: Path) -> None:
-    page = Path(localrun.__file__).parent / "docs" / "python.md"
+@pytest.mark.parametrize(
+    ("name", "said"), [("python", r"(?s).*The prompt has .* 2\n"), ("tools", r"(?s)(Paris|Rome)\n.+")]
+)
+def test_the_documentation_runs_as_it_stands(environment: dict[str, str], tmp_path: Path, name: str, said: str) -> None:
+    page = Path(localrun.__file__).parent / "docs" / f"{name}.md"
     program = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "The prompt has " in done.stdout and done.stdout.endswith(" 2\n")
+    assert re.fullmatch(said, done.stdout), done.stdout

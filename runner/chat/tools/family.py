@@ -58,7 +58,7 @@ def or_text(reader: Reader, told: Told, opening: str, steps: Steps[None]) -> Ste
     reader.keep(opening)
     try:
         yield from steps
-    except Broken as broken:
+    except (Broken, RecursionError) as broken:  # the second: brackets in brackets, without an end
         if told.count == before:
             told.say(opening + reader.kept())
         else:

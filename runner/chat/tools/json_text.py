@@ -114,7 +114,7 @@ def text(reader: Reader) -> Steps[str]:
 def _decoded(said: str) -> str:
     try:
         return str(json.loads(said))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Broken from None
 
 

@@ -53,7 +53,7 @@ def as_json(said: str, kinds: frozenset[str]) -> str:
     text = _PYTHON.get(said.strip(), said.strip())
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return escaped(said, quoted=True)
     is_text = isinstance(found, str) or ("string" in kinds and not _fits(found, kinds))
     if is_text and kinds:  # quotes are part of a text

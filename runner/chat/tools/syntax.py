@@ -54,5 +54,5 @@ def is_object(arguments: str) -> bool:
     """Whether this is the JSON text of an object."""
     try:
         return isinstance(json.loads(arguments), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -246,6 +246,8 @@ def test_a_template_and_what_it_reads(tmp_path: Path) -> None:
     [
         (("--chat-template", "/nowhere"), "cannot be read"),
         (("--template-var", "calm"), "is not K=V"),
+        (("--tools", "/nowhere"), "cannot be read"),
+        (("--tool-choice", "required"), "there are no tools"),
         (("--template-var", "a b=c"), "is not K=V"),
         (("--template-var", "messages=[]"), "conversation itself"),
         (("--template-var", "a=@/nowhere"), "cannot be read"),

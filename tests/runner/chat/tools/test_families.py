@@ -365,6 +365,12 @@ def test_an_answer_is_read_the_same_wherever_it_is_cut(
     assert read(family, data, range(1, len(data))) == whole
 
 
+def test_brackets_without_an_end_end_a_call_and_nothing_else() -> None:
+    said = "<|tool_call>call:now{a:" + "[" * 5000
+    assert read(gemma.FAMILY, said.encode()).calls[0][0] == "now"
+    assert read(hermes.FAMILY, ("<tool_call>" + '{"function": ' * 5000).encode()).calls == ()
+
+
 @pytest.mark.parametrize("family", [*FAMILIES, GENERIC], ids=lambda family: family.name)
 def test_arguments_come_as_they_are_written(family: Family) -> None:
     """Not before half of them are there, but not only when all are."""
