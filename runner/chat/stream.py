@@ -68,7 +68,8 @@ class TextStream:
 
     Thinking can only open an answer: a fence in the middle of one is text. `thinking` is the fence that the prompt
     has already opened. `fences` false leaves everything as it is. `addresses`: a message to a function has its header
-    in the text, from ADDRESS on. Half a character at the end is dropped.
+    in the text, from ADDRESS on; `breaks` end thinking that is not closed, and are text. Half a character at the end is
+    dropped.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TextStream:
         fences: bool = True,
         *,
         addresses: bool = False,
+        breaks: Sequence[str] = (),
     ) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(stop)
@@ -86,7 +88,7 @@ class TextStream:
         self._frame_end = ""
         self._in_messages = bool(thinking and thinking.end)
         self._openings = (*OPENINGS, *RECIPIENT) if addresses else OPENINGS
-        self._addresses = addresses
+        self._addresses, self._breaks = addresses, tuple(breaks)
         self._may_close = fences and not thinking
         self._ticks = 0
         self._header = self._pending = self._last = ""
@@ -156,7 +158,7 @@ class TextStream:
         match self._mode:
             case _Mode.THINKING:
                 assert self._fence is not None
-                return (self._fence.ends_with,)
+                return (self._fence.ends_with, *self._breaks)
             case _Mode.HEADER:
                 return HEADER_ENDS
             case _Mode.START:
@@ -198,6 +200,8 @@ class TextStream:
         """Step over a mark."""
         if self._mode is not _Mode.THINKING and needle in self._stop:
             self.stopped = True
+        elif self._mode is _Mode.THINKING and needle in self._breaks:
+            self._mode, self._pending = _Mode.TEXT, needle + self._pending
         elif self._mode is _Mode.THINKING:
             self._leave_thinking()
         elif self._mode is _Mode.HEADER:

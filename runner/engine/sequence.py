@@ -220,10 +220,12 @@ class Sequence:
     def _chunks(self) -> Chunks:
         asked = self._asked
         fences = asked.request.raw is None and not asked.prompt.is_begun
-        family, syntax = asked.prompt.family, asked.prompt.syntax
-        addresses, calls = family is not None and family.addresses, None
-        if family is not None and syntax is not None:
+        family, syntax, calls = asked.prompt.family, asked.prompt.syntax, None
+        stop, thinking = asked.request.sampling.stop, asked.prompt.thinking
+        if family is None or syntax is None:
+            stream = TextStream(stop, thinking, fences)
+        else:
             calls = Calls(family, syntax, asked.request, f"{asked.seed} {len(asked.tokens)}")
-        stream = TextStream(asked.request.sampling.stop, asked.prompt.thinking, fences, addresses=addresses)
+            stream = TextStream(stop, thinking, fences, addresses=family.addresses, breaks=family.breaks)
         self._steering = Steering(self._model, self._sampler, stream, asked.request, calls)
         return Chunks(self._state, stream, self._came, self._sampler.take_logprobs, calls)

@@ -60,4 +60,5 @@ _SYNTAX = Syntax(
     member=(PARAMETER, '" string="', f"{PARAMETER_END}\n"),
 )
 _TOOL_CALLS = replace(_SYNTAX, lead=f"{AROUND[2]}\n", end=AROUND[3])  # V4
-FAMILY = Family("DeepSeek V3.2", ((MARK, "invoke"),), (MARK,), parse, (("function_calls", _SYNTAX), ("", _TOOL_CALLS)))
+_SYNTAXES = (("function_calls", _SYNTAX), ("", _TOOL_CALLS))
+FAMILY = Family("DeepSeek V3.2", ((MARK, "invoke"),), (MARK,), parse, _SYNTAXES, breaks=AROUND[::2])

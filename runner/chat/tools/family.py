@@ -19,8 +19,8 @@ Parse = Callable[[Reader, Told, Sequence[Tool]], Steps[None]]
 class Family:
     """`marks` are what its models may have as control tokens; a template has all words of one of the `shows`.
 
-    `parse` reads an answer; `addresses`: one with headers of messages in its text (TextStream). A call is written by
-    the first of the `syntaxes` whose word a template has.
+    `parse` reads an answer; `addresses`: one with headers of messages in its text, `breaks`: what ends thinking that
+    it left open (TextStream). A call is written by the first of the `syntaxes` whose word a template has.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Family:
     parse: Parse
     syntaxes: tuple[tuple[str, Syntax], ...]
     addresses: bool = False
+    breaks: tuple[str, ...] = ()
 
     def syntax_in(self, template: str) -> Syntax:
         """How a model with this template writes calls."""

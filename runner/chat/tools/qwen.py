@@ -73,4 +73,6 @@ _SYNTAX = Syntax(
 )
 _SEED = replace(_SYNTAX, mark=_OPENINGS[1], behind=f"{_FUNCTION_END}\n{_CLOSINGS[1]}", joint=f"\n{_OPENINGS[1]}")
 _SYNTAXES = ((_OPENINGS[1], _SEED), ("", _SYNTAX))
-FAMILY = Family("Qwen3-Coder", ((_FUNCTION, "<parameter="),), (*_OPENINGS, *_CLOSINGS), parse, _SYNTAXES)
+FAMILY = Family(
+    "Qwen3-Coder", ((_FUNCTION, "<parameter="),), (*_OPENINGS, *_CLOSINGS), parse, _SYNTAXES, breaks=(OPENING,)
+)

@@ -27,6 +27,21 @@ def test_plain_lines_objects_and_empty_lines() -> None:
     assert two.sampling == Sampling(temperature=0.0, seed=1, stop=(".",))
 
 
+def test_a_line_may_have_tools_calls_and_results() -> None:
+    call = {"id": "1", "function": {"name": "now", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "When?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "12:00"},
+    ]
+    asked = {"messages": messages, "tools": [{"name": "now"}], "tool_choice": "none", "parallel_tool_calls": False}
+    (line,) = lines_of(json.dumps(asked))
+    assert line.wrong is None and line.messages[1].calls[0].name == "now" and line.messages[2].answers == "1"
+    assert [tool.name for tool in line.sampling.templating.tools] == ["now"] and not line.sampling.calling.parallel
+    (line,) = lines_of(json.dumps({"prompt": "x", "tools": [{"name": "now"}], "choices": ["a"]}))
+    assert "Tools exclude" in str(line.wrong)
+
+
 def test_only_a_newline_ends_a_line() -> None:
     assert [line.prompt for line in lines_of("a\u2028b\x85c\x0cd\nd")] == ["a\u2028b\x85c\x0cd", "d"]
 

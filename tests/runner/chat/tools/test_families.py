@@ -64,7 +64,7 @@ class Read:
 
 
 def stream_for(family: Family) -> TextStream:
-    return TextStream(addresses=family is harmony.FAMILY)
+    return TextStream(addresses=family.addresses, breaks=family.breaks)
 
 
 def read(family: Family, data: bytes, cuts: Iterable[int] = ()) -> Read:
@@ -179,6 +179,7 @@ GOOD: list[tuple[Family, str, str, Sequence[tuple[str, object]]]] = [
         [("write_file", {"path": "7", "mode": None, "line": 7, "text": "a\n\nb\n"})],
     ),
     (qwen.FAMILY, "<function=now>\n</function>\n</tool_call>", "", [NOW]),
+    (qwen.FAMILY, "<think>\nIt is\n" + xml("now"), "", [NOW]),
     (qwen.FAMILY, "#include <functional>", "#include <functional>", []),
     (qwen.FAMILY, "Write <function=name> there.", "Write <function=name> there.", []),
     (glm.FAMILY, glm_call("get_weather", ("city", "Paris")), "", [PARIS]),

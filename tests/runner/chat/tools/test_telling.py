@@ -13,6 +13,7 @@ from runner.chat.shield import CUT, Shield
 from runner.chat.template import Prompt, Shaping, build_prompt
 from runner.engine.jinja import JinjaTemplate
 from runner.types.generation import Message
+from runner.types.thinking import Think
 from runner.types.tools import Calling, Tool, ToolCall, ToolChoice
 
 TOOLS = (Tool("get_weather", "Weather of a city", '{"type": "object", "properties": {"city": {"type": "string"}}}'),)
@@ -109,6 +110,21 @@ def test_foreign_words_are_no_marks_wherever_they_stand() -> None:
     said = (*messages, Message("tool", evil, answers="1"))
     text = build_prompt(said, renderer, Shaping(tools=(tool,)), Shield(("<tool_call>",))).text
     assert text.count("<tool_call>") == 1 and text.count(f"<{CUT}tool_call>") == 5
+
+
+HARMONY = (
+    "{% for t in tools or [] %}namespace functions.{{ t.function.name }} {% endfor %}"
+    "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant"
+    "{# <|channel|>analysis<|message|> #}"
+)
+
+
+@pytest.mark.parametrize(("think", "end"), [(Think.AUTO, ""), (Think.ON, "<|channel|>analysis<|message|>")])
+def test_a_demanded_call_writes_the_header_of_its_message_itself(think: Think, end: str) -> None:
+    demanded = Calling(ToolChoice.REQUIRED)
+    prompt = built(HARMONY, ASKED, calling=demanded, is_constrained=True, think=think)
+    assert prompt.text.endswith(f"<|end|><|start|>assistant{end}")
+    assert prompt.family is not None and prompt.family.name == "gpt-oss"
 
 
 class Recorder:
