@@ -54,7 +54,7 @@ def _give_up(error: EngineError, _ctx: int) -> Running:
 class EngineSession:
     """One model in one engine process. Answers may go on side by side, each in a thread of its own: an engine works on
     as many at a time as its placement has sequences, and the others wait. `ended` hears of every request and its last
-    chunk, without speeds where others went on beside it.
+    chunk, without speeds where others went on beside it; `reloaded` of every engine that takes the place of another.
 
     `recover` is asked to load again after an error, with a context of so many tokens at least: something smaller where
     memory ran out in the midst of an answer, which goes on; before the next answer, where the engine has died. The last
@@ -72,6 +72,7 @@ class EngineSession:
         self._last_error = EngineError("The engine ended between two answers.")
         self._watch = self._new_watch()
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
+        self.reloaded: Callable[[], None] = lambda: None
 
     @property
     def running(self) -> Running:
@@ -218,6 +219,7 @@ class EngineSession:
         self._is_empty = False
         notes = (*self.loaded.notes, *running.loaded.notes)
         self._running = replace(running, loaded=replace(running.loaded, notes=notes))
+        self.reloaded()
 
     def stop(self) -> None:
         """End the running answers soon; thread-safe, returns at once."""

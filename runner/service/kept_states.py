@@ -1,7 +1,8 @@
-"""Conversations whose caches outlive the engine: which are worth it, whose they are, where they lie."""
+"""Conversations whose caches outlive the engine: which are worth it and when, whose they are, where they lie."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -11,10 +12,60 @@ from models.weights import WeightSet
 from runner.client.session import EngineSession
 from runner.service.studies import study_of
 from runner.storage.states import States
-from runner.types.generation import Message
+from runner.types.generation import Chunk, Message, Request
 
+WORTH_S = 3.0  # reading for less than that again is not worth a write
+_GROWN = 0.25  # of a state: so all writes of a conversation together are a few times its last
 _DISK = 1e9  # bytes per second that a disk is read with at least, where reading again should pay
 _LONGEST_S = 4.0  # who leaves does not wait longer for the disk
+
+
+class Keeper:
+    """Keeps what an engine has read of one conversation while it pauses, for the engine that takes its place.
+
+    Only a conversation that has a name is kept: others should leave nothing on the disk.
+    """
+
+    def __init__(self, states: States) -> None:
+        self._states = states
+        self._name: str | None = None
+        self._kept = self._used = 0  # tokens: of what is read, on the disk and at all
+        self._writing = threading.Lock()
+
+    def begin(self, session: EngineSession, name: str) -> None:
+        """Go on with the conversation of that name, where an engine was left."""
+        self._name = name
+        self._kept = self._used = restore(self._states, session, name)
+
+    def reloaded(self, session: EngineSession) -> None:
+        """The engine is another."""
+        if self._name is not None:
+            self.begin(session, self._name)
+
+    def turn_ended(self, session: EngineSession, asked: Request, last: Chunk) -> None:
+        """An answer has ended: keep what was read, beside whoever thinks about the next question, where that pays."""
+        self._used, self._kept = last.context_used, min(self._kept, last.cached_tokens)
+        if self._name is not None and asked.raw is None and self._pays(session, last):
+            work = (session, self._name, asked.messages, self._used)
+            threading.Thread(target=self._keep, args=work, daemon=True).start()
+
+    def leave(self, session: EngineSession, name: str, messages: Sequence[Message]) -> None:
+        """Nobody says more for now."""
+        if name != self._name or self._used > self._kept:
+            self._keep(session, name, messages, self._used)
+
+    def _pays(self, session: EngineSession, last: Chunk) -> bool:
+        predicted = session.candidate.predicted
+        speed = predicted.prefill_tps if predicted else last.prefill_tps
+        new = self._used - self._kept
+        return speed is not None and new / speed >= WORTH_S and new >= _GROWN * self._used
+
+    def _keep(self, session: EngineSession, name: str, messages: Sequence[Message], used: int) -> None:
+        with self._writing:
+            if name == self._name and used <= self._kept:  # whoever wrote before has done it
+                return
+            if keep(self._states, session, name, messages) and name == self._name:
+                self._kept = used
 
 
 def keep(states: States, session: EngineSession, name: str, messages: Sequence[Message]) -> int:

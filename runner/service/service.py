@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from models.errors import BadFile, DoesNotFit, EngineError
 from models.headers.describe import Description, describe
@@ -27,9 +28,10 @@ from runner.planning.placement import place, problem_of
 from runner.planning.rivals import Contest
 from runner.planning.tuned import question_of
 from runner.report import sentences
-from runner.service import downloads, kept_states, library
+from runner.service import downloads, library
 from runner.service.descent import Descent
 from runner.service.instead import instead
+from runner.service.kept_states import Keeper
 from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
@@ -80,6 +82,7 @@ class LocalService:
         self._machines = Machines(self.engine, self._paths, mapped)
         self._studies = Studies(self._paths, note)
         self._rehearsals = Rehearsals(self.engine)
+        self._keepers: WeakKeyDictionary[EngineSession, Keeper] = WeakKeyDictionary()
         for sentence in set_aside(self._paths):
             note(sentence)
 
@@ -202,21 +205,27 @@ class LocalService:
                 found = replace(found, turn=experience.turn_of(last))
             if found.decode_tps or found.prefill_tps:
                 history.add(self._paths.history, found)
+            keeper.turn_ended(session, asked, last)
 
         history.add(self._paths.history, _measured(running))
         session = EngineSession(self.engine, running, self._resume(descent))
-        session.ended = turn_ended
+        self._keepers[session] = keeper = Keeper(self._states)
+        session.ended, session.reloaded = turn_ended, lambda: keeper.reloaded(session)
         return session
 
     def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
         """Let what the engine has read of a conversation outlive it, where that is worth its bytes."""
         assert isinstance(session, EngineSession)  # this service makes no others
-        kept_states.keep(self._states, session, name, messages)
+        self._keepers[session].leave(session, name, messages)
 
     def recall(self, session: Session, name: str) -> None:
-        """Go on from what was remembered under that name, if these weights made it: it is not read again."""
+        """Go on from what was remembered under that name, if these weights made it: it is not read again.
+
+        From here on its answers are remembered under it where that pays, and an engine that is started again goes on
+        from there.
+        """
         assert isinstance(session, EngineSession)
-        kept_states.restore(self._states, session, name)
+        self._keepers[session].begin(session, name)
 
     # ---- measure
 

@@ -114,7 +114,7 @@ class Service(Protocol):
         """Let what the engine has read of the conversation of that name outlive it, where that is worth its bytes."""
 
     def recall(self, session: Session, name: str) -> None:
-        """Go on from what was remembered: it is not read again."""
+        """Go on from what was remembered: it is not read again, now nor by an engine that is started again."""
 
     def close(self) -> None:
         """End whatever is under way, at once and from any thread: no process is left behind."""

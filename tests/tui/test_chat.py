@@ -56,6 +56,7 @@ async def test_a_turn_from_question_to_note(tmp_path: Path) -> None:
         assert "A file." in app.words()
         assert "4 tokens · 40.0 tok/s · first token 0.42 s · 40 prompt tokens read · complete" in app.shown(".note")
         assert kept(app.service) == [("user", "What is it?"), ("assistant", "A **file**.")]
+        assert app.service.recalled == [str(log.path) for log in ConversationStore(app.service.folder).all()]
         assert "What is it?" in app.shown("#head")
         assert app.composer.has_focus
         assert not app.composer.text

@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from textual import work
+from textual import on, work
+from textual.events import Mount
 
 from models.errors import DoesNotFit, EngineError, LocalrunError
 from runner.report.conversation import OPEN_ELSEWHERE, damaged, unsaved
@@ -53,6 +54,12 @@ class ConversationScreen(EngineScreen):
     def _label(self) -> str:
         return f"{self._settings.name} {self._candidate.quant}"
 
+    @on(Mount)
+    async def _recall_what_is_new(self) -> None:
+        """A new conversation has a name from its start; an earlier one is recalled when it is taken up."""
+        if self._settings.conversation is None:
+            await self._recall()
+
     async def on_unmount(self) -> None:
         """Let another go on with the conversation."""
         await self._remember()
@@ -65,8 +72,8 @@ class ConversationScreen(EngineScreen):
             await aside(partial(self._service.remember, self._session, name, messages))
 
     async def _recall(self) -> None:
-        """Go on with the conversation where an engine was left."""
-        if self._session is not None and self._log.conversation.turns:
+        """Go on with the conversation where an engine was left, and let later engines do so."""
+        if self._session is not None:
             await aside(partial(self._service.recall, self._session, str(self._log.path)))
 
     async def _leave_engine(self) -> None:
@@ -243,7 +250,10 @@ class ConversationScreen(EngineScreen):
             self._log.close()
         self._log, self._last, self._editing = log, None, None
         await self._recall()
-        await self.query_one(ConversationView).show(log.conversation)
+        for view in self.query(ConversationView):
+            await view.show(log.conversation)
+        if not self.query(Composer):  # the screen was left meanwhile
+            return
         composer = self.query_one(Composer)
         composer.remember([as_written(turn.text) for turn in log.conversation.turns if turn.role == "user"])
         composer.focus()

@@ -13,7 +13,9 @@ import pytest
 
 from models.errors import BadFile, DeviceLost, DoesNotFit, EngineError, EngineKilled
 from runner.client.session import EngineSession
+from runner.service import kept_states
 from runner.service.service import LocalService
+from runner.storage.paths import paths
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message
 from runner.types.plan import Verdict
@@ -22,7 +24,7 @@ from runner.types.units import MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lending
 from tests.support.homes import own_home
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
 ASKED = [Message("user", "Tell me about the sea.")]
@@ -169,3 +171,22 @@ def test_what_does_not_fit_without_the_lost_device(service: LocalService, smollm
         lost_while_answering(session, pid)
         with pytest.raises(DoesNotFit, match="started again without RPC0, and Q4_1 does not fit what is left"):
             list(session.generate(ASKED, GREEDY))
+
+
+def test_an_engine_that_is_started_again_goes_on_with_what_was_read(
+    service: LocalService, smollm2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversation that has a name is on the disk soon after a long answer; one without leaves nothing there."""
+    monkeypatch.setattr(kept_states, "WORTH_S", 0.0)
+    session, states = opened(service, smollm2, Wish(ctx=1024, threads=1)), paths().states
+    assert told(list(session.generate(ASKED, GREEDY)))
+    service.recall(session, "a conversation")
+    history = [Message("user", "List some animals: " + "cat, dog, cow, hen, " * 20)]
+    history += [Message("assistant", told(list(session.generate(history, GREEDY)))), Message("user", "And plants?")]
+    until(lambda: any(states.glob("*.state")), lambda: list(states.glob("*")))
+    os.kill(service.engine.pid, signal.SIGKILL)
+    psutil.Process(service.engine.pid).wait(PATIENCE_S)
+    chunks = list(session.generate(history, GREEDY))
+    assert happened(chunks) == [AGAIN]
+    assert chunks[-1].cached_tokens > 0.8 * chunks[-1].prompt_tokens
+    assert len(list(states.glob("*.state"))) == 1
