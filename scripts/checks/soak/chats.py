@@ -51,6 +51,7 @@ class Chats:
     def begin(self) -> None:
         """A conversation of its own."""
         self._log = self._store.new("soak", self._rng.choice(("", "Answer in one sentence.")))
+        self._service.recall(self._session, str(self._log.path))
         self._said: list[tuple[str, str]] = []
 
     def ask(self) -> None:
@@ -96,17 +97,21 @@ class Chats:
         self.ask()
 
     def reopen(self) -> None:
-        """Another day."""
+        """Another day: what was read is on the disk."""
         if not self._said:
             self.ask()
+        name = str(self._log.path)
+        self._service.remember(self._session, name, self._log.conversation.messages)
         self._log.close()
         self._log = self._store.go_on(self._log.path)
+        self._service.recall(self._session, name)
         self.ask()
 
     def reload(self) -> None:
         """The engine is closed, and the model loaded again."""
         self._session.close()
         self._session = self._loaded()
+        self._service.recall(self._session, str(self._log.path))
         self.ask()
 
     def check(self) -> None:

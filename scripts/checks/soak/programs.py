@@ -46,7 +46,7 @@ class Programs:
         process = self._started(self._model, "-p", "Write a long story.", *_SHORT[:-1], "400")
         self._wait(process, self._rng.uniform(0, 4))
         process.kill()
-        process.wait()
+        process.wait(_PATIENCE_S)
         self.look_for_orphans()
 
     def use_python(self) -> None:
