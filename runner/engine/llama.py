@@ -22,6 +22,7 @@ from runner.chat.tools.schema import References
 from runner.engine.bounds import bounded_memory, bounded_work
 from runner.types.failures import diagnose, is_not_pinned
 from runner.types.grammar import checked
+from runner.types.machine import Numa
 
 C = llama_cpp  # every function of llama.h, with its types
 
@@ -65,6 +66,11 @@ def start(log: Log, on_abort: Callable[[str], None]) -> None:
     C.llama_log_set(_kept[0], None)
     ggml("ggml_set_abort_callback", c_void_p, _ABORT)(_kept[1])
     C.llama_backend_init()
+
+
+def spread(strategy: Numa) -> None:
+    """Place threads over nodes of memory; the first time in a process counts, before it loads a model."""
+    C.llama_numa_init(C.GGML_NUMA_STRATEGY_DISTRIBUTE if strategy is Numa.DISTRIBUTE else C.GGML_NUMA_STRATEGY_NUMACTL)
 
 
 def hear_aside(line: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from models.errors import EngineError
 from runner.engine.context import Context
+from runner.engine.llama import spread
 from runner.engine.model import Model
 from runner.types.placement import Placement
 
@@ -32,6 +33,8 @@ def opened(
 
 
 def _loaded(path: str, placement: Placement, progress: Callable[[float], bool]) -> tuple[Model, tuple[str, ...]]:
+    if placement.numa is not None:
+        spread(placement.numa)
     model = Model(path, placement, progress=progress)
     if model.is_pinned:
         return model, ()

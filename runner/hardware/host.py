@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from runner.hardware import cgroup, pci
+from runner.hardware import cgroup, numa, pci
 from runner.types.sample import EngineUse, ProcessTime
 
 PROCESSORS = Path("/sys/devices/system/cpu")
@@ -32,15 +32,22 @@ class HostMemory:
 
 def memory(group: Path | None = None) -> HostMemory:
     """What this process may use now. `group` is the folder of a control group, all around us if not given."""
-    system = psutil.virtual_memory()
+    total, available = _on_nodes()
     limits = cgroup.memory(group)
     if not limits:
-        return HostMemory(system.total, system.available)
+        return HostMemory(total, available)
     limit = min(limit for limit, _ in limits)
     room = min(limit - used for limit, used in limits)
-    return HostMemory(
-        min(system.total, limit), max(0, min(system.available, room)), limit if limit < system.total else None
-    )
+    return HostMemory(min(total, limit), max(0, min(available, room)), limit if limit < total else None)
+
+
+def _on_nodes() -> tuple[int, int]:
+    """(total, available) of the nodes of memory that a cpuset leaves us: of the whole system, where that is all."""
+    system, left = psutil.virtual_memory(), numa.usable()
+    if len(left) == len(numa.nodes()):
+        return system.total, system.available
+    available = sum(node.available for node in left)
+    return sum(node.total for node in left), min(system.available, available)
 
 
 def cores() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.hardware import apu, host, nvml, others
+from runner.hardware import apu, host, numa, nvml, others
 from runner.hardware.gpu_names import with_specs
 from runner.hardware.overhead import overhead
 from runner.hardware.pci import cards
@@ -27,7 +27,8 @@ def probe(found: Runtime, ram_bandwidth: float) -> Machine:
         ram_bandwidth=ram_bandwidth,
         cores=host.cores(),
         cpu_name=host.cpu_name(),
-        notes=(*unused_gpus(found), *apu.notes(found.devices), *others.notes(devices)),
+        notes=(*unused_gpus(found), *apu.notes(found.devices), *others.notes(devices), *numa.notes()),
+        numa=numa.strategy(),
     )
 
 

@@ -39,6 +39,7 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         split_mode=layout.split_mode,
         pooling=wish.pooling,
         checkpoints=checkpoint_bytes(problem.blocks.caches, settings, problem.machine.ram_total),
+        numa=None if layout.is_whole else problem.machine.numa,
     )
 
 

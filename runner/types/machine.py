@@ -108,11 +108,22 @@ class Runtime:
     system: str
 
 
+class Numa(StrEnum):
+    """How llama.cpp places its threads where memory is in several nodes, by its own names for it.
+
+    DISTRIBUTE: in turn on every node. NUMACTL: within the processors that this process may use.
+    """
+
+    DISTRIBUTE = "distribute"
+    NUMACTL = "numactl"
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One computer: `probe`d or `named` by the user. `devices` are those that can hold layers; the CPU is the rest.
 
     `ram_available` honours the cgroup limit. `cores` are physical. `notes` are plain sentences about what was assumed.
+    `numa` is None where all memory is as near.
     """
 
     source: str
@@ -123,6 +134,7 @@ class Machine:
     cores: int
     cpu_name: str = ""
     notes: tuple[str, ...] = ()
+    numa: Numa | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.headers.pooling import Pooling
+from runner.types.machine import Numa
 
 
 class SplitMode(StrEnum):
@@ -34,7 +35,8 @@ class Placement:
     `experts_on_cpu`, `ffn_on_cpu`: repeating layers touched by overrides. `outputs` is n_outputs_max.
     `load_mode` is `mmap` or `none`. Batches of `offload_batch` tokens and more of layers on the host are computed on a
     device (GGML_OP_OFFLOAD_MIN_BATCH). `checkpoints`: bytes of host memory for states that a cache can go back to where
-    it cannot be rolled back. `pooling`: what a text becomes, where the model does not answer.
+    it cannot be rolled back. `pooling`: what a text becomes, where the model does not answer. `numa`: where the host
+    computes and its memory is in several nodes.
     """
 
     devices: tuple[str, ...]
@@ -55,3 +57,4 @@ class Placement:
     split_mode: SplitMode = SplitMode.LAYER
     pooling: Pooling | None = None
     checkpoints: int = 0
+    numa: Numa | None = None
