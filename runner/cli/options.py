@@ -151,7 +151,9 @@ def load_config(path: Path) -> dict[str, object]:
         text = path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None
     import tomllib
 

@@ -120,5 +120,7 @@ def read_text(path: Path) -> str:
     """A file that a flag names. Raises UsageError."""
     try:
         return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None

@@ -244,13 +244,13 @@ def test_a_template_and_what_it_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
-        (("--chat-template", "/nowhere"), "cannot be read"),
+        (("--chat-template", "/nowhere"), "cannot be read: No such file"),
         (("--template-var", "calm"), "is not K=V"),
         (("--tools", "/nowhere"), "cannot be read"),
         (("--tool-choice", "required"), "there are no tools"),
         (("--template-var", "a b=c"), "is not K=V"),
         (("--template-var", "messages=[]"), "conversation itself"),
-        (("--template-var", "a=@/nowhere"), "cannot be read"),
+        (("--template-var", "a=@/nowhere"), "cannot be read: No such file"),
         (("--think", "hard"), "is not one of"),
         (("--think-budget", "-1"), "out of range"),
         (("--stop", ""), "ends nothing"),
