@@ -30,6 +30,7 @@ class FileKind(StrEnum):
     DIFFUSION = "a model that denoises whole texts"
     SPEECH = "a model that speaks"
     WORDLESS = "a model without a vocabulary"
+    MERGED = "a model and its projector in one file, as Ollama writes them, which llama.cpp does not load"
 
     @property
     def is_companion(self) -> bool:
@@ -55,6 +56,11 @@ _BY_ARCHITECTURE = {
 }
 
 
+# What tensors of projectors are called: v and a are encoders of images and sound, mm what leads from them to the model
+# (gguf-py: MODEL_TENSOR.V_*, A_*), s and vision_tower Ollama's names beside these.
+_OF_PROJECTORS = ("v.", "a.", "mm.", "s.", "model.vision_tower.")
+
+
 def kind_of(headers: Sequence[Header]) -> FileKind:
     """What a file is, or all its shards together."""
     tensors = [tensor for header in headers for tensor in header.tensors]
@@ -66,6 +72,8 @@ def kind_of(headers: Sequence[Header]) -> FileKind:
         return kind
     if not tensors:
         return FileKind.VOCABULARY
+    if kind is FileKind.CHAT and any(tensor.name.startswith(_OF_PROJECTORS) for tensor in tensors):
+        return FileKind.MERGED
     return FileKind.DRAFT if _only_predicts(kv, tensors) else kind
 
 

@@ -9,6 +9,7 @@ from models.headers.quantizations import quantizations
 from models.headers.shape import shape_of
 from models.hub.remote import read_headers
 from models.names import catalog
+from models.names.instead import loadable
 from models.names.resolve import Query, resolve
 from models.stores.cache import as_on_disk
 from models.weights import Offer, WeightSet
@@ -50,7 +51,12 @@ class Studies:
         reads, notes = quantizations(reading.sets)
         if not reads:
             raise BadFile(" ".join(notes))
-        sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
+        try:
+            sets = tuple(StudiedSet(read, shape_of(read.headers)) for read in reads)
+        except BadFile as error:
+            if offer.origin != "ollama":  # which has its own names for some architectures
+                raise
+            raise BadFile(f"{offer.name}: {error}. {loadable(offer.name)}") from error
         return Study(name, offer, sets, (*offer.notes, *reading.notes, *notes), reading.fetched_bytes)
 
 

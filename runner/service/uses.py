@@ -8,6 +8,7 @@ from models.errors import BadFile, UsageError
 from models.headers.kinds import FileKind, kind_of
 from models.headers.pooling import Pooling, pooling_of, unranked
 from models.headers.prefixes import Prefixes, prefixes_of
+from models.names.instead import loadable
 from runner.types.study import Study
 from runner.types.vectors import Purpose
 from runner.types.wish import Wish
@@ -42,6 +43,8 @@ def checked(study: Study, wish: Wish) -> Wish:
     name, kind = first.weights.files[0].name, kind_of(first.headers)
     is_forced = wish.use is Purpose.EMBED and wish.pooling is not None and kind is FileKind.CHAT
     if kind is not _KINDS[wish.use] and not is_forced:
+        if kind is FileKind.MERGED:
+            raise BadFile(f"{name} is {kind}. {loadable(study.offer.name)}")
         instead = f"; {_INSTEAD[kind]}" if kind in _INSTEAD else ""
         raise BadFile(f"{name} is {kind}, not {_KINDS[wish.use]}{instead}.")
     if wish.use is Purpose.CHAT:

@@ -55,6 +55,8 @@ def test_by_its_keys(keys: dict[str, Value], kind: FileKind) -> None:
         (0, [EMBEDDING, block(1)], FileKind.CHAT),
         (0, [block(0, "attn_q.weight.lora_a"), block(0, "attn_q.weight.lora_b")], FileKind.ADAPTER),
         (0, [], FileKind.VOCABULARY),
+        (0, [EMBEDDING, block(0), block(1), Entry("v.patch_embd.weight", (256, 256), NUMBERS["F16"])], FileKind.MERGED),
+        (0, [EMBEDDING, block(0), block(1), Entry("mm.0.weight", (256, 256), NUMBERS["F16"])], FileKind.MERGED),
     ],
 )
 def test_by_its_tensors(further: int, tensors: list[Entry], kind: FileKind) -> None:
