@@ -6,6 +6,7 @@ Metal and SYCL to some 30 to 60 each, of which those on Intel are three sources'
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from runner.types.machine import Device
 
@@ -55,6 +56,7 @@ KERNELS: dict[str, dict[Memory, Kernels]] = {
 }
 
 
+@cache
 def memory_of(device: Device) -> Memory:
     """The kind of memory a device has; unknown counts as a graphics card's."""
     kind = (device.memory_type or "GDDR").upper()
@@ -65,6 +67,7 @@ def memory_of(device: Device) -> Memory:
     return Memory.GDDR
 
 
+@cache
 def kernels_of(device: Device) -> Kernels:
     """How the device's backend does on its memory; what is not known is reckoned like CUDA."""
     by_memory = KERNELS.get(backend_of(device), KERNELS["CUDA"])

@@ -146,11 +146,14 @@ def _moved(
     homeless, left = _homeless(blocks, layout, room, order)
     sizes = {(layer, stem): blocks[layer].movable[stem].bytes for layer, stem in homeless}
     moved: dict[tuple[int, str], int] = {}
+    most = max(left, default=0.0)
     for key in sorted(homeless, key=sizes.__getitem__, reverse=True):
-        roomiest = max(range(len(left)), key=left.__getitem__)
-        fits = sizes[key] <= left[roomiest]
-        left[roomiest] -= sizes[key] if fits else 0
-        moved[key] = roomiest if fits else HOST
+        if sizes[key] <= most:
+            roomiest = moved[key] = left.index(most)
+            left[roomiest] -= sizes[key]
+            most = max(left)
+        else:
+            moved[key] = HOST
     return {(layer, stem): target for (layer, stem), target in moved.items() if target != layout.layers[layer]}
 
 
@@ -167,7 +170,10 @@ def _homeless(
         home, block = layout.layers[layer], blocks[layer]
         if home == HOST or not block.movable:
             continue
-        kept = () if home in full else _kept(block, left[home])
+        if home in full:
+            homeless += [(layer, stem) for stem in block.movable]
+            continue
+        kept = _kept(block, left[home])
         left[home] -= sum(block.movable[stem].bytes for stem in kept)
         if len(kept) < len(block.movable):
             full.add(home)

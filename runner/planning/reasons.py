@@ -154,10 +154,13 @@ def _context(problem: Problem, wish: Wish, proposal: Proposal) -> Iterator[Reaso
 
 
 def _most_on_devices(problem: Problem, proposal: Proposal) -> MostOnDevices:
-    """What the next power of two that is a quarter more would cost, or the trained length."""
+    """What the next power of two that is a quarter more would cost, or the trained length.
+
+    Nothing is chosen by it: that only the best set of devices is polished may tell a little more than it would cost.
+    """
     ctx, trained = proposal.settings.ctx, problem.trained
     longer = min(trained, 1 << (ctx + ctx // 4).bit_length())
-    other = search.best(problem, replace(proposal.settings, ctx=longer))
+    other = search.best(problem, replace(proposal.settings, ctx=longer), polished=1)
     if other is None:
         return MostOnDevices(ctx, longer, None)
     cost = max(0.0, 1 - other.predicted.decode_tps / proposal.predicted.decode_tps)

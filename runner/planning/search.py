@@ -120,8 +120,8 @@ def with_longer_ubatches(problem: Problem, found: Proposal) -> Proposal:
     return found
 
 
-def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
-    """The fastest layout that fits; None if none does."""
+def best(problem: Problem, settings: ContextSettings, polished: int = _POLISHED) -> Proposal | None:
+    """The fastest layout that fits; None if none does. Of the best sets of few devices so many are `polished`."""
     if not problem.may_fit(settings):
         return None
     by_devices: dict[tuple[bool, tuple[str, ...]], Proposal] = {}
@@ -129,7 +129,7 @@ def best(problem: Problem, settings: ContextSettings) -> Proposal | None:
         ids = item.layout.is_by_tensor, tuple(device.id for device in item.layout.devices)
         by_devices[ids] = max(by_devices.get(ids, item), item, key=_score)
     ranking = sorted(by_devices.values(), key=_score, reverse=True)
-    worth_it = ranking[: _POLISHED if len(problem.machine.devices) <= FEW_DEVICES else 1]
+    worth_it = ranking[: polished if len(problem.machine.devices) <= FEW_DEVICES else 1]
     fastest = max((_polished(problem, item) for item in worth_it), key=_score, default=None)
     return fastest and _transferred(problem, _traded(problem, fastest))
 

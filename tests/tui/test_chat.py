@@ -196,6 +196,16 @@ async def test_letters_work_when_nobody_writes(tmp_path: Path) -> None:
         assert app.composer.text == "p"
 
 
+async def test_all_of_the_help_can_be_read_in_a_small_terminal(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path), size=(80, 24)) as app:
+        await app.until_screen(Chat)
+        await app.pilot.press("f1")
+        await app.until_screen(TextDialog)
+        await app.pilot.press("end")
+        await app.until_words("/exit            End the engine")
+        assert "Esc goes back" in app.words()
+
+
 async def test_thinking_folds(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -13,6 +14,8 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 T = TypeVar("T")
+_TALLEST = 0.94  # of the screen's height: as in dialogs.tcss
+_AROUND = 8  # lines: border, padding, title, keys
 
 
 class Dialog(ModalScreen[T | None]):
@@ -105,3 +108,7 @@ class TextDialog(Dialog[None]):
         """The text, which scrolls."""
         with VerticalScroll(id="scroll"):
             yield Static(self._text, id="reading")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The text gets what the box, its title and its keys leave: no rule of the style sheet says so."""
+        self.query_one("#scroll").styles.max_height = max(1, int(_TALLEST * event.size.height) - _AROUND)

@@ -18,7 +18,7 @@ from tui.settings import ChatSettings
 class SamplingDialog(Dialog[None]):
     """Changes the `settings` it is opened with; it stays open, so that several can be set."""
 
-    KEYS = "NAME VALUE and Enter sets it, NAME off leaves it to the model · Esc goes back"
+    KEYS = "NAME VALUE sets it, NAME off leaves it to the model · Esc goes back"
     WIDTH = "-wide"
 
     def __init__(self, settings: ChatSettings, recommended: Iterable[Recommended]) -> None:
