@@ -196,6 +196,19 @@ async def test_letters_work_when_nobody_writes(tmp_path: Path) -> None:
         assert app.composer.text == "p"
 
 
+async def test_where_nothing_was_asked_that_is_said(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for press in ("ctrl+r", "ctrl+g", "ctrl+b", "ctrl+y"):
+            await app.pilot.press(press)
+        await app.say("/undo")
+        await app.say("/copy 1")
+        await app.until_told("and there is none, not '1'")
+        said = [call.args[0] for call in app.told.call_args_list]
+        assert said.count("Nothing has been asked yet.") == 4
+        assert said.count("There is nothing to copy yet.") == 1
+
+
 async def test_all_of_the_help_can_be_read_in_a_small_terminal(tmp_path: Path) -> None:
     async with running(scripted(tmp_path), size=(80, 24)) as app:
         await app.until_screen(Chat)

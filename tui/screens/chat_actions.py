@@ -62,27 +62,35 @@ class ChatActions(WalkingScreen):
 
     def action_regenerate(self, argument: str = "") -> None:
         """Answer the last question again."""
-        if self._questions() and self.is_idle():
+        if self._may_change():
             self._again(self._questions()[-1] + 1)
 
     def action_go_on(self, argument: str = "") -> None:
         """Go on with the last answer."""
-        turns = self._log.conversation.turns
-        if turns and turns[-1].role == "assistant" and self.is_idle():
+        if self._may_change() and self._log.conversation.turns[-1].role == "assistant":
             self._go_on()
+
+    def _may_change(self) -> bool:
+        """Whether there is a turn, and none under way; says why not."""
+        if not self._questions():
+            self.complain("Nothing has been asked yet.")
+            return False
+        return self.is_idle()
 
     def action_edit(self, argument: str = "") -> None:
         """Put a question into the composer, the last one if no number names it; again: the one before.
 
         Sending it begins a branch, Escape leaves all as it is.
         """
+        if not self._may_change():
+            return
         questions = self._questions()
         place = int(argument) - 1 if argument.isdecimal() else len(questions) - 1
         if not argument and self._editing in questions:
             place = max(0, questions.index(self._editing) - 1)
         if argument and (not argument.isdecimal() or not 0 <= place < len(questions)):
             self.complain(f"/edit wants the number of a question, 1 to {len(questions)}, not {argument!r}.")
-        elif questions and self.is_idle():
+        else:
             self._edit(questions[place], place + 1)
 
     def _edit(self, question: int, number: int) -> None:
@@ -97,7 +105,7 @@ class ChatActions(WalkingScreen):
 
     def action_undo(self, argument: str = "") -> None:
         """Take the last question and its answer back."""
-        if self._questions() and self.is_idle():
+        if self._may_change():
             self._undo(self._questions()[-1])
 
     def action_branch(self, argument: str = "") -> None:
@@ -118,7 +126,8 @@ class ChatActions(WalkingScreen):
         if argument.isdecimal() and 1 <= int(argument) <= len(blocks):
             self._copy(blocks[int(argument) - 1].code, f"Code block {int(argument)}")
         elif argument:
-            self.complain(f"/copy wants the number of a code block, 1 to {len(blocks)}, not {argument!r}.")
+            there = f"1 to {len(blocks)}" if blocks else "and there is none"
+            self.complain(f"/copy wants the number of a code block, {there}, not {argument!r}.")
         elif self._target is not None and self.query_one(ConversationView).has_focus:
             self._copy_target()
         elif blocks:
@@ -132,6 +141,8 @@ class ChatActions(WalkingScreen):
             self._copy(self._blocks()[number - 1].code, f"Code block {number}")
         elif number == ANSWER and answers:
             self._copy(answers[-1], "The last answer")
+        elif number == ANSWER:
+            self.complain("There is nothing to copy yet.")
 
     def action_think(self, argument: str = "") -> None:
         """Think before the next answers or do not: what is said, else the other way round."""
