@@ -209,6 +209,26 @@ async def test_where_nothing_was_asked_that_is_said(tmp_path: Path) -> None:
         assert said.count("There is nothing to copy yet.") == 1
 
 
+async def test_keys_count_in_the_order_they_come(tmp_path: Path) -> None:
+    """Also where several come before the screen has looked at the first."""
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        hurry(app, "a", "b", "backspace", "c", "left", "d")
+        await app.until(lambda: app.composer.text == "adc")
+        await app.pilot.press("escape", "N")
+        await app.until_screen(LineDialog)
+        hurry(app, *["backspace"] * 4, "w", "a", "y", "enter")
+        await app.until(lambda: "New way" in app.shown("#head"))
+
+
+def hurry(app: RunningApp, *keys: str) -> None:
+    """Press keys as a terminal does, without waiting for any."""
+    for key in keys:
+        event = events.Key(key, key if len(key) == 1 else None)
+        event.set_sender(app.pilot.app)
+        app.pilot.app.post_message(event)
+
+
 async def test_all_of_the_help_can_be_read_in_a_small_terminal(tmp_path: Path) -> None:
     async with running(scripted(tmp_path), size=(80, 24)) as app:
         await app.until_screen(Chat)

@@ -15,6 +15,7 @@ from runner.storage.full_text import find_words
 from runner.types.conversation import Listed
 from tui.screens.dialogs import Dialog, LineDialog
 from tui.screens.export import export
+from tui.widgets.in_order import Line
 from tui.workers import aside
 
 
@@ -36,7 +37,7 @@ class ConversationList(Dialog[ConversationLog]):
 
     def inside(self) -> ComposeResult:
         """The words to search for, and the list."""
-        yield Input(placeholder="words that were said", compact=True)
+        yield Line(placeholder="words that were said", compact=True)
         yield OptionList()
 
     def on_mount(self) -> None:

@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.widgets.in_order import Line
+
 T = TypeVar("T")
 _TALLEST = 0.94  # of the screen's height: as in dialogs.tcss
 _AROUND = 8  # lines: border, padding, title, keys
@@ -86,7 +88,7 @@ class LineDialog(Dialog[str]):
 
     def inside(self) -> ComposeResult:
         """The input."""
-        yield Input(self._value, compact=True, select_on_focus=False)
+        yield Line(self._value, compact=True, select_on_focus=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the text."""

@@ -13,6 +13,7 @@ from runner.report.words import one_line
 from runner.storage.full_text import find_words
 from runner.types.conversation import Conversation, Listed, Turn
 from tui.screens.dialogs import Dialog
+from tui.widgets.in_order import Line
 
 _NO_TITLE = "\u2003"  # a title that has no words: the beginning of a question counts once
 
@@ -34,7 +35,7 @@ class Find(Dialog[int]):
 
     def inside(self) -> ComposeResult:
         """The words, below them what has them."""
-        yield Input(self._words, compact=True, select_on_focus=False)
+        yield Line(self._words, compact=True, select_on_focus=False)
         yield OptionList()
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -15,6 +15,7 @@ from models.errors import LocalrunError
 from runner.report.placement import PLACES
 from runner.report.words import gib, one_line, rate, visible
 from runner.types.service import Choice, Service
+from tui.widgets.in_order import Line
 from tui.workers import aside
 
 
@@ -39,7 +40,7 @@ class Picker(Screen[str | None]):
             yield Static("Looking at this machine and the models on it…", id="status")
             yield LoadingIndicator()
             yield DataTable[Text](cursor_type="row")
-            yield Input(placeholder="or a name: org/repo, a file, a folder, ollama:NAME", compact=True)
+            yield Line(placeholder="or a name: org/repo, a file, a folder, ollama:NAME", compact=True)
         yield Footer()
 
     def on_mount(self) -> None:

@@ -13,6 +13,7 @@ from runner.types.sampling import in_force
 from tui.actions import with_setting
 from tui.screens.dialogs import Dialog
 from tui.settings import ChatSettings
+from tui.widgets.in_order import Line
 
 
 class SamplingDialog(Dialog[None]):
@@ -28,7 +29,7 @@ class SamplingDialog(Dialog[None]):
     def inside(self) -> ComposeResult:
         """What is in force and whence, the line, and what was wrong with it."""
         yield Static(id="text")
-        yield Input(placeholder="temp 0.5", compact=True)
+        yield Line(placeholder="temp 0.5", compact=True)
         yield Static(id="wrong")
 
     def on_mount(self) -> None:

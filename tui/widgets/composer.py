@@ -11,6 +11,7 @@ from runner.report.words import plural
 from tui.actions import completions
 from tui.files import pasted_path, paths_like
 from tui.view.mentions import begun, completed, mention
+from tui.widgets.in_order import acted, actions_by_key
 
 _LONG_PASTE = 4000  # characters
 
@@ -66,7 +67,7 @@ class Composer(TextArea):
         if handler is not None and handler():
             event.prevent_default()
             event.stop()
-        else:
+        elif not await acted(self, event, actions_by_key(TextArea.BINDINGS)):
             await super()._on_key(event)
 
     def _send(self) -> bool:
