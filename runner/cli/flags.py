@@ -44,8 +44,9 @@ localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker
 EPILOG = """\
 MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
 ollama:NAME[:TAG]. SIZE is 24g, 512m, 1.5GiB. HARDWARE is a100-sxm-80gb, 2xrtx-3090, rtx-4090,ram=64g@60gbps,
-gpu=24g@1008gbps or cpu,ram=32g; several computers are "2xrtx-3090 + rtx-4090,ram=32g @10gbit,0.2ms". The flags of placement and sampling may stand in config.toml, or in the environment as
-LOCALRUN_FLAG."""
+gpu=24g@1008gbps or cpu,ram=32g; several computers are
+"2xrtx-3090 + rtx-4090,ram=32g @10gbit,0.2ms". The flags of placement and sampling may stand in config.toml, or in the
+environment as LOCALRUN_FLAG."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def _of_undivided_layers(problem: Problem, settings: ContextSettings) -> Iterato
         if not problem.blocks.shape.experts:
             yield _by_layers(problem, settings, devices)
         yield from _apart(problem, settings, devices)
-    yield contiguous((), (), problem.layers_total)
+    if not problem.insists:
+        yield contiguous((), (), problem.layers_total)
 
 
 # ---- whole

@@ -77,13 +77,12 @@ def place(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser |
     `rehearse` answers None where nobody can tell; at most MOST_REHEARSALS are asked for.
     """
     problem = problem_of(shape, machine, wish)
-    if any(device.lent for device in problem.machine.devices) and not _asks_for_devices(wish):
+    if not any(device.lent for device in problem.machine.devices):
+        return _placed(problem, wish, rehearse)
+    if wish.devices is None and wish.gpu_layers is None and wish.tensor_split is None:
         return _with_others_or_without(shape, machine, wish, rehearse)
-    return _placed(problem, wish, rehearse)
-
-
-def _asks_for_devices(wish: Wish) -> bool:
-    return wish.devices is not None or wish.gpu_layers is not None or wish.tensor_split is not None
+    asked = _placed(replace(problem, insists=True), wish, rehearse)
+    return asked if asked.verdict is not Verdict.NO else _placed(problem, wish, rehearse)
 
 
 def _with_others_or_without(shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None) -> Placed:

@@ -25,7 +25,7 @@ class Problem:
 
     `shares`: proportions over all devices that must be kept. `extra`: bytes that a rehearsal found beyond
     our own ledger, by device, `CPU` for the host. `prefer` and `habits`: whose requests count (runner.planning.mix).
-    `split_mode`: the only one to weigh; None: any.
+    `split_mode`: the only one to weigh; None: any. `insists`: something has to be on a device.
     """
 
     blocks: Blocks
@@ -36,6 +36,7 @@ class Problem:
     prefer: Prefer = Prefer.BALANCED
     habits: tuple[Exchange, ...] = ()
     split_mode: SplitMode | None = None
+    insists: bool = False
 
     @property
     def layers_total(self) -> int:

@@ -106,7 +106,7 @@ class Descent:
         self.settled()
         self._engine.restart()
         before, machine = self._plan.machine, self._machines.again()
-        lost = {device.id for device in before.devices} - {device.id for device in machine.devices}
+        lost = dict.fromkeys(map(_owner, before.devices)).keys() - set(map(_owner, machine.devices))
         candidate = self._plan.candidates[self._index]
         if lost or isinstance(error, DeviceLost):
             candidate = self._planned(Question(self._index, machine, self._plan.wish))
@@ -175,3 +175,8 @@ class Descent:
         kept += min(machine.ram_available, host_reserve(machine))
         tried = tuple(one.candidate for one in self._tried)
         return Exhausted(tried, machine, self._shrunk(), kept, host.address_limit())
+
+
+def _owner(device: Device) -> str:
+    """A device of ours by its id, another machine's by what that is called: numbers change when one is gone."""
+    return device.lent.called if device.lent else device.id

@@ -159,7 +159,7 @@ def test_after_a_device_is_lost_the_plan_is_made_anew(service: LocalService, smo
         lost_while_answering(session, pid)
         chunks = list(session.generate(ASKED, GREEDY))
     assert happened(chunks) == [
-        "The engine was started again without RPC0: all 31 layers on the CPU, 1k context in f16."
+        f"The engine was started again without {endpoint}: all 31 layers on the CPU, 1k context in f16."
     ]
     assert told(chunks) and not session.plan.machine.devices and session.candidate.verdict is Verdict.CPU
 
@@ -169,7 +169,7 @@ def test_what_does_not_fit_without_the_lost_device(service: LocalService, smollm
         wish = Wish(ctx=8192, kv_type="f16", rpc=(endpoint,), ram_limit=1264 * MIB)  # of which 240 MiB may be used
         session = opened(service, smollm2, wish)
         lost_while_answering(session, pid)
-        with pytest.raises(DoesNotFit, match="started again without RPC0, and Q4_1 does not fit what is left"):
+        with pytest.raises(DoesNotFit, match=f"started again without {endpoint}, and Q4_1 does not fit what is left"):
             list(session.generate(ASKED, GREEDY))
 
 

@@ -1,0 +1,152 @@
+"""Models on several machines: workers hold what the plan says, answer alike, and are missed when they are gone."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import DeviceLost
+from runner.client.session import EngineSession
+from runner.service.service import LocalService
+from runner.types.engine import LoadProgress
+from runner.types.generation import Chunk
+from runner.types.plan import Source, Verdict
+from runner.types.reasons import OnOthers
+from runner.types.sampling import Sampling
+from runner.types.wish import Wish
+from scripts.synthetic.random_weights import GEOMETRIES, write
+from tests.support.homes import own_home
+from tests.support.workers import RunningWorker, working
+
+SAID = "The sea is wide. " * 12
+GREEDY = Sampling(temperature=0, max_tokens=12)
+LONG = Sampling(temperature=0, max_tokens=400)
+NOTICED_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunningWorker]]:
+    with ExitStack() as stack:
+        homes = [tmp_path_factory.mktemp("worker") for _ in range(3)]
+        yield [stack.enter_context(working(home, "--memory", "3g")) for home in homes]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    with own_home(tmp_path_factory.mktemp("home")), closing(LocalService()) as local:
+        yield local
+
+
+def opened(service: LocalService, path: Path, wish: Wish) -> EngineSession:
+    plan = service.plan(str(path), wish)
+    *_, session = service.load(plan, service.chosen(plan))
+    assert isinstance(session, EngineSession)
+    return session
+
+
+def told(chunks: list[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)
+
+
+def answered(session: EngineSession, sampling: Sampling = GREEDY) -> str:
+    return told(list(session.generate((), sampling, raw=SAID, ignore_end=True)))
+
+
+def held_as_planned(session: EngineSession) -> None:
+    """To the byte. Of compute buffers that pipeline llama.cpp's rehearsal says a little more than it takes."""
+    assert session.candidate.confirmed_by is Source.REHEARSAL
+    pipelines = session.candidate.verdict is Verdict.GPU and not session.placement.overrides
+    held_on = {row.device: row for row in session.loaded.memory}
+    for planned in session.candidate.memory:
+        held = held_on.pop(planned.device)
+        assert (held.weights, held.kv) == (planned.weights, planned.kv), planned.device
+        assert held.compute == planned.compute or (pipelines and 0.75 < held.compute / planned.compute < 1)
+    assert not held_on
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, smollm2: Path) -> dict[str, Path]:
+    moe = write(tmp_path_factory.mktemp("moe") / "tiny-moe-Q8_0.gguf", GEOMETRIES["tiny-moe"], "Q8_0")
+    return {"smollm2": smollm2, "moe": moe}
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "wish", "split"),
+    [
+        ("smollm2", 2, Wish(gpu_layers=20, tensor_split=(1, 3), devices=("RPC1", "RPC0")), (5, 15)),
+        ("smollm2", 3, Wish(gpu_layers=31, tensor_split=(1, 1, 1)), (11, 10, 10)),
+        ("moe", 2, Wish(gpu_layers=4, tensor_split=(1, 1)), (2, 2)),
+        ("moe", 3, Wish(devices=("RPC0", "RPC1", "RPC2"), margin=0, vram_limit=(256 << 20) + (5 << 20)), None),
+    ],
+)
+def test_workers_hold_what_was_planned_and_answer_like_one(
+    service: LocalService,
+    workers: list[RunningWorker],
+    models: dict[str, Path],
+    model: str,
+    count: int,
+    wish: Wish,
+    split: tuple[int, ...] | None,
+) -> None:
+    wish = replace(wish, ctx=512, rpc=tuple(one.endpoint for one in workers[:3]), ubatch=64)
+    if wish.devices is None:
+        wish = replace(wish, devices=tuple(f"RPC{number}" for number in range(count)))
+    session = opened(service, models[model], wish)
+    held_as_planned(session)
+    assert split is None or session.placement.tensor_split == split
+    assert any(isinstance(reason, OnOthers) for reason in session.candidate.reasons), session.plan
+    several = answered(session)
+    alone = opened(service, models[model], replace(wish, devices=("RPC0",), tensor_split=None, vram_limit=None))
+    assert several == answered(alone)
+
+
+def missed(began: float, worker: RunningWorker, error: DeviceLost) -> None:
+    """It was soon, and the machine is named, without a path of ggml's source or a guess at memory."""
+    assert time.monotonic() - began < NOTICED_S
+    said = str(error)
+    assert f"({worker.endpoint})" in said and "what it held of the model is lost" in said
+    assert ".cpp" not in said and "want of memory" not in said
+
+
+class Leaving:
+    """Ends or stops a worker, once, and knows when."""
+
+    def __init__(self, worker: RunningWorker, sent: signal.Signals) -> None:
+        self._worker, self._sent, self.began = worker, sent, 0.0
+
+    def now(self) -> None:
+        if not self.began:
+            self._worker.process.send_signal(self._sent)
+            self.began = time.monotonic()
+
+
+@pytest.mark.parametrize(("phase", "sent"), [("load", 9), ("prefill", 9), ("decode", 9), ("decode", signal.SIGSTOP)])
+def test_a_machine_that_goes_away_is_named(smollm2: Path, tmp_path: Path, phase: str, sent: signal.Signals) -> None:
+    with own_home(tmp_path), working(tmp_path / "worker") as worker, closing(LocalService()) as local:
+        plan = local.plan(str(smollm2), Wish(ctx=1024, gpu_layers=31, rpc=(worker.endpoint,)))
+        leaving, said = Leaving(worker, sent), ""
+        with pytest.raises(DeviceLost) as lost:
+            for step in local.load(plan, 0):  # noqa: B007 (the last one is the session)
+                if phase == "load":
+                    leaving.now()
+            assert isinstance(step, EngineSession)
+            for chunk in step.generate((), LONG, raw=SAID, ignore_end=True):
+                said += chunk.text
+                if said or phase == "prefill":
+                    leaving.now()
+        missed(leaving.began, worker, lost.value)
+        if phase == "decode":
+            assert said
+            goes_on_without(step, worker)
+
+
+def goes_on_without(session: LoadProgress | EngineSession, worker: RunningWorker) -> None:
+    assert isinstance(session, EngineSession)
+    again = list(session.generate((), GREEDY, raw=SAID, ignore_end=True))
+    (happened,) = [chunk.happened for chunk in again if chunk.happened]
+    assert "started again without" in happened and f"({worker.endpoint})" in happened
+    assert told(again) and not session.placement.devices
