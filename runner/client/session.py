@@ -229,7 +229,7 @@ class EngineSession:
 
     def sample(self) -> Sample:
         """Measure the machine now."""
-        return sample(self.plan.machine)
+        return sample(self.plan.machine, self._process.far_pulses)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the conversation as the model's template renders it."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from runner.report.sentences import sentence
 from runner.report.table import Table
 from runner.report.words import rate_cell, rates, seconds
 from runner.types.engine import Loaded
 from runner.types.measurement import Benchmark
-from runner.types.plan import Predicted
+from runner.types.plan import Candidate, Predicted
+from runner.types.reasons import OnOthers
 
 
 def benchmark_table(measured: Benchmark, predicted: Predicted | None) -> Table:
@@ -23,3 +27,8 @@ def latency_line(measured: Benchmark, loaded: Loaded) -> str:
     """How long a first token and the load took."""
     prompt = f"first token {seconds(measured.ttft_s)} after a prompt of {measured.prompt_tokens}"
     return f"{prompt}; loaded in {seconds(loaded.load_s)}"
+
+
+def network_lines(candidate: Candidate) -> Iterator[str]:
+    """What of it is on other machines, and what each token pays for that."""
+    yield from (sentence(reason) for reason in candidate.reasons if isinstance(reason, OnOthers))

@@ -229,6 +229,7 @@ def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: 
         "load_s": round(loaded.load_s, 3),
         "predicted": predicted_json(candidate.predicted),
         "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "network": network_json(candidate),
         "runs": runs,
     }
 

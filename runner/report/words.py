@@ -6,6 +6,7 @@ What may be unknown is `n/a`. A cell is the number alone, for a column or a bar 
 import re
 
 from models.visible import one_line, visible
+from runner.types.machine import Road
 from runner.types.units import GIB, gib
 
 __all__ = ["NOT_KNOWN", "gib", "one_line", "visible"]
@@ -100,6 +101,14 @@ def degrees(celsius: float | None) -> str:
 def watts(power: float | None) -> str:
     """A power draw."""
     return NOT_KNOWN if power is None else f"{power:.0f} W"
+
+
+def network(road: Road | None, traffic: int | None = None) -> str:
+    """How far away a machine is, how wide the road to it, and what went over it: `0.20 ms · 118 MB/s · 12.3 MB`."""
+    known = [f"{1e3 * road.latency_s:.2f} ms"] if road else []
+    known += [f"{road.bandwidth / 1e6:.0f} MB/s"] if road and road.bandwidth else []
+    known += [] if traffic is None else [f"{traffic / 1e6:.1f} MB"]
+    return " · ".join(known) or NOT_KNOWN
 
 
 def hardware(name: str) -> str:

@@ -10,7 +10,8 @@ from runner.types.machine import Holder
 class DeviceSample:
     """One device now. `used` counts every process. None where the driver does not say.
 
-    `utilisation` in 0..1, `temperature` in degrees Celsius, `power` in watts.
+    `utilisation` in 0..1, `temperature` in degrees Celsius, `power` in watts. `traffic`: bytes over the network, both
+    ways, for a device of another machine.
     """
 
     device: str
@@ -19,6 +20,7 @@ class DeviceSample:
     utilisation: float | None = None
     temperature: float | None = None
     power: float | None = None
+    traffic: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.types.engine import ComponentBytes, Loaded
-from runner.types.machine import Device, Machine
+from runner.types.machine import Device, Lent, Machine
 from runner.types.plan import Candidate, MemoryRow
 from runner.types.sample import DeviceSample, Sample
 from tui.view.layers import CPU
@@ -26,7 +26,8 @@ class Use(StrEnum):
 class Meter:
     """One device's memory. `parts` add up to `total`, or to more where a plan overdraws it.
 
-    `other_known` is False where the driver does not say what other processes hold; `sample` has the rest.
+    `other_known` is False where the driver does not say what other processes hold; `sample` has the rest. `lent`: it is
+    another machine's.
     """
 
     device: str
@@ -35,6 +36,7 @@ class Meter:
     parts: dict[Use, int]
     other_known: bool = True
     sample: DeviceSample | None = None
+    lent: Lent | None = None
 
     @property
     def used(self) -> int:
@@ -57,7 +59,8 @@ def _planned(row: MemoryRow, machine: Machine) -> Meter:
     total = device.total if device else machine.ram_total
     other = max(0, total - row.free) + row.overhead
     parts = {Use.WEIGHTS: row.weights, Use.KV_FREE: row.kv, Use.COMPUTE: row.compute, Use.OTHER: other}
-    return Meter(row.device, device.name if device else machine.cpu_name, total, _whole(parts, total))
+    name, lent = (device.name, device.lent) if device else (machine.cpu_name, None)
+    return Meter(row.device, name, total, _whole(parts, total), lent=lent)
 
 
 def live(
@@ -89,7 +92,8 @@ def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceS
     used = sample.used if sample else None
     other = overhead if used is None else max(0, used - sum(ours.values()))
     parts = _whole(ours | {Use.OTHER: other}, total)
-    return Meter(held.device, device.name if device else machine.cpu_name, total, parts, used is not None, sample)
+    name, lent = (device.name, device.lent) if device else (machine.cpu_name, None)
+    return Meter(held.device, name, total, parts, used is not None, sample, lent)
 
 
 def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from textual.content import Content
 
-from runner.report.words import NOT_KNOWN, degrees, gib_cell, hardware, percent, watts
+from runner.report.words import NOT_KNOWN, degrees, gib_cell, hardware, network, one_line, percent, watts
 from tui.theme import PART_MARKS
 from tui.view.meters import Meter, Use
 from tui.widgets.drawing import Drawing, flow, shares, spread, styled
@@ -37,7 +37,8 @@ class MemoryBars(Drawing):
         total = sum(self.counts.values())
         layers = f"  {self.counts.get(meter.device, 0)}/{total} layers" if total else ""
         used = styled((gib_cell(meter.used), "bold"), f" of {gib_cell(meter.total)} GiB")
-        name = styled((meter.device, "bold"), layers, (f"  {hardware(meter.name)}", "$quiet"))
+        at = f" at {one_line(meter.lent.called)}" if meter.lent else ""
+        name = styled((meter.device, "bold"), layers, (f"  {hardware(meter.name)}{at}", "$quiet"))
         return [spread(name, used, width), bar(meter, width), *flow(_words(meter), width)]
 
 
@@ -60,6 +61,10 @@ def _words(meter: Meter) -> list[Content]:
         _word(Use.OTHER, f"other {other}"),
         _word(Use.FREE, f"free {gib_cell(meter.parts[Use.FREE])}"),
     ]
+    if meter.lent:
+        traffic = meter.sample.traffic if meter.sample else None
+        words.append(styled(("network ", "$quiet"), network(meter.lent.road, traffic)))
+        return words
     if sample := meter.sample:
         busy = [percent(sample.utilisation)]
         if sample.device != "CPU":

@@ -9,7 +9,7 @@ from runner.cli.load import open_model, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.client.session import EngineSession
-from runner.report.benchmark import benchmark_table, latency_line
+from runner.report.benchmark import benchmark_table, latency_line, network_lines
 from runner.report.comparison import memory_table
 from runner.report.contract import Json, bench_json
 from runner.report.record import shared_sentence
@@ -49,5 +49,6 @@ def _print(measured: Benchmark, session: EngineSession, options: Options, output
         return
     output.table(benchmark_table(measured, candidate.predicted))
     output.line(latency_line(measured, loaded))
+    output.lines(network_lines(candidate))
     output.line()
     output.table(memory_table(candidate, loaded))

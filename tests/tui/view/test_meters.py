@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from runner.types.engine import ComponentBytes, Loaded
-from runner.types.machine import Device, Kind, Machine
+from runner.types.machine import Device, Kind, Lent, Machine, Road
 from runner.types.sample import DeviceSample, Sample
 from runner.types.units import GIB
 from scripts.draw.plans import gibibytes, large_plan, small_plan
 from scripts.draw.scripted import ScriptedSession
 from tui.view.meters import Use, as_planned, live
+from tui.widgets.memory import MemoryBars
 
 SESSION = ScriptedSession(large_plan(), 3)
 MACHINE = SESSION.plan.machine
@@ -78,3 +79,16 @@ def test_shared_memory_is_one_bar() -> None:
     assert only.device == "CPU"
     assert only.parts[Use.WEIGHTS] == gibibytes(4) + gibibytes(0.5)
     assert sum(only.parts.values()) == only.total
+
+
+def test_another_machines_bar_says_whose_it_is_and_how_far_away() -> None:
+    lent = Lent("tower:50052", "CUDA0", host="tower", road=Road(0.2e-3, 117.5e6))
+    first, *others = MACHINE.devices
+    machine = replace(MACHINE, devices=(replace(first, kind=Kind.RPC, lent=lent), *others))
+    now = replace(SESSION.sample(), devices=(DeviceSample(first.id, first.total, None, traffic=12_340_000),))
+    bars = MemoryBars()
+    bars.meters = live(SESSION.candidate, machine, SESSION.loaded, now, 0)
+    drawn = "\n".join(line.plain for line in bars.lines(120))
+    assert "at tower (tower:50052)" in drawn and "network 0.20 ms · 118 MB/s · 12.3 MB" in drawn
+    bars.meters = as_planned(SESSION.candidate, machine)
+    assert "network 0.20 ms · 118 MB/s" in "\n".join(line.plain for line in bars.lines(120))
