@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import DeviceLost
+from models.headers.reader import parse
 from models.headers.shape import ModelShape, shape_of
 from runner.client.devices import join
 from runner.client.far import meet
@@ -25,7 +26,6 @@ from runner.types.sampling import Sampling
 from scripts.checks.slow_road import slow_road
 from scripts.synthetic.headers import entries, header_bytes, metadata
 from scripts.synthetic.random_weights import GEOMETRIES, prompt, write
-from tests.support.headers import parse
 from tests.support.workers import RunningWorker, working
 
 TINY = GEOMETRIES["tiny-dense"]
