@@ -9,7 +9,7 @@ from itertools import count
 from runner.chat.template import common_prefix
 from runner.engine.checkpoints import Checkpoints
 from runner.engine.context import Context
-from runner.engine.state_file import State
+from runner.engine.state_file import Checkpoint, State
 
 
 @dataclass(slots=True)
@@ -122,6 +122,10 @@ class Cache:
         if self._checkpoints is not None:
             self._checkpoints.keep(slot.sequence, slot.tokens)
 
+    def remembered(self, slot: Slot) -> tuple[Checkpoint, ...]:
+        """States that a slot can go back to, the oldest first."""
+        return self._checkpoints.of(slot.sequence) if self._checkpoints else ()
+
     def holder(self, tokens: Sequence[int]) -> Slot | None:
         """The slot that holds the beginning of these and little else; None where there is none."""
         slot = max(self._slots, key=lambda slot: common_prefix(slot.tokens, tokens))
@@ -139,6 +143,9 @@ class Cache:
         if not self._context.set_state(slot.sequence, state.cells):
             return 0
         self.grow(slot, state.tokens)
+        if self._checkpoints is not None:
+            for one in state.checkpoints:
+                self._checkpoints.adopt(slot.sequence, state.tokens, one)
         slot.left = next(self._returns)
         return count
 

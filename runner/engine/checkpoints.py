@@ -18,6 +18,7 @@ from typing import Any
 
 from runner.engine.context import Context
 from runner.engine.llama import C
+from runner.engine.state_file import Checkpoint
 
 _PARTIAL = C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
@@ -66,14 +67,23 @@ class Checkpoints:
             self._kept.append(known)
             return True
         size = int(C.llama_state_seq_get_size_ext(self._handle, sequence, _PARTIAL))
-        if not tokens or not 0 < size <= self._most:
+        if not tokens or not self._make_room(size):
             return False
-        self._make_room(size)
         state = (c_uint8 * size)()
         if C.llama_state_seq_get_data_ext(self._handle, state, size, sequence, _PARTIAL) != size:
             return False
         self._kept.append(_Checkpoint(sequence, len(tokens), digest, state))
         return True
+
+    def of(self, sequence: int) -> tuple[Checkpoint, ...]:
+        """Those of a sequence, the oldest first."""
+        return tuple(Checkpoint(one.count, one.state) for one in self._kept if one.sequence == sequence)
+
+    def adopt(self, sequence: int, tokens: Sequence[int], found: Checkpoint) -> None:
+        """Keep one that was taken elsewhere, of a sequence that holds these tokens with the state as it was then."""
+        if found.count <= len(tokens) and self._make_room(len(found.state)):
+            digest = _digest(tokens[: found.count])
+            self._kept.append(_Checkpoint(sequence, found.count, digest, found.state))
 
     def go_back(self, sequence: int, tokens: Sequence[int]) -> int:
         """Take a sequence back to its last state behind some or all of these tokens: how many it holds then.
@@ -105,9 +115,13 @@ class Checkpoints:
         taken = C.llama_state_seq_set_data_ext(self._handle, one.state, size, one.sequence, _PARTIAL)
         return taken == size and bool(C.llama_memory_seq_rm(self._memory, one.sequence, one.count, -1))
 
-    def _make_room(self, size: int) -> None:
-        while self._kept and self.bytes + size > self._most:
+    def _make_room(self, size: int) -> bool:
+        """Whether there is room for so many bytes by now."""
+        if not 0 < size <= self._most:
+            return False
+        while self.bytes + size > self._most:
             self._kept.pop(0)
+        return True
 
 
 def _digest(tokens: Sequence[int]) -> bytes:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError, PromptTooLong, UsageError
@@ -19,7 +20,7 @@ from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
-from runner.engine.state_file import read_state, write_state
+from runner.engine.state_file import Checkpoint, read_state, write_state
 from runner.types.commands import Count, KeepState, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Request
@@ -93,6 +94,7 @@ class Generator:
                 slot.tokens,
                 size,
                 lambda cells: context.copy_state(sequence, cells),
+                _fitting(self._cache.remembered(slot), None if asked.most is None else asked.most - size),
             )
         return 0
 
@@ -132,3 +134,10 @@ class Generator:
         model = self._model
         tokens = (token for text in marks for token in model.tokenize(text, special=True))
         return frozenset(token for token in tokens if not model.piece(token))
+
+
+def _fitting(checkpoints: tuple[Checkpoint, ...], most: int | None) -> tuple[Checkpoint, ...]:
+    """The newest of these that have at most so many bytes together."""
+    sizes = accumulate(len(one.state) for one in reversed(checkpoints))
+    count = sum(most is None or size <= most for size in sizes)
+    return checkpoints[len(checkpoints) - count :]

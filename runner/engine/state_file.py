@@ -1,9 +1,11 @@
 """What a sequence's caches hold, as a file for a later engine with the same model. Edge: disk.
 
-    magic | length of the header, 4 bytes | header | tokens, 4 bytes each | llama.cpp's bytes | blake2b of all before
+    magic | length of the header, 4 bytes | header | tokens, 4 bytes each | llama.cpp's bytes | those of each checkpoint
+    | blake2b of all before
 
-The header is JSON: whose state it is, how many tokens, how many bytes. llama.cpp's own file names neither the weights
-nor the tokens, and takes a changed byte for good; this one is believed whole or not at all.
+The header is JSON: whose state it is, how many tokens, how many bytes; of each checkpoint behind how many tokens it was
+taken, and its bytes. llama.cpp's own file names neither the weights nor the tokens, and takes a changed byte for good;
+this one is believed whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,28 +22,41 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-_MAGIC, _LENGTH, _DIGEST = b"localrun state 1", struct.Struct("<I"), 32
+_MAGIC, _LENGTH, _DIGEST = b"localrun state 2", struct.Struct("<I"), 32
 _START = len(_MAGIC) + _LENGTH.size
 Cells = Array[c_ubyte]
 Fill = Callable[[Cells], int]  # answers how many it filled
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What cannot be rolled back of a sequence's caches, as it was behind its first `count` tokens."""
+
+    count: int
+    state: Cells
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """The tokens of a sequence, and llama.cpp's bytes of their caches."""
+    """The tokens of a sequence, llama.cpp's bytes of their caches, and checkpoints to go back to."""
 
     tokens: list[int]
     cells: Cells
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
-def write_state(path: Path, owner: str, tokens: Sequence[int], size: int, fill: Fill) -> int:
+def write_state(
+    path: Path, owner: str, tokens: Sequence[int], size: int, fill: Fill, checkpoints: Sequence[Checkpoint] = ()
+) -> int:
     """Write it in place of what the file held, and say how many bytes it has; 0 if `fill` does not fill `size`.
 
     The bytes go from llama.cpp straight to the disk's pages. OSError as of the disk.
     """
-    head = json.dumps({"owner": owner, "tokens": len(tokens), "bytes": size}).encode()
+    sizes = [(one.count, len(one.state)) for one in checkpoints]
+    head = json.dumps({"owner": owner, "tokens": len(tokens), "bytes": size, "checkpoints": sizes}).encode()
     front = _MAGIC + _LENGTH.pack(len(head)) + head + array("i", tokens).tobytes()
-    total = len(front) + size + _DIGEST
+    at = len(front) + size
+    total = at + sum(len(one.state) for one in checkpoints) + _DIGEST
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -49,6 +64,9 @@ def write_state(path: Path, owner: str, tokens: Sequence[int], size: int, fill: 
             memory[: len(front)] = front
             if fill((c_ubyte * size).from_buffer(memory, len(front))) != size:
                 return 0
+            for one in checkpoints:
+                memory[at : at + len(one.state)] = one.state
+                at += len(one.state)
             memory[-_DIGEST:] = _digest(memory)
         fresh.replace(path)
     finally:
@@ -75,7 +93,15 @@ def _state(memory: mmap.mmap, owner: str) -> State | None:
     tokens = array("i")
     end = _START + length + tokens.itemsize * head["tokens"]
     tokens.frombytes(memory[_START + length : end])
-    return State(tokens.tolist(), (c_ubyte * head["bytes"]).from_buffer(memory, end))
+    cells = (c_ubyte * head["bytes"]).from_buffer(memory, end)
+    return State(tokens.tolist(), cells, tuple(_checkpoints(memory, end + len(cells), head["checkpoints"])))
+
+
+def _checkpoints(memory: mmap.mmap, at: int, sizes: Sequence[tuple[int, int]]) -> Iterator[Checkpoint]:
+    """In memory of their own: they stay when the file is gone."""
+    for count, size in sizes:
+        yield Checkpoint(count, (c_ubyte * size).from_buffer_copy(memory, at))
+        at += size
 
 
 @contextmanager

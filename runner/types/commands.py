@@ -79,8 +79,8 @@ class Generate(LongCommand[Chunk, None]):
 class KeepState(Command[int]):
     """Write what the caches hold of a conversation to `path`; how many bytes that were.
 
-    0 where they hold nothing of it, or more than `most` bytes. `owner` says whose state it is; nobody else will restore
-    it.
+    0 where they hold nothing of it, or more than `most` bytes, for which the older checkpoints are left out. `owner`
+    says whose state it is; nobody else will restore it.
     """
 
     path: str

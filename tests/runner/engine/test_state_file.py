@@ -1,14 +1,15 @@
 """A state on disk is the one that was written, or none."""
 
-from ctypes import memmove
+from ctypes import c_ubyte, memmove
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.engine.state_file import read_state, write_state
+from runner.engine.state_file import Checkpoint, read_state, write_state
 
 TOKENS, CELLS = [1, 2, 49151], bytes(range(256)) * 3
+CHECKPOINTS = tuple(Checkpoint(count, (c_ubyte * size)(*range(size))) for count, size in ((1, 7), (2, 5)))
 
 
 def fill(cells: Any) -> int:
@@ -19,13 +20,15 @@ def fill(cells: Any) -> int:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "new" / "a.state"
-    assert write_state(path, "me", TOKENS, len(CELLS), fill) == path.stat().st_size
+    assert write_state(path, "me", TOKENS, len(CELLS), fill, CHECKPOINTS) == path.stat().st_size
     return path
 
 
 def test_it_comes_back(path: Path) -> None:
     state = read_state(path, "me")
     assert state and (state.tokens, bytes(state.cells)) == (TOKENS, CELLS)
+    told = [(one.count, bytes(one.state)) for one in state.checkpoints]
+    assert told == [(1, bytes(range(7))), (2, bytes(range(5)))]
     assert path.stat().st_mode & 0o777 == 0o600 and [*path.parent.iterdir()] == [path]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.client.process import EngineProcess
-from runner.types.commands import Count, Generate, Load
+from runner.types.commands import Count, Generate, KeepState, Load, RestoreState
 from runner.types.generation import Chunk, Message, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -128,3 +128,17 @@ def test_several_sequences_each_have_theirs(child: EngineProcess, weights: Path)
     assert max(map(read_anew, lasts)) <= 70 + FEW
     for last, system in zip(lasts, (SYSTEM, others[0]), strict=True):
         check_as_read_anew(child, last, system, edited)
+
+
+def test_what_was_kept_on_disk_can_be_gone_back_to(engine: EngineProcess, weights: Path, tmp_path: Path) -> None:
+    path, edited = tmp_path / "a.state", (*LONG[:-1], Message("user", said(140, 95)))
+    history = (*LONG, Message("assistant", answer(engine, *LONG).text))
+    kept = KeepState(str(path), "me", history, templating=TURNS)
+    whole = engine.ask(kept)
+    assert 0 < engine.ask(replace(kept, path=str(tmp_path / "b"), most=whole - 20_000)) < whole  # without the oldest
+    engine.ask(Load(str(weights), PLACEMENT))
+    assert engine.ask(RestoreState(str(path), "me")) > 2900
+    last = answer(engine, *edited)
+    turn = size(engine, *edited) - size(engine, *edited[:-1])
+    assert 0 < read_anew(last) <= turn + FEW
+    check_as_read_anew(engine, last, *edited)
