@@ -278,7 +278,7 @@ def test_a_wheel_holds_all_of_ours_and_no_other_name(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert {name.partition("/")[0] for name in names} == {"localrun.py", "runner", "tui", "models"}
+    assert {name.partition("/")[0] for name in names} == {"localrun.py", "localrun-stubs", "runner", "tui", "models"}
     ours = {str(module.path.relative_to(ROOT)) for module in EVERY if top(module.name) in SHIPPED}
     assert ours | {"models/names/catalog.toml", "tui/app.tcss"} <= names
 

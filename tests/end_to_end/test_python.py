@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 import localrun
+from tests.support.typed import misfits, stubs
 from tests.support.waiting import COMMAND_S, PATIENCE_S, until
 
 pytestmark = pytest.mark.usefixtures("a_user_of_their_own")
@@ -30,6 +31,7 @@ def model() -> Iterator[localrun.Model]:
 
 def test_a_plan_is_the_contracts_object() -> None:
     found = localrun.plan("smollm2-135m", on="rtx-4090", ctx=2048)
+    assert misfits(found, stubs()["Plan"]) == []
     assert found["candidates"][found["chosen"]]["ctx"] == 2048
 
 
@@ -44,6 +46,7 @@ def test_a_chat_comes_in_chunks(model: localrun.Model) -> None:
 def test_logprobs_are_in_the_result(model: localrun.Model) -> None:
     *_, last = model.chat([{"role": "user", "content": "Hi"}], temp=0, max_tokens=6, logprobs=2)
     assert last.result is not None
+    assert misfits(last.result, stubs()["Result"]) == misfits(model.info, stubs()["Info"]) == []
     told = last.result["logprobs"]
     assert len(told) == last.result["usage"]["completion_tokens"] and len(told[0]["top_logprobs"]) == 2
     assert last.result["text"].startswith(told[0]["token"].strip())
@@ -121,6 +124,7 @@ def test_a_batch_brings_each_result_as_it_ends(model: localrun.Model) -> None:
     results = dict(model.batch(prompts, temp=0, max_tokens=4))
     assert results[0]["text"] and results[2]["text"]
     assert results[1]["error"]["kind"] == "PromptTooLong"
+    assert [misfits(result, stubs()["BatchResult"]) for result in results.values()] == [[]] * 3
 
 
 def test_the_same_for_asyncio(model: localrun.Model) -> None:
