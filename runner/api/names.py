@@ -14,14 +14,16 @@ from models.names import catalog
 from models.names.resolve import split_quant
 from runner.service import library
 from runner.types.service import Choice
+from runner.types.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A model: `name` is what requests call it, `typed` what a service takes."""
+    """A model: `name` is what requests call it, `typed` what a service takes, with a `wish` of its own or without."""
 
     name: str
     typed: str
+    wish: Wish | None = None
 
 
 class Names:

@@ -58,7 +58,7 @@ class Pool:
         self.names = Names()
         self._wish, self._note = wish, note
         self._changing = threading.Lock()  # of the two that follow
-        self._residents: dict[str, Resident] = {}
+        self._residents: dict[Known, Resident] = {}
         self._is_closed = False
         self._turn = threading.Lock()  # to load
         self._loading: Loading | None = None
@@ -74,7 +74,12 @@ class Pool:
 
         ModelNotFound, DoesNotFit with what the others take, and what a load raises.
         """
-        known = self.names.meant(name)
+        with self.hold(self.names.meant(name), told) as resident:
+            yield resident
+
+    @contextmanager
+    def hold(self, known: Known, told: Told = lambda _loading: None) -> Iterator[Resident]:
+        """The same for a model that is known already."""
         resident = self._taken(known) or self._loaded(known, told)
         try:
             yield resident
@@ -83,12 +88,12 @@ class Pool:
                 resident.requests -= 1
                 resident.used = time.monotonic()
 
-    def unload(self, resident: Resident) -> bool:
-        """End its engine, unless it is in use."""
+    def unload(self, resident: Resident, *, is_idle: bool = True) -> bool:
+        """End its engine; one that `is_idle` shall be, unless it is in use."""
         with self._changing:
-            if resident.requests or self._residents.get(resident.known.name) is not resident:
+            if (is_idle and resident.requests) or self._residents.get(resident.known) is not resident:
                 return False
-            del self._residents[resident.known.name]
+            del self._residents[resident.known]
         resident.service.close()
         return True
 
@@ -102,7 +107,7 @@ class Pool:
 
     def _taken(self, known: Known) -> Resident | None:
         with self._changing:
-            resident = self._residents.get(known.name)
+            resident = self._residents.get(known)
             if resident is not None:
                 resident.requests += 1
                 resident.used = time.monotonic()
@@ -131,7 +136,7 @@ class Pool:
             with self._changing:
                 if self._is_closed:
                     raise EngineError("The server ends.")
-                self._residents[known.name] = resident
+                self._residents[known] = resident
             undo.pop_all()
         return resident
 
@@ -150,7 +155,8 @@ class Pool:
 
     def _planned(self, service: LocalService, known: Known) -> tuple[Plan, int]:
         """The plan for what is left of the machine, once those are unloaded that are better unloaded. DoesNotFit."""
-        wish = replace(self._wish, use=service.use_of(known.typed, self._wish))
+        asked = known.wish or self._wish
+        wish = replace(asked, use=service.use_of(known.typed, asked))
         machine, idle = service.machine(wish), self._idle()
         loaded = [one.running for one in self.residents()]
         count, _ = fewest_gone(

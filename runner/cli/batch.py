@@ -5,27 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import DoesNotFit, EngineError, ExitCode, UsageError
 from runner.cli.batch_files import Answers
 from runner.cli.batch_lines import BatchLine, read_lines
 from runner.cli.batch_workers import Workers
-from runner.cli.load import open_model
+from runner.cli.load import open_for_many
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import read_text, sampling_of
 from runner.cli.turn import Outcome, stopping, unseen
-from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.batch import Pace, progress_line
-from runner.service.parallel import for_many
-from runner.service.service import LocalService
 from runner.types.generation import Chunk, Finish
 
+if TYPE_CHECKING:
+    from runner.client.attached import AttachedService
+    from runner.service.service import LocalService
+    from runner.types.service import Answering
 
-def batch(service: LocalService, options: Options, output: Output) -> ExitCode:
+
+def batch(service: LocalService | AttachedService, options: Options, output: Output) -> ExitCode:
     """A line of IN is asked, plain or as an object with settings of its own; OUT gets an object for each, as they end.
 
     A line that is wrong and a prompt that fails have their error in their line, and make the exit code 1. What OUT has
@@ -45,9 +47,7 @@ def batch(service: LocalService, options: Options, output: Output) -> ExitCode:
         left = answers.left(lines)
         run.refuse([line for line in left if line.wrong is not None])
         if left := [line for line in left if line.wrong is None]:
-            assert options.model is not None
-            wish = for_many(service, options.model, options.wish)
-            return run.ask(open_model(service, replace(options, wish=wish), output), left, len(wrong))
+            return run.ask(open_for_many(service, options, output), left, len(wrong))
         output.note(f"All {len(lines)} prompts are answered already.")
     return ExitCode.ENGINE if wrong else ExitCode.OK
 
@@ -70,7 +70,7 @@ class _Run:
             said = {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
             self._write(line, {**said, **contract.error_json(line.wrong)})
 
-    def ask(self, session: EngineSession, left: Sequence[BatchLine], failed: int) -> ExitCode:
+    def ask(self, session: Answering, left: Sequence[BatchLine], failed: int) -> ExitCode:
         """Ask these; `failed` others have an error already."""
         pace = Pace(self._count, self._count - len(left), time.monotonic())
         with closing(Workers(session, left, session.placement.sequences)) as workers, stopping(workers):

@@ -7,11 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from runner.cli.batch_lines import BatchLine
 from runner.cli.turn import Outcome, gathered
-from runner.client.session import EngineSession
 from runner.types.generation import Chunk
+
+if TYPE_CHECKING:
+    from runner.types.service import Session
 
 Heard = Chunk | tuple[BatchLine, Outcome]
 
@@ -19,7 +22,7 @@ Heard = Chunk | tuple[BatchLine, Outcome]
 class Workers:
     """Ask `lines` of a session, so many at once. `stop` and `close` end what is under way and ask no more."""
 
-    def __init__(self, session: EngineSession, lines: Sequence[BatchLine], at_once: int) -> None:
+    def __init__(self, session: Session, lines: Sequence[BatchLine], at_once: int) -> None:
         self._session, self._left = session, deque(lines)
         self._said: queue.SimpleQueue[Heard | BaseException | None] = queue.SimpleQueue()
         self.is_stopped = False

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from models.errors import PromptTooLong
 from runner.cli.kept_turns import KeptTurns
 from runner.cli.output import Output
 from runner.cli.prompt import Prompt
-from runner.client.session import EngineSession
 from runner.report.prompt import FileSize, file_size_line, too_long
 from runner.types.attachment import Attachment
 from runner.types.generation import Message
 from runner.types.room import room_for_answer
 from runner.types.sampling import Sampling
 
+if TYPE_CHECKING:
+    from runner.types.service import Answering
 
-def tell_sizes(session: EngineSession, files: Sequence[Attachment], output: Output) -> list[FileSize]:
+
+def tell_sizes(session: Answering, files: Sequence[Attachment], output: Output) -> list[FileSize]:
     """Count each, and say so."""
     sizes = [_size(session, file) for file in files]
     for size in sizes:
@@ -24,7 +27,7 @@ def tell_sizes(session: EngineSession, files: Sequence[Attachment], output: Outp
     return sizes
 
 
-def _size(session: EngineSession, file: Attachment) -> FileSize:
+def _size(session: Answering, file: Attachment) -> FileSize:
     """Its tokens; of one that is far too long, after those of its beginning."""
     try:
         return FileSize(file.name, session.count_text(file.inlined))

@@ -25,7 +25,7 @@ from runner.types.notice import Notice
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
 from runner.types.tools_json import read_choice
-from runner.types.units import parse_size
+from runner.types.units import parse_duration, parse_size
 from runner.types.wish import Prefer
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ localrun MODEL -p PROMPT       one answer to stdout (stdin is read too, and goes
 localrun plan MODEL            what this machine can do with it, before any download
 localrun search WORDS          GGUF repositories on the Hub, with what this machine can do with each
 localrun embed MODEL [FILE]    a vector for each line of text; rerank MODEL --query Q [FILE] a score
-localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, paths; conversation, prompt,
+localrun COMMAND ...           pull, list, show, rm, bench, tune, doctor, worker, ps, stop, paths; conversation, prompt,
                                completion"""
 EPILOG = """\
 MODEL is a catalog name (llama-3.3-70b), org/repo[:QUANT] on the Hub, a GGUF file, a folder of GGUF files, or
@@ -213,6 +213,8 @@ CONVERSATION = (
 )
 _KEPT = "for what was read of conversations, on the disk; 0: nothing (default: a tenth of what is free, at most 20g)"
 CACHE_SIZE = Flag("cache-size", _KEPT, "SIZE", parse_size)
+_WARM = "leave the engine warm for so long after it was used last, as 10m; what asks the same model finds it"
+KEEP = Flag("keep", _WARM, "TIME", parse_duration)
 NOTICE = Flag("notice", "of the end of a long answer: bell, desktop or off", "HOW", _notice, words=tuple(Notice))
 INPUT_AND_OUTPUT = (
     Flag("prompt", "answer this and exit", "PROMPT", str, short="-p"),
@@ -235,7 +237,7 @@ SERVING = (
     Flag("install-service", "print a service for this, and install and start it"),
     Flag("remove-service", "stop it and take it away"),
 )
-CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE, NOTICE)
+CONFIGURABLE = (*PLACEMENT, *SAMPLING, CACHE_SIZE, KEEP, NOTICE)
 """The flags that the configuration file and the environment may set too."""
 
 _SECONDS = partial(parse_number, kind=float, low=0.1, high=86400)
@@ -296,6 +298,7 @@ GROUPS = (
     Group((RUN,), (STOP,)),
     Group((RUN,), (*CONVERSATION, CACHE_SIZE), "conversation"),
     Group((RUN,), (*INPUT_AND_OUTPUT, NOTICE), "input and output"),
+    Group((RUN,), (KEEP,)),
 )
 POSITIONALS = {
     RUN: Positional("model", "MODEL", "?"),
@@ -306,7 +309,8 @@ POSITIONALS = {
     "conversation": _words("export [NAME [FILE]], import FILE, or rm NAME", "export", "import", "rm"),
     "prompt": _words("add NAME [TEXT], show NAME, or rm NAME", "add", "show", "rm"),
     "completion": _words("bash, zsh, or fish", "bash", "zsh", "fish"),
-    **dict.fromkeys(("doctor", "worker", "paths")),
+    "stop": Positional("model", "MODEL", "?", "only this one; nothing: all"),
+    **dict.fromkeys(("doctor", "worker", "paths", "ps")),
 }
 """What follows the commands, other than one MODEL."""
 

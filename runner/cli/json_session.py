@@ -9,32 +9,36 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.errors import EngineError, ExitCode, LocalrunError, UsageError
 from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import sampling_of
-from runner.cli.texts_session import END, answer_texts
 from runner.cli.turn import Outcome, gathered, tell_aside
-from runner.client.answer import Answer
-from runner.client.session import EngineSession
+from runner.client.attached import AttachedService
 from runner.report import contract
-from runner.service.service import LocalService
 from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling, with_settings
 from runner.types.tools_json import KEYS, read_messages, with_tools
 from runner.types.vectors import Purpose
 
+if TYPE_CHECKING:
+    from runner.service.service import LocalService
+    from runner.types.service import Answering, Stream
 
-def answer_questions(service: LocalService, options: Options, output: Output) -> ExitCode:
+
+def answer_questions(service: LocalService | AttachedService, options: Options, output: Output) -> ExitCode:
     """Load, say what was loaded, then answer questions, also side by side, until stdin ends; that ends a load, too."""
     questions = _Questions()
-    assert options.model is not None
-    use = service.use_of(options.model, options.wish)
-    if use is not Purpose.CHAT:
-        return answer_texts(service, options, output, use, questions)
+    if not isinstance(service, AttachedService):
+        assert options.model is not None
+        use = service.use_of(options.model, options.wish)
+        if use is not Purpose.CHAT:
+            from runner.cli.texts_session import answer_texts
+
+            return answer_texts(service, options, output, use, questions)
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
     desk = _Desk(session, sampling, output)
@@ -46,13 +50,16 @@ def answer_questions(service: LocalService, options: Options, output: Output) ->
     return ExitCode.OK
 
 
+END = object()
+
+
 class _Desk:
     """Questions under way, by the `id` that each came with and its answers go with."""
 
-    def __init__(self, session: EngineSession, sampling: Sampling, output: Output) -> None:
+    def __init__(self, session: Answering, sampling: Sampling, output: Output) -> None:
         self._session, self._sampling, self._output = session, sampling, output
         self._saying = threading.Lock()
-        self._answers: dict[object, Answer] = {}
+        self._answers: dict[object, Stream] = {}
         self._stopped: set[object] = set()
         self._threads: list[threading.Thread] = []
 
@@ -158,6 +165,6 @@ def read_question(asked: Any, sampling: Sampling) -> tuple[tuple[Message, ...], 
     return read_messages(said), with_tools(with_settings(sampling, settings), own)
 
 
-def _loaded(session: EngineSession) -> contract.Json:
+def _loaded(session: Answering) -> contract.Json:
     empty = Outcome().json(session)
     return {key: empty[key] for key in ("model", "placement", "memory", "notes")}

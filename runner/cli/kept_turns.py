@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import ExitCode, UsageError
 from runner.cli.earlier import store
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.turn import Outcome, Show, take_turn
-from runner.client.session import EngineSession
+from runner.client.attach import lasting
 from runner.report.conversation import OPEN_ELSEWHERE, damaged, going_on, unsaved
 from runner.report.turn import after_turn
 from runner.report.words import one_line
-from runner.service.service import LocalService
 from runner.storage.conversations import ConversationLog
 from runner.types.generation import Chunk
 from runner.types.sampling import Sampling
 
-Opened = tuple[LocalService, EngineSession]
+if TYPE_CHECKING:
+    from runner.client.attached import AttachedService
+    from runner.service.service import LocalService
+    from runner.types.service import Answering
+
+Opened = tuple["LocalService | AttachedService", "Answering"]
 
 
 class KeptTurns:
@@ -42,7 +47,7 @@ class KeptTurns:
         return f"prompt {self._cache_prompt}" if self._cache_prompt else None
 
     def _begun(self, options: Options, *, is_kept: bool) -> ConversationLog:
-        label = f"{_lasting(options.model or '')} {self.session.candidate.quant}"
+        label = f"{lasting(options.model or '')} {self.session.quant}"
         if options.continued is None:
             log = store().new(label, options.system or "")
             log.is_kept = is_kept or options.save is not None
@@ -127,12 +132,5 @@ class KeptTurns:
             self._is_refused = True
 
 
-def _lasting(model: str) -> str:
-    """The name of a model as it is understood from every folder."""
-    is_path = "/" in model or model.lower().endswith(".gguf")
-    path = Path(model)
-    return str(path.absolute()) if is_path and path.exists() else model
-
-
-def _ending(answer: Outcome, session: EngineSession) -> str:
+def _ending(answer: Outcome, session: Answering) -> str:
     return one_line(str(answer.error)) if answer.error else after_turn(answer.last, session.loaded.ctx)

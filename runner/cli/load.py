@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import Declined, EngineError
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.client.process import EngineProcess
-from runner.client.session import EngineSession
-from runner.report.download import LARGE_DOWNLOAD, download_question, loading_line, progress_line
-from runner.report.sentences import before_load
-from runner.service.service import LocalService
+from runner.client.attach import Unkept, find, keep, made, question_of
+from runner.client.attached import AttachedService, AttachedSession
+from runner.client.runtime import is_fallback
+from runner.storage.paths import paths
 from runner.types.engine import LoadProgress
-from runner.types.plan import Candidate, Plan
+
+if TYPE_CHECKING:  # whoever finds a warm engine plans nothing and does not wait for these
+    from runner.client.process import EngineProcess
+    from runner.client.session import EngineSession
+    from runner.service.service import LocalService
+    from runner.types.plan import Candidate, Plan
+    from runner.types.service import Answering
 
 Session = TypeVar("Session")
 
@@ -25,11 +31,15 @@ def service_for(
     output: Output, engine: EngineProcess | None = None, cache_size: int | None = None
 ) -> closing[LocalService]:
     """A service that ends with the command, and its engine with it."""
+    from runner.service.service import LocalService
+
     return closing(LocalService(output.note, engine, cache_size))
 
 
 def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan, int]:
     """The plan and the index of the candidate that it takes, with all its files here."""
+    from runner.report.sentences import before_load
+
     assert options.model is not None
     plan = service.plan(options.model, options.wish)
     index = service.chosen(plan)
@@ -41,9 +51,59 @@ def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan
     return plan, index
 
 
-def open_model(service: LocalService, options: Options, output: Output) -> EngineSession:
-    """Plan, download what is missing, load."""
-    return load(service, output, *ready(service, options, output))
+def warm_service(options: Options) -> AttachedService | None:
+    """The engine that somebody keeps warm for this model and wish, if any."""
+    assert options.model is not None
+    session = find(question_of(options.model, options.wish))
+    return None if session is None else AttachedService(session)
+
+
+def open_model(service: LocalService | AttachedService, options: Options, output: Output) -> Answering:
+    """The model that is warm, or: plan, download what is missing, load; behind a socket where it shall be kept."""
+    if isinstance(service, AttachedService):
+        return service.session
+    if (warm := warm_service(options)) is not None:
+        return warm.session
+    planned = ready(service, options, output)
+    return _kept(service, options, output, planned) or load(service, output, *planned)
+
+
+def open_for_many(service: LocalService | AttachedService, options: Options, output: Output) -> Answering:
+    """The same with as many requests at once as cost nothing, where nobody has said how many."""
+    if options.keep or isinstance(service, AttachedService):  # what is kept is loaded for many anyway
+        return open_model(service, options, output)
+    from runner.service.parallel import for_many
+
+    assert options.model is not None
+    return open_model(service, replace(options, wish=for_many(service, options.model, options.wish)), output)
+
+
+def _kept(service: LocalService, options: Options, output: Output, planned: tuple[Plan, int]) -> AttachedSession | None:
+    """Let it be loaded by the server that keeps it; None, with a sentence, where nothing can be kept."""
+    from runner.report.warm import in_fallback, not_kept
+
+    if not options.keep:
+        return None
+    assert options.model is not None
+    service.engine.close()  # it holds memory of devices
+    plan, index = planned
+    try:
+        folder = made()
+        if is_fallback(folder):
+            output.note(in_fallback(str(folder)))
+        steps = keep(question_of(options.model, options.wish), options.keep, paths().engine_log)
+        session = shown(_with_result(steps), plan.candidates[index], output)
+    except Unkept as error:
+        output.warn(not_kept(str(error)))
+        return None
+    for sentence in session.loaded.notes:
+        output.warn(sentence)
+    return session
+
+
+def _with_result(steps: Generator[LoadProgress, None, AttachedSession]) -> Iterator[LoadProgress | AttachedSession]:
+    session = yield from steps
+    yield session
 
 
 def load(service: LocalService, output: Output, plan: Plan, index: int) -> EngineSession:
@@ -56,6 +116,8 @@ def load(service: LocalService, output: Output, plan: Plan, index: int) -> Engin
 
 def shown(steps: Iterator[LoadProgress | Session], candidate: Candidate, output: Output) -> Session:
     """What a load ends with, while its steps are shown."""
+    from runner.report.download import loading_line
+
     for step in steps:
         if not isinstance(step, LoadProgress):
             output.clear_progress()
@@ -66,6 +128,8 @@ def shown(steps: Iterator[LoadProgress | Session], candidate: Candidate, output:
 
 def download(service: LocalService, options: Options, output: Output, plan: Plan, index: int) -> None:
     """Bring what is missing of a candidate; a person is asked before a large one. Declined, DownloadError."""
+    from runner.report.download import LARGE_DOWNLOAD, download_question, progress_line
+
     candidate = plan.candidates[index]
     question = download_question(plan, candidate, service.terms(plan, index))
     if candidate.download_bytes >= LARGE_DOWNLOAD and is_to_be_asked(options, output):

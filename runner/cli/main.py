@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from models.errors import ExitCode, LocalrunError, UsageError
 from runner.cli.flags import RUN
@@ -19,6 +21,10 @@ from runner.cli.prompt import Prompt, prompt_of
 from runner.cli.subcommands import COMMANDS
 from runner.client.process import EngineProcess
 from runner.storage.paths import paths
+
+if TYPE_CHECKING:  # either is imported when it is known which it is
+    from runner.client.attached import AttachedService
+    from runner.service.service import LocalService
 
 OpenScreen = Callable[[Options], ExitCode]
 
@@ -125,6 +131,12 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
 
 
 def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> ExitCode:
+    if options.batch is not None or options.json_session or (prompt is not None and not options.plain):
+        from runner.cli.load import warm_service
+
+        if (warm := warm_service(options)) is not None:
+            with closing(warm):
+                return _without_chat(warm, options, output, prompt)
     with started_engine() as engine:  # first of all: it gets ready while this process imports the rest
         return _with_engine(engine, options, output, prompt)
 
@@ -133,23 +145,31 @@ def _with_engine(engine: EngineProcess, options: Options, output: Output, prompt
     from runner.cli.load import service_for
 
     with service_for(output, engine, options.cache_size) as service:
-        if options.json_session:
-            from runner.cli.json_session import answer_questions
-
-            return answer_questions(service, options, output)
-        if options.batch is not None:
-            from runner.cli.batch import batch
-
-            return batch(service, options, output)
-        if prompt is None or (options.plain and prompt.has_only_files):
+        is_chat = options.batch is None and not options.json_session
+        if is_chat and (prompt is None or (options.plain and prompt.has_only_files)):
             from runner.cli.chat import chat
 
             files = prompt.files if prompt is not None else ()
             with ending_on(signal.SIGTERM, signal.SIGHUP):  # readline gives the terminal back
                 return chat(service, options, output, files)
-        from runner.cli.run import one_answer
+        return _without_chat(service, options, output, prompt)
 
-        return one_answer(service, options, output, prompt)
+
+def _without_chat(
+    service: LocalService | AttachedService, options: Options, output: Output, prompt: Prompt | None
+) -> ExitCode:
+    if options.json_session:
+        from runner.cli.json_session import answer_questions
+
+        return answer_questions(service, options, output)
+    if options.batch is not None:
+        from runner.cli.batch import batch
+
+        return batch(service, options, output)
+    from runner.cli.run import one_answer
+
+    assert prompt is not None
+    return one_answer(service, options, output, prompt)
 
 
 def _check(options: Options) -> None:

@@ -15,7 +15,7 @@ from models.errors import UsageError
 from models.headers.pooling import Pooling
 from models.headers.prefixes import TextRole
 from runner.cli.flags import CONFIGURABLE, PLACEMENT, RUN, read_flags
-from runner.cli.subcommands import COMMANDS, RESERVED
+from runner.cli.subcommands import COMMANDS
 from runner.cli.templates import templating_of
 from runner.types import sampling
 from runner.types.notice import Notice
@@ -68,6 +68,7 @@ class Options:
     files: tuple[Path, ...] = ()
     named_prompt: str | None = None
     cache_size: int | None = None
+    keep: float | None = None  # seconds
     cache_prompt: str | None = None
     cache: bool = False
     notice: Notice = Notice.BELL
@@ -82,11 +83,9 @@ class Options:
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, object]) -> Options:
     """The options of a command line. UsageError for what is not understood, SystemExit(0) after --help."""
-    command = argv[0] if argv and argv[0] in (*COMMANDS, *RESERVED) else RUN
-    if command in RESERVED:
-        raise UsageError(f"{command} is a reserved word that does nothing yet; a file of that name is ./{command}.")
+    command = argv[0] if argv and argv[0] in COMMANDS else RUN
     typed = read_flags(command, argv if command == RUN else argv[1:])
-    if command == RUN and typed.get("model") in (*COMMANDS, *RESERVED):
+    if command == RUN and typed.get("model") in COMMANDS:
         raise UsageError(f"The command comes first: localrun {typed['model']} ...")
     settings = _settings(typed, environ, config)
     rest = {key: value for key, value in typed.items() if key not in settings}
@@ -103,6 +102,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], config: Mapping[str, 
         ),
         system=(typed if "continue" in typed else settings).get("system"),  # an earlier conversation has its own
         cache_size=settings.get("cache_size"),
+        keep=settings.get("keep"),
         notice=settings.get("notice", Notice.BELL),
         words=words,
         files=files,

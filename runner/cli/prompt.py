@@ -26,6 +26,7 @@ from runner.types.sampling import Sampling
 from runner.types.tools_json import with_possible_calls
 
 if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engine and imports the service
+    from runner.client.attached import AttachedService
     from runner.service.service import LocalService
 
 _SILENT_S = 2.0  # so long an open stdin may say nothing before that is said
@@ -97,7 +98,7 @@ def opening(options: Options, prompt: str | None = None) -> list[Message]:
     return [Message(role, text) for role, text in said if text is not None]
 
 
-def sampling_of(options: Options, service: LocalService) -> Sampling:
+def sampling_of(options: Options, service: LocalService | AttachedService) -> Sampling:
     """Sampling with the grammar that --schema, --grammar or --choices ask for."""
     asked = [value for value in (options.schema, options.grammar, options.choices) if value]
     if len(asked) > 1:

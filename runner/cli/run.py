@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from models.errors import ExitCode
 from runner.cli.files import check_room, tell_sizes
 from runner.cli.kept_turns import KeptTurns
@@ -10,14 +12,16 @@ from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import Prompt, sampling_of
 from runner.cli.turn import Outcome, Show, as_json_lines, as_text, unseen
-from runner.client.session import EngineSession
-from runner.report.comparison import stats_lines
 from runner.report.conversation import where_json
 from runner.report.turn import call_line, cut_short
-from runner.service.service import LocalService
+
+if TYPE_CHECKING:
+    from runner.client.attached import AttachedService
+    from runner.service.service import LocalService
+    from runner.types.service import Answering
 
 
-def one_answer(service: LocalService, options: Options, output: Output, prompt: Prompt) -> ExitCode:
+def one_answer(service: LocalService | AttachedService, options: Options, output: Output, prompt: Prompt) -> ExitCode:
     """One answer to stdout, as text, JSON or JSON lines."""
     sampling = sampling_of(options, service)
     session = open_model(service, options, output)
@@ -51,9 +55,11 @@ def end_line(answer: Outcome, output: Output) -> None:
         output.answer(f"{call_line(call)}\n")
 
 
-def tell(session: EngineSession, answer: Outcome, options: Options, output: Output) -> None:
+def tell(session: Answering, answer: Outcome, options: Options, output: Output) -> None:
     """The numbers that were asked for, and why it failed."""
     if options.stats:
+        from runner.report.comparison import stats_lines
+
         for line in stats_lines(session, answer.last):
             output.note(line)
     if answer.error is not None:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
-from runner.client.session import EngineSession
 from runner.report import contract
 from runner.report.turn import prefill_line
 from runner.service.schema import check_answer
@@ -19,6 +18,9 @@ from runner.types.generation import Chunk, Finish, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
 from runner.types.tools import ToolCall, with_delta
 from runner.types.tools_json import calls_json
+
+if TYPE_CHECKING:
+    from runner.types.service import Session
 
 Show = Callable[[Chunk], None]
 
@@ -51,14 +53,14 @@ class Outcome:
             return ExitCode.ENGINE  # it has thought and said nothing
         return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
 
-    def json(self, session: EngineSession) -> contract.Json:
+    def json(self, session: Session) -> contract.Json:
         """The contract's object."""
         failed = contract.error_json(self.error) if self.error else {}
         said = contract.answer_json(self.text, self.reasoning, self.last, session, self.sampling, self.logprobs)
         return {**said, "tool_calls": calls_json(self.calls) or None, **failed}
 
 
-def take_turn(session: EngineSession, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
+def take_turn(session: Session, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
     """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error.
 
     One that does not fit the schema it was asked for is an error too.

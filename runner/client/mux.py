@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, BinaryIO, TypeVar
 
-from models import errors
 from models.errors import EngineError, LocalrunError
 from runner.client.lines import Lines
 from runner.client.mailbox import Mailbox
@@ -89,7 +88,7 @@ class Mux:
                 event = mailbox.next()
                 has_ended = event.event is not EventKind.STEP
                 if event.event is EventKind.ERROR:
-                    raise _error(unpack(Failure, event.value))
+                    raise unpack(Failure, event.value).error
                 if has_ended:
                     return unpack(reply, event.value)
                 yield unpack(step, event.value)
@@ -172,8 +171,3 @@ class Mux:
 
 def _line(number: int, command: Command[Any]) -> bytes:
     return json.dumps({"id": number, "op": command.op, **pack(command)}).encode() + b"\n"
-
-
-def _error(failure: Failure) -> LocalrunError:
-    kind = getattr(errors, failure.kind, EngineError)
-    return kind(failure.message)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
+from models.headers.recommended import Recommended
 from runner.client.answer import Answer, UnderWay
 from runner.client.mailbox import StillBusy
 from runner.client.process import EngineProcess
@@ -90,6 +91,16 @@ class EngineSession:
         return self._running.candidate
 
     @property
+    def quant(self) -> str:
+        """The quantization that runs."""
+        return self.candidate.quant
+
+    @property
+    def recommended(self) -> tuple[Recommended, ...]:
+        """How the model's maker wants it sampled."""
+        return self.plan.recommended(self.candidate)
+
+    @property
     def placement(self) -> Placement:
         """What llama.cpp was told."""
         return self._running.placement
@@ -137,7 +148,7 @@ class EngineSession:
             if self._process.has_died() or self._is_empty:
                 begin = Chunk(Phase.PREFILL)
                 yield _cut(begin, None, self._recovered(self._last_error, begin, used, mark))
-            filled = resolved(request.sampling, self.plan.recommended(self.candidate))
+            filled = resolved(request.sampling, self.recommended)
             filled = with_modelfile(filled, self.plan.modelfile)
             self._templating = filled.templating
             asked = replace(request, messages=self._with_system(request.messages), sampling=filled)

@@ -184,7 +184,7 @@ def answer_json(
     `logprobs` of all tokens of the answer, where asked for.
     """
     candidate, placement, loaded = session.candidate, session.placement, session.loaded
-    sampling = in_force(replace(asked, seed=None), session.plan.recommended(candidate))
+    sampling = in_force(replace(asked, seed=None), session.recommended)
     return {
         "text": text,
         "reasoning": reasoning or None,

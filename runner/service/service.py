@@ -20,6 +20,7 @@ from models.hub import listing
 from models.hub.listing import Found
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
+from runner.client.attached import AttachedSession
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Recover, Running
 from runner.client.vectors import VectorSession
@@ -215,6 +216,9 @@ class LocalService:
 
     def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
         """Let what the engine has read of a conversation outlive it, where that is worth its bytes."""
+        if isinstance(session, AttachedSession):
+            session.remember(name, messages)
+            return
         assert isinstance(session, EngineSession)  # this service makes no others
         self._keepers[session].leave(session, name, messages)
 
@@ -224,6 +228,9 @@ class LocalService:
         From here on its answers are remembered under it where that pays, and an engine that is started again goes on
         from there.
         """
+        if isinstance(session, AttachedSession):
+            session.recall(name)
+            return
         assert isinstance(session, EngineSession)
         self._keepers[session].begin(session, name)
 

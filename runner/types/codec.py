@@ -50,7 +50,9 @@ def _reader(hint: Any) -> _Reader | None:
     arms = get_args(hint)
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        (inner,) = (arm for arm in arms if arm is not type(None))
+        inner, *others = (arm for arm in arms if arm is not type(None))
+        if others:
+            return _refuse
         return partial(_optional, read) if (read := _reader(inner)) else None
     if origin is tuple:
         return _tuple_reader(arms)
@@ -79,6 +81,10 @@ def _listed(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise TypeError("a tuple must be a list")
     return data
+
+
+def _refuse(_data: Any) -> Any:
+    raise TypeError("the JSON form of one of several types does not say which")
 
 
 def _optional(read: _Reader, data: Any) -> Any:

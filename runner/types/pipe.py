@@ -10,6 +10,9 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, Generic, TypeVar, get_args
 
+from models import errors
+from models.errors import EngineError, LocalrunError
+
 Reply_co = TypeVar("Reply_co", covariant=True)
 Step_co = TypeVar("Step_co", covariant=True)
 
@@ -70,6 +73,13 @@ class Failure:
 
     kind: str
     message: str
+
+    @property
+    def error(self) -> LocalrunError:
+        """The error that it was there."""
+        kind = getattr(errors, self.kind, EngineError)
+        found: LocalrunError = kind(self.message)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from models.headers.recommended import Recommended
 from models.weights import Progress
 from runner.types.engine import Loaded, LoadProgress
 from runner.types.generation import Chunk, Message
@@ -57,6 +58,10 @@ class Session(Protocol):
         """What llama.cpp answered: real context, bytes per device."""
 
     @property
+    def recommended(self) -> tuple[Recommended, ...]:
+        """How the model's maker wants it sampled."""
+
+    @property
     def slowness(self) -> Slowness | None:
         """Why the answer under way, or the last one, is slower than predicted; None where it is not."""
 
@@ -76,6 +81,38 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End the engine and give back its memory; may be called twice."""
+
+
+class Stream(Protocol):
+    """The chunks of an answer under way."""
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Itself."""
+
+    def __next__(self) -> Chunk:
+        """The next one."""
+
+    def stop(self) -> None:
+        """End it soon, with its last chunk; thread-safe, returns at once."""
+
+    def close(self) -> None:
+        """End it at once: nobody listens any more."""
+
+
+class Answering(Session, Protocol):
+    """A loaded model, as front ends without a screen ask it."""
+
+    @property
+    def quant(self) -> str:
+        """The quantization that runs."""
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False, raw: str | None = None
+    ) -> Stream:
+        """Answer, or go on with the last assistant message or with `raw` text."""
+
+    def count_text(self, text: str) -> int:
+        """Tokens of a text that goes to the model as it is, its own first token included."""
 
 
 class Service(Protocol):

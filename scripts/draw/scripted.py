@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.errors import LocalrunError, ModelNotFound
+from models.headers.recommended import Recommended
 from models.weights import Progress
 from runner.types.engine import ComponentBytes, Loaded, LoadProgress
 from runner.types.generation import Chunk, Finish, Message, Phase
@@ -60,6 +61,14 @@ class ScriptedSession:
     @property
     def candidate(self) -> Candidate:
         return self.plan.candidates[self.index]
+
+    @property
+    def quant(self) -> str:
+        return self.candidate.quant
+
+    @property
+    def recommended(self) -> tuple[Recommended, ...]:
+        return ()
 
     @property
     def placement(self) -> Placement:

@@ -5,6 +5,5 @@ Such a module has `run(options, output) -> ExitCode`.
 
 COMMANDS = (
     *("plan", "pull", "list", "search", "show", "rm", "bench", "tune", "doctor", "worker", "serve", "paths"),
-    *("embed", "rerank", "conversation", "prompt", "completion"),
+    *("ps", "stop", "embed", "rerank", "conversation", "prompt", "completion"),
 )
-RESERVED = ("ps", "stop")

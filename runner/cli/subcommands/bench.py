@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.errors import ExitCode, UsageError
-from runner.cli.load import open_model, service_for
+from runner.cli.load import load, ready, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.client.session import EngineSession
@@ -23,7 +23,7 @@ def run(options: Options, output: Output) -> ExitCode:
     if options.share and options.share.is_dir():
         raise UsageError(f"{options.share} is a folder; --share wants a file.")
     with service_for(output) as service:
-        session = open_model(service, options, output)
+        session = load(service, output, *ready(service, options, output))
         measured = measure(session, told=output.progress)
         output.clear_progress()
         record = sharing.record_of(service.engine, session, measured) if options.share else None
