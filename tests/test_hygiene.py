@@ -272,6 +272,15 @@ def test_before_the_engine_is_started_little_is_imported() -> None:
     assert not late & set(done.stdout.split())
 
 
+def test_whoever_finds_a_warm_engine_waits_for_few_imports() -> None:
+    code = "import sys, runner.cli.main, runner.cli.run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S, check=True, cwd=ROOT
+    )
+    heavy = ("runner.planning", "runner.service.service", "runner.types.plan", "runner.api", "runner.client.mux")
+    assert not [name for name in done.stdout.split() if name.startswith(heavy)]
+
+
 def test_a_wheel_holds_all_of_ours_and_no_other_name(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, timeout=COMMAND_S, check=True, capture_output=True, cwd=ROOT)

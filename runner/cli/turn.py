@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from models.errors import ExitCode, LocalrunError
 from runner.cli.output import Output
-from runner.report import contract
 from runner.report.turn import prefill_line
 from runner.service.schema import check_answer
 from runner.types.generation import Chunk, Finish, Message, Phase, TokenLogprobs
@@ -53,8 +52,10 @@ class Outcome:
             return ExitCode.ENGINE  # it has thought and said nothing
         return ExitCode.INTERRUPTED if self.last.finish is Finish.INTERRUPTED else ExitCode.OK
 
-    def json(self, session: Session) -> contract.Json:
+    def json(self, session: Session) -> dict[str, Any]:
         """The contract's object."""
+        from runner.report import contract
+
         failed = contract.error_json(self.error) if self.error else {}
         said = contract.answer_json(self.text, self.reasoning, self.last, session, self.sampling, self.logprobs)
         return {**said, "tool_calls": calls_json(self.calls) or None, **failed}
@@ -122,7 +123,9 @@ def as_json_lines(output: Output) -> Show:
     def show(chunk: Chunk) -> None:
         tell_aside(chunk, output)
         if chunk.says_something:
-            output.json(contract.delta_json(chunk))
+            from runner.report.contract import delta_json
+
+            output.json(delta_json(chunk))
 
     return show
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from runner.report.words import one_line, plural
 from runner.types.attachment import Attachment, with_files
 from runner.types.conversation import Conversation
 from runner.types.generation import Message
-from runner.types.service import Session
+
+if TYPE_CHECKING:  # it is heavy, and an answer needs no more of it than its name
+    from runner.types.service import Session
 
 
 def weighed(session: Session, conversation: Conversation, files: Sequence[Attachment]) -> str:

@@ -1,11 +1,16 @@
 """What fits the context: the room an answer needs, a longer context, turns that may be left out. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from runner.types.conversation import Conversation, Turn
 from runner.types.sampling import Sampling
-from runner.types.service import Session
+
+if TYPE_CHECKING:  # it is heavy, and nothing here is made of it
+    from runner.types.service import Session
 
 _RESERVE = 256
 
