@@ -106,7 +106,7 @@ def sampling_of(options: Options, service: LocalService | AttachedService) -> Sa
     return with_possible_calls(_with_grammar(options, service))
 
 
-def _with_grammar(options: Options, service: LocalService) -> Sampling:
+def _with_grammar(options: Options, service: LocalService | AttachedService) -> Sampling:
     if options.schema is not None:
         schema = read_schema(read_text(options.schema))
         return replace(options.sampling, grammar=service.grammar_of_schema(schema), schema=schema)
