@@ -542,7 +542,7 @@ def test_their_download_waits_for_ours(hub: Hub, cache: Path, launch: Launch) ->
 
 
 FULL_DISK = """
-    import subprocess, sys
+    import shutil, subprocess, sys
     from pathlib import Path
     from models.errors import DownloadError
     from models.hub.fetch import fetch
@@ -557,7 +557,7 @@ FULL_DISK = """
 
     def fill(step):  # somebody else takes the room while we fetch
         if not filler.exists():
-            filler.write_bytes(bytes(62 << 20))
+            filler.write_bytes(bytes(shutil.disk_usage(disk).free - (1 << 19)))
 
     try:
         fetch(files, progress=fill, terms=terms)
