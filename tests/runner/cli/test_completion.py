@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pty
 import select
@@ -44,9 +45,9 @@ def folder(tmp_path: Path) -> Path:
 def test_every_command_and_flag_is_in_it(shell: str) -> None:
     text = script(shell)
     assert all(command in text for command in COMMANDS)
-    shown = [flag.name for group in GROUPS for flag in group.flags if flag.name != "json-session"]
+    shown = [flag.name for group in GROUPS for flag in group.flags if flag.help != argparse.SUPPRESS]
     assert all(name in text for name in shown)
-    assert "json-session" not in text
+    assert "json-session" not in text and "lifeline" not in text
 
 
 def test_the_shells_are_those_that_the_command_takes() -> None:
