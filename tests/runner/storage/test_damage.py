@@ -11,7 +11,7 @@ from runner.storage.paths import Paths, paths
 from runner.types.measurement import Bandwidth, Measurement
 from tests.support.homes import own_home
 
-KEPT = ("history", "tuned", "listings", "bandwidth", "download_rate")
+KEPT = ("history", "tuned", "listings", "bandwidth", "download_rate", "roads")
 
 
 def put(there: Paths, name: str, data: bytes) -> Path:
@@ -62,5 +62,5 @@ def test_a_rate_that_is_none_is_measured_anew(tmp_path: Path, rate: str) -> None
 
 
 def test_every_file_that_is_kept_is_looked_at() -> None:
-    others = {"config_file", "prompts", "conversations", "states", "engine_log", "headers"}
+    others = {"config_file", "sent_weights", "prompts", "conversations", "states", "engine_log", "headers"}
     assert {field.name for field in fields(Paths)} == {*KEPT, *others}
