@@ -19,6 +19,7 @@ def set_aside(paths: Paths) -> Iterator[str]:
         paths.listings: lambda data: _holds(dict, data),
         paths.bandwidth: lambda data: _holds(dict, data),
         paths.download_rate: lambda data: _holds(dict, data),
+        paths.roads: lambda data: _holds(dict, data),
     }
     for path, is_readable in kept.items():
         try:
