@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uvicorn import Config, Server
@@ -17,31 +16,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from models.errors import EngineError, UsageError
 from runner.api.limits import Limits
+from runner.types.address import Address
 
 _GOODBYE_S = 2  # for answers under way to end
 _BACKLOG = 512
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: a name or number of a host, and a port (0: any that is free)."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this computer reaches it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
-
-
-def parse_address(text: str) -> Address:
-    """`127.0.0.1:8080`, `[::1]:8080`, `0.0.0.0:80`. UsageError."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen wants host:port, not {text!r}.")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 def bound(address: Address) -> socket.socket:

@@ -159,7 +159,7 @@ class Pool:
         wish = replace(asked, use=service.use_of(known.typed, asked))
         machine, idle = service.machine(wish), self._idle()
         loaded = [one.running for one in self.residents()]
-        count, _ = fewest_gone(
+        count, plan = fewest_gone(
             lambda first: service.plan(
                 known.typed, wish, left(machine, wish, loaded, [one.running for one in idle[:first]])
             ),
@@ -168,7 +168,8 @@ class Pool:
         if [one for one in idle[:count] if self.unload(one)]:
             machine, loaded = service.machine_now(), [one.running for one in self.residents()]
         machine = left(machine, wish, loaded, ())
-        plan = service.plan(known.typed, wish, machine)
+        if count:  # what was to go may be in use again
+            plan = service.plan(known.typed, wish, machine)
         if plan.chosen is not None and wish.use is Purpose.CHAT:
             plan = service.plan(known.typed, for_many(service, known.typed, wish, machine), machine)
         if plan.chosen is None:

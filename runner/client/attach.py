@@ -15,6 +15,7 @@ from runner.client import runtime
 from runner.client.attached import AttachedSession
 from runner.client.socket import Connection, Gone, told
 from runner.types.engine import LoadProgress
+from runner.types.pipe import reply_behind
 from runner.types.warm import Attach, Attached, Caller, End, Question
 from runner.types.wish import Wish
 
@@ -56,8 +57,7 @@ def find(question: Question) -> AttachedSession | None:
     """The model, where it is warm for this very question. It costs next to nothing where nothing is warm."""
     for path in runtime.sockets():
         try:
-            steps = _steps(path, Attach(question, _caller()))
-            session, attached = _end(steps)
+            session, attached = reply_behind(_steps(path, Attach(question, _caller())))
         except EngineError:  # gone, or it does not answer: it is as if there were none
             continue
         if session is not None:
@@ -107,16 +107,6 @@ def _steps(path: Path, asked: Attach) -> Generator[LoadProgress, None, tuple[Att
         raise
     connection.close()
     return None, attached
-
-
-def _end(
-    steps: Generator[LoadProgress, None, tuple[AttachedSession | None, Attached]],
-) -> tuple[AttachedSession | None, Attached]:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
 
 
 def _retire(path: Path) -> bool:

@@ -11,7 +11,7 @@ from models.headers.recommended import Recommended
 from runner.client.socket import Connection, told
 from runner.types.codec import unpack
 from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Message, Request
+from runner.types.generation import Chunk, Message, Request, to_answer
 from runner.types.pipe import Command
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -116,9 +116,7 @@ class AttachedSession:
         raw: str | None = None,
     ) -> AttachedAnswer:
         """Answer the conversation (or go on with `raw` text); the last chunk carries `finish`."""
-        history = tuple(messages)
-        if history and history[-1].role == "assistant" and not continue_last:
-            history = history[:-1]
+        history = to_answer(messages, continue_last=continue_last)
         answer = AttachedAnswer(Connection(self._path), Ask(self._number, Request(history, raw, sampling)))
         self._answers.add(answer)
         self._last = answer

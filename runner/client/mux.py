@@ -15,7 +15,7 @@ from runner.client.mailbox import Mailbox
 from runner.client.outbox import Outbox
 from runner.client.watch import TICK_S, Limits, Watch, most_patient, patience
 from runner.types.codec import pack, unpack
-from runner.types.pipe import Command, Event, EventKind, Failure, LastWords, LongCommand, Stop
+from runner.types.pipe import Command, Event, EventKind, Failure, LastWords, LongCommand, Stop, reply_behind
 
 Reply = TypeVar("Reply")
 Step = TypeVar("Step")
@@ -50,12 +50,8 @@ class Mux:
 
     def ask(self, command: Command[Reply]) -> Reply:
         """Send a command and return its reply; steps on the way are dropped."""
-        steps = self._exchange(command)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+        reply: Reply = reply_behind(self._exchange(command))
+        return reply
 
     def stream(self, command: LongCommand[Step, Reply], limits: Limits | None = None) -> Generator[Step, None, Reply]:
         """Send a command, yield its steps, return its reply. Errors come as what they were there.

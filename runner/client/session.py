@@ -20,7 +20,7 @@ from runner.hardware.meter import sample
 from runner.hardware.strain import strain
 from runner.types.commands import Count, Generate, KeepState, RestoreState
 from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Finish, Gap, Message, Phase, Request
+from runner.types.generation import Chunk, Finish, Gap, Message, Phase, Request, to_answer
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
@@ -130,9 +130,7 @@ class EngineSession:
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
         message. `reuse` false prefills everything anew.
         """
-        history = tuple(messages)
-        if history and history[-1].role == "assistant" and not continue_last:
-            history = history[:-1]
+        history = to_answer(messages, continue_last=continue_last)
         mark = UnderWay()
         before, suffix = (raw.before, raw.after) if isinstance(raw, Gap) else (raw, None)
         request = Request(history, before, sampling, ignore_end, reuse, suffix=suffix)

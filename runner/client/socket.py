@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from models.errors import EngineError
 from runner.client.peer import is_ours
 from runner.types.codec import pack, unpack
-from runner.types.pipe import Command, Event, EventKind, Failure, LongCommand
+from runner.types.pipe import Command, Event, EventKind, Failure, LongCommand, reply_behind
 
 Reply = TypeVar("Reply")
 Step = TypeVar("Step")
@@ -45,12 +45,8 @@ class Connection:
 
     def ask(self, command: Command[Reply]) -> Reply:
         """Send the command and return its reply; steps on the way are dropped. Errors come as what they were there."""
-        steps = self._exchange(command)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+        reply: Reply = reply_behind(self._exchange(command))
+        return reply
 
     def stream(self, command: LongCommand[Step, Reply]) -> Generator[Step, None, Reply]:
         """Send the command, yield its steps, return its reply. Errors come as what they were there."""

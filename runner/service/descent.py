@@ -23,6 +23,7 @@ from runner.types.commands import Load, Unload
 from runner.types.engine import LoadProgress
 from runner.types.fallback import Exhausted, FellBack, Lower, Shrunk, Tried
 from runner.types.machine import Device, Machine
+from runner.types.pipe import reply_behind
 from runner.types.plan import Candidate, Plan
 from runner.types.study import Study
 from runner.types.units import MIB
@@ -61,12 +62,7 @@ class Descent:
             self._fall(error, least_ctx)
         else:
             self._begin_again(error)
-        loads = self._loads(least_ctx)
-        while True:
-            try:
-                next(loads)
-            except StopIteration as end:
-                return self._told(end.value, answering=True)
+        return self._told(reply_behind(self._loads(least_ctx)), answering=True)
 
     def settled(self) -> None:
         """What is loaded has answered: where memory runs out later, that is another story."""

@@ -1,5 +1,6 @@
 """What the engine tells while it works: the seam between the runner and every front end. Pure data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +40,12 @@ class Message:
     reasoning: str | None = None
     calls: tuple[ToolCall, ...] = ()
     answers: str | None = None
+
+
+def to_answer(messages: Sequence[Message], *, continue_last: bool) -> tuple[Message, ...]:
+    """A conversation without an answer at its end, unless that is to be gone on with."""
+    history = tuple(messages)
+    return history[:-1] if history and history[-1].role == "assistant" and not continue_last else history
 
 
 @dataclass(frozen=True, slots=True)

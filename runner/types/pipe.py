@@ -5,6 +5,7 @@ A command is {"id": 7, "op": "load", ...its fields}. What the engine says to it 
 Failure. `pulse` says that a command goes on, `abort` answers none. The commands are in runner.types.commands.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
@@ -13,6 +14,7 @@ from typing import Any, Generic, TypeVar, get_args
 from models import errors
 from models.errors import EngineError, LocalrunError
 
+Reply = TypeVar("Reply")
 Reply_co = TypeVar("Reply_co", covariant=True)
 Step_co = TypeVar("Step_co", covariant=True)
 
@@ -88,3 +90,13 @@ class LastWords:
 
     message: str
     complaints: tuple[str, ...] = ()
+
+
+def reply_behind(steps: Generator[object, None, Reply]) -> Reply:
+    """What steps end with, which nobody wants to hear."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply

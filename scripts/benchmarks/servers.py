@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from runner.client.wire import free_port
 from runner.types.placement import Placement
 
 
@@ -25,7 +25,7 @@ def llama_server(program: Path, file: Path, placement: Placement) -> Iterator[in
         "-ngl": placement.gpu_layers,
     }  # fmt: skip
     words = [str(word) for pair in settings.items() for word in pair]
-    port = _free_port()
+    port = free_port()
     with _running([str(program), "--kv-unified", *words, "--port", str(port)], port):
         yield port
 
@@ -38,7 +38,7 @@ def our_server(file: Path, placement: Placement) -> Iterator[int]:
         "--gpu-layers": placement.gpu_layers,
     }  # fmt: skip
     words = [str(word) for pair in settings.items() for word in pair]
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "localrun", "serve", str(file), *words, "--listen", f"127.0.0.1:{port}"]
     with _running(command, port):
         yield port
@@ -54,12 +54,6 @@ def _running(command: Sequence[str], port: int) -> Iterator[None]:
         finally:
             server.terminate()
             server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.errors import EngineError
 from runner.client.process import EngineProcess
+from runner.client.wire import LOOPBACK, free_port
 from runner.types.commands import Lend
 
 
@@ -23,9 +24,7 @@ def lent(log: Path, count: int, really: int | None = None) -> Iterator[str]:
 @contextmanager
 def lending(log: Path, count: int, really: int | None = None) -> Iterator[tuple[str, int]]:
     """The same with the process that lends them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+    endpoint = f"{LOOPBACK}:{free_port()}"
     with closing(EngineProcess(log)) as lender:
 
         def lend() -> None:

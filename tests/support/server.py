@@ -12,8 +12,9 @@ from runner.api.app import application
 from runner.api.desk import Desk
 from runner.api.guard import Rules
 from runner.api.limits import Limits
-from runner.api.listening import Address, bound, server
+from runner.api.listening import bound, server
 from runner.api.pool import Pool
+from runner.types.address import Address
 from runner.types.sampling import Sampling
 
 PATIENCE_S = 60.0

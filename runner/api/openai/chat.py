@@ -9,14 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from runner.api.asked import Asked, Piece, Whole
 from runner.api.desk import Desk
-from runner.api.errors import Failure
 from runner.api.fields import Fields
 from runner.api.openai import settings
-from runner.api.openai.envelope import Head, Json, read_streaming
-from runner.api.openai.errors import error_json
+from runner.api.openai.envelope import EventWriter, Head, Json, read_streaming
 from runner.api.openai.messages import read_messages
 from runner.api.openai.usage import finish_of, logprobs_json, usage_json
-from runner.api.streams import EVENTS, event
+from runner.api.streams import event
 from runner.types.generation import Chunk
 from runner.types.tools_json import calls_json, deltas_json
 
@@ -74,15 +72,12 @@ def _message(one: Whole) -> Json:
     return {"role": "assistant", "content": None if calls and not one.text else one.text, **reasoning, **calls}
 
 
-class ChatWriter:
-    """Events of `chat.completion.chunk`, [DONE] at last."""
-
-    media_type = EVENTS
+class ChatWriter(EventWriter):
+    """Events of `chat.completion.chunk`."""
 
     def __init__(self, asked: Asked, with_usage: bool) -> None:
-        self._head = Head(asked.model, "chatcmpl").json("chat.completion.chunk")
-        self._with_usage, self._wants_logprobs = with_usage, asked.sampling.logprobs is not None
-        self._last: dict[int, Chunk] = {}
+        super().__init__(Head(asked.model, "chatcmpl").json("chat.completion.chunk"), with_usage)
+        self._wants_logprobs = asked.sampling.logprobs is not None
 
     def piece(self, piece: Piece) -> Iterable[bytes]:
         """A delta; where the model has closed what it never opened, `recast` says that all before was thinking."""
@@ -100,16 +95,6 @@ class ChatWriter:
         if chunk.recast:
             delta["recast"] = True
         yield self._event(self._choice(piece.index, delta, chunk))
-
-    def end(self) -> Iterable[bytes]:
-        """The numbers, where they are wanted."""
-        if self._with_usage:
-            yield event({**self._head, "choices": [], "usage": usage_json(self._last.values())})
-        yield event("[DONE]")
-
-    def failed(self, failure: Failure) -> Iterable[bytes]:
-        """The error in the place of more."""
-        yield event(error_json(failure))
 
     def _choice(self, index: int, delta: Json, chunk: Chunk) -> Json:
         logprobs = logprobs_json(chunk.logprobs, self._wants_logprobs)

@@ -10,14 +10,13 @@ from starlette.responses import JSONResponse, Response
 
 from runner.api.asked import Asked, Piece
 from runner.api.desk import Desk
-from runner.api.errors import Failure, invalid
+from runner.api.errors import invalid
 from runner.api.fields import Fields
 from runner.api.openai import settings
-from runner.api.openai.envelope import Head, Json, read_streaming
-from runner.api.openai.errors import error_json
+from runner.api.openai.envelope import EventWriter, Head, Json, read_streaming
 from runner.api.openai.usage import finish_of, usage_json
-from runner.api.streams import EVENTS, event
-from runner.types.generation import Chunk, Gap, TokenLogprobs
+from runner.api.streams import event
+from runner.types.generation import Gap, TokenLogprobs
 
 _NAME = "text_completion"
 
@@ -76,16 +75,12 @@ def _raw(fields: Fields) -> str | Gap:
     return prompt if suffix is None else Gap(prompt, suffix)
 
 
-class TextWriter:
-    """Events of `text_completion`, [DONE] at last; `before` is said before the answer."""
-
-    media_type = EVENTS
+class TextWriter(EventWriter):
+    """Events of `text_completion`; `before` is said before the answer."""
 
     def __init__(self, asked: Asked, before: str, with_usage: bool) -> None:
-        self._head = Head(asked.model, "cmpl").json(_NAME)
-        self._before, self._with_usage = before, with_usage
-        self._wants_logprobs = asked.sampling.logprobs is not None
-        self._last: dict[int, Chunk] = {}
+        super().__init__(Head(asked.model, "cmpl").json(_NAME), with_usage)
+        self._before, self._wants_logprobs = before, asked.sampling.logprobs is not None
         self._letters: dict[int, int] = {}
 
     def piece(self, piece: Piece) -> Iterable[bytes]:
@@ -100,16 +95,6 @@ class TextWriter:
         logprobs = _logprobs(chunk.logprobs, offset) if self._wants_logprobs else None
         choice = {"index": piece.index, "text": text, "logprobs": logprobs, "finish_reason": finish_of(chunk)}
         yield event({**self._head, "choices": [choice]})
-
-    def end(self) -> Iterable[bytes]:
-        """The numbers, where they are wanted."""
-        if self._with_usage:
-            yield event({**self._head, "choices": [], "usage": usage_json(self._last.values())})
-        yield event("[DONE]")
-
-    def failed(self, failure: Failure) -> Iterable[bytes]:
-        """The error in the place of more."""
-        yield event(error_json(failure))
 
 
 def _logprobs(found: Sequence[TokenLogprobs], offset: int) -> Json:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from runner.api.errors import Failure
 from runner.api.fields import Fields
+from runner.api.openai.errors import error_json
+from runner.api.openai.usage import usage_json
+from runner.api.streams import EVENTS, event
+from runner.types.generation import Chunk
 
 Json = dict[str, Any]
 
@@ -24,6 +30,26 @@ class Head:
     def json(self, name: str) -> Json:
         """The beginning of an object of this name."""
         return {"id": f"{self.kind}-{self.number}", "object": name, "created": self.created, "model": self.model}
+
+
+class EventWriter:
+    """Events that begin with `head`; with the numbers behind the last, where they are wanted; [DONE] at last."""
+
+    media_type = EVENTS
+
+    def __init__(self, head: Json, with_usage: bool) -> None:
+        self._head, self._with_usage = head, with_usage
+        self._last: dict[int, Chunk] = {}
+
+    def end(self) -> Iterable[bytes]:
+        """All answers have ended."""
+        if self._with_usage:
+            yield event({**self._head, "choices": [], "usage": usage_json(self._last.values())})
+        yield event("[DONE]")
+
+    def failed(self, failure: Failure) -> Iterable[bytes]:
+        """The error in the place of more."""
+        yield event(error_json(failure))
 
 
 def read_streaming(fields: Fields) -> tuple[bool, bool]:

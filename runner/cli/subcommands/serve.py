@@ -16,10 +16,10 @@ from runner.cli.output import Output
 from runner.cli.prompt import read_text
 from runner.cli.user_service import install, remove
 from runner.report.serving import listening_words
+from runner.types.address import Address, parse_address
 
 if TYPE_CHECKING:  # the server is imported when it is started: others that import this command have no use for it
     from runner.api.guard import Rules
-    from runner.api.listening import Address
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -29,8 +29,6 @@ def run(options: Options, output: Output) -> ExitCode:
     if options.remove_service:
         return remove(output)
     if options.install_service:
-        from runner.api.listening import parse_address
-
         rules_of(options, parse_address(options.listen or DEFAULT_LISTEN))  # what is wrong is said at once
         typed = sys.argv[sys.argv.index("serve") + 1 :]
         return install(options, output, [word for word in typed if word not in ("--install-service", "--yes")])
@@ -42,7 +40,7 @@ def _serve(options: Options, output: Output) -> ExitCode:
     from runner.api.app import application
     from runner.api.desk import Desk
     from runner.api.limits import Limits
-    from runner.api.listening import bound, parse_address, server
+    from runner.api.listening import bound, server
     from runner.api.pool import Pool
 
     address, limits = parse_address(options.listen or DEFAULT_LISTEN), Limits()

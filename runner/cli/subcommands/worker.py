@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from runner.report.lending import changed, in_use, lends, reachable_by_others
 from runner.service.machines import Machines
 from runner.storage.paths import paths
 from runner.storage.sent_weights import SentWeights
+from runner.types.address import Address, parse_address
 from runner.types.lending import Pulse
 
 _USUAL = "127.0.0.1:50052"
@@ -25,8 +25,8 @@ _USUAL = "127.0.0.1:50052"
 
 def run(options: Options, output: Output) -> ExitCode:
     """Lend until it is stopped."""
-    host, port = _listening(options)
-    terms = Terms(host, port, options.wish.devices, options.memory)
+    address = _listening(options)
+    terms = Terms(address.host, address.port, options.wish.devices, options.memory)
     with started_engine() as engine, ending_on(signal.SIGTERM, signal.SIGHUP):
         if options.lifeline:
             threading.Thread(target=_end_with_stdin, daemon=True).start()
@@ -53,22 +53,13 @@ def _lend(options: Options, output: Output, engine: EngineProcess, terms: Terms)
         worker.watch(show)
 
 
-def _listening(options: Options) -> tuple[str, int]:
-    """Host and port. UsageError where others reach it and nobody says that they may."""
+def _listening(options: Options) -> Address:
+    """UsageError where others reach it and nobody says that they may."""
     endpoint = options.listen or _USUAL
-    name, _, port = endpoint.rpartition(":")
-    if not name or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen wants host:port, not {endpoint!r}.")
-    if not (_is_loopback(name) or options.i_trust_this_network):
-        raise UsageError(reachable_by_others(endpoint, int(port)))
-    return name, int(port)
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+    address = parse_address(endpoint)
+    if not (address.is_loopback or options.i_trust_this_network):
+        raise UsageError(reachable_by_others(endpoint, address.port))
+    return address
 
 
 def _end_with_stdin() -> None:

@@ -11,10 +11,11 @@ import pytest
 from models.errors import UsageError
 from runner.api.guard import Rules
 from runner.api.limits import Limits
-from runner.api.listening import Address, bound
+from runner.api.listening import bound
 from runner.api.pool import Pool
 from runner.cli.options import parse
 from runner.cli.subcommands.serve import rules_of
+from runner.types.address import Address
 from runner.types.wish import Wish
 from tests.support.server import PATIENCE_S, Served, serving
 
@@ -99,8 +100,10 @@ def test_a_connection_may_be_used_again(guarded: Served) -> None:
 def test_other_computers_need_a_key() -> None:
     away, here = Address("0.0.0.0", 80), Address("127.0.0.1", 80)
     assert rules_of(parse(["serve"], {}, {}), here).key is None
-    with pytest.raises(UsageError, match="--api-key-file"):
-        rules_of(parse(["serve"], {}, {}), away)
+    for others in (away, Address("127.example.com", 80), Address("::", 80)):
+        with pytest.raises(UsageError, match="--api-key-file"):
+            rules_of(parse(["serve"], {}, {}), others)
+    assert all(Address(host, 80).is_loopback for host in ("localhost", "::1", "127.0.0.2"))
 
 
 def test_a_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from runner.client.process import EngineProcess
 from runner.types.commands import Embed, Generate, Load, Rehearse, Score
 from runner.types.engine import Loaded
 from runner.types.generation import Request
+from runner.types.pipe import reply_behind
 from runner.types.placement import Placement
 from runner.types.vectors import Made
 from scripts.synthetic.embedders import EMBEDDERS, RERANK_TEMPLATE, write
@@ -45,13 +46,7 @@ def placement(name: str, ctx: int = 512, ubatch: int = 512, sequences: int = 8) 
 
 
 def load(child: EngineProcess, path: Path, placed: Placement) -> Loaded:
-    steps = child.stream(Load(str(path), placed))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            loaded: Loaded = end.value
-            return loaded
+    return reply_behind(child.stream(Load(str(path), placed)))
 
 
 def steps_of(child: EngineProcess, command: Embed | Score) -> list[tuple[Made, ...]]:

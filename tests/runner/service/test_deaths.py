@@ -24,6 +24,7 @@ from runner.types.units import MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import lending
 from tests.support.homes import own_home
+from tests.support.sessions import opened, told
 from tests.support.waiting import PATIENCE_S, until
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -41,17 +42,6 @@ def home(tmp_path: Path) -> Iterator[None]:
 def service() -> Iterator[LocalService]:
     with closing(LocalService()) as local:
         yield local
-
-
-def opened(service: LocalService, path: Path, wish: Wish) -> EngineSession:
-    plan = service.plan(str(path), wish)
-    *_, session = service.load(plan, service.chosen(plan))
-    assert isinstance(session, EngineSession)
-    return session
-
-
-def told(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
 
 
 def happened(chunks: list[Chunk]) -> list[str]:

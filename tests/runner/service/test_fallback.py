@@ -20,12 +20,12 @@ from runner.service.service import LocalService
 from runner.storage import history
 from runner.storage.paths import paths
 from runner.types.generation import Chunk, Finish, Message
-from runner.types.plan import Plan
 from runner.types.sampling import Sampling
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import grow_no_more_than, lent
 from tests.support.homes import own_home
+from tests.support.sessions import loaded, told
 from tests.support.waiting import COMMAND_S, line_of, short_lived
 
 GROUPS = Path("/sys/fs/cgroup/memory")
@@ -63,18 +63,8 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         service.close()
 
 
-def opened(service: LocalService, plan: Plan) -> EngineSession:
-    *_, session = service.load(plan, service.chosen(plan))
-    assert isinstance(session, EngineSession)
-    return session
-
-
 def answer(session: EngineSession, sampling: Sampling = GREEDY) -> list[Chunk]:
     return list(session.generate(ASKED, sampling))
-
-
-def told(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
 
 
 # ---- while loading
@@ -83,7 +73,7 @@ def told(chunks: list[Chunk]) -> str:
 def test_a_limit_on_the_address_space_leads_to_what_fits_it(started: Start, smollm2: Path) -> None:
     service = started(f"ulimit -v {TIGHT * 1024}")
     plan = service.plan(str(smollm2), Wish())
-    session = opened(service, plan)
+    session = loaded(service, plan)
     first = plan.candidates[0].placement
     assert first is not None and session.placement != first and session.placement.ctx <= first.ctx
     (note,) = session.loaded.notes
@@ -98,7 +88,7 @@ def test_a_limit_on_the_address_space_leads_to_what_fits_it(started: Start, smol
 def test_what_was_asked_is_not_cut_and_four_loads_are_enough(started: Start, smollm2: Path) -> None:
     service = started(f"ulimit -v {HOPELESS * 1024}")
     with pytest.raises(DoesNotFit) as raised:
-        opened(service, service.plan(str(smollm2), Wish(ctx=4096)))
+        loaded(service, service.plan(str(smollm2), Wish(ctx=4096)))
     said = str(raised.value)
     assert isinstance(raised.value.__cause__, OutOfMemory)
     assert said.startswith("3 placements ran out of memory") and "4k context in q8_0" in said
@@ -126,7 +116,7 @@ def test_memory_that_is_taken_between_plan_and_load_is_planned_around(
     plan = service.plan(str(smollm2), Wish())
     now = replace(host.memory(), available=host_reserve(plan.machine) + 250 * MIB)
     monkeypatch.setattr(host, "memory", lambda: now)
-    session = opened(service, plan)
+    session = loaded(service, plan)
     (note,) = session.loaded.notes
     was, left = plan.machine.ram_available / GIB, now.available / GIB
     assert note.startswith(f"Out of memory, as RAM has {left:.1f} GiB free where the plan counted on {was:.1f} GiB. ")
@@ -140,7 +130,7 @@ def test_a_lent_device_that_claims_more_than_it_has(started: Start, smollm2: Pat
         plan = service.plan(str(smollm2), Wish(rpc=(endpoint,), ram_limit=1264 * MIB))  # of which 240 MiB may be used
         first = plan.candidates[0].placement
         assert first is not None and first.devices == ("RPC0",)
-        session = opened(service, plan)
+        session = loaded(service, plan)
         assert session.placement.gpu_layers < first.gpu_layers
         (note,) = session.loaded.notes
         assert note.startswith("Out of memory, though ") and " on RPC0 and " in note
@@ -169,7 +159,7 @@ def test_an_engine_that_the_kernel_ends_is_told_apart_and_climbs_down(
     (group / "memory.limit_in_bytes").write_text(str(280 * MIB))
     service = started(f"echo $$ > {group}/cgroup.procs")
     plan = service.plan(str(smollm2), Wish())
-    session = opened(service, plan)
+    session = loaded(service, plan)
     assert session.placement != plan.candidates[0].placement
     assert told(answer(session))
     (note,) = session.loaded.notes
@@ -182,7 +172,7 @@ def test_an_engine_that_the_kernel_ends_is_told_apart_and_climbs_down(
 def test_an_allocation_that_fails_while_answering_goes_on_with_less(started: Start, smollm2: Path) -> None:
     service = started("")
     plan = service.plan(str(smollm2), Wish())
-    session = opened(service, plan)
+    session = loaded(service, plan)
     before = session.placement
     grow_no_more_than(service.engine.pid, MIB)
     chunks = answer(session)
@@ -218,7 +208,7 @@ def test_another_program_takes_the_memory_in_the_midst_of_an_answer(started: Sta
     """Both live in one control group, where the kernel ends the engine; the answer goes on where it was."""
     service = started("")
     plan = service.plan(str(smollm2), Wish(ctx=2048))
-    session, asked = opened(service, plan), replace(GREEDY, max_tokens=60)
+    session, asked = loaded(service, plan), replace(GREEDY, max_tokens=60)
     whole = told(answer(session, asked))
     (group / "memory.limit_in_bytes").write_text(str(300 * MIB))
     engine = service.engine.pid

@@ -13,13 +13,13 @@ from models.errors import DeviceLost
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.types.engine import LoadProgress
-from runner.types.generation import Chunk
 from runner.types.plan import Source, Verdict
 from runner.types.reasons import OnOthers
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.synthetic.random_weights import GEOMETRIES, write
 from tests.support.homes import own_home
+from tests.support.sessions import opened, told
 from tests.support.workers import RunningWorker, working
 
 SAID = "The sea is wide. " * 12
@@ -40,17 +40,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunningWo
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
     with own_home(tmp_path_factory.mktemp("home")), closing(LocalService()) as local:
         yield local
-
-
-def opened(service: LocalService, path: Path, wish: Wish) -> EngineSession:
-    plan = service.plan(str(path), wish)
-    *_, session = service.load(plan, service.chosen(plan))
-    assert isinstance(session, EngineSession)
-    return session
-
-
-def told(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
 
 
 def answered(session: EngineSession, sampling: Sampling = GREEDY) -> str:
