@@ -42,6 +42,9 @@ class Sampling(TypedDict, total=False):
     top_k: int | None
     min_p: float | None
     repeat_penalty: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    logit_bias: Mapping[str, float] | None
     seed: int | None
     max_tokens: int | None
     stop: str | Sequence[str] | None
@@ -67,8 +70,15 @@ class ModelInfo(TypedDict):
     context_trained: int
 
 @type_check_only
+class Road(TypedDict):
+    """The network to another machine: seconds there and back, bytes per second."""
+
+    latency_s: float
+    bandwidth: float | None
+
+@type_check_only
 class Device(TypedDict):
-    """Bytes, and bytes per second."""
+    """Bytes, and bytes per second. One of another machine says whose it is, and how far away."""
 
     id: str
     kind: str
@@ -78,6 +88,9 @@ class Device(TypedDict):
     bandwidth: float | None
     shares_host_memory: bool
     overhead: NotRequired[int]
+    machine: NotRequired[str]
+    endpoint: NotRequired[str]
+    road: NotRequired[Road]
 
 @type_check_only
 class Machine(TypedDict):
@@ -113,6 +126,7 @@ class Placement(TypedDict):
     split_mode: str
     pooling: str | None
     checkpoints: int
+    numa: str | None
 
 @type_check_only
 class LoadedPlacement(Placement):
@@ -155,6 +169,19 @@ class Requests(TypedDict):
     seconds: float
 
 @type_check_only
+class OnOthers(TypedDict):
+    """What is on another machine's device; seconds to load it, and of each token."""
+
+    device: str
+    machine: str
+    layers: int
+    weights: int
+    load_s: float | None
+    keeps_weights: bool
+    round_trips: int
+    token_s: float
+
+@type_check_only
 class Candidate(TypedDict):
     quant: str
     files: list[str]
@@ -168,6 +195,7 @@ class Candidate(TypedDict):
     memory: list[MemoryRow]
     predicted: Predicted | None
     request: Requests | None
+    network: list[OnOthers]
     confirmed_by: str
     reasons: list[str]
     short_of_gpu: int

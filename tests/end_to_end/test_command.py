@@ -229,7 +229,7 @@ def refused(folder: Path) -> list[tuple[tuple[str, ...], int, str]]:
         ((), 2, "Which model"),
         (("smollm2-135m", "-p", "x", "--ctx", "many"), 2, "--ctx"),
         (("smollm2-135m", "-p", "x", "--no-such-flag"), 2, "no-such-flag"),
-        (("serve", "smollm2-135m"), 2, "reserved"),
+        (("serve", "smollm2-135m", "--listen", "0.0.0.0:0"), 2, "--api-key-file"),
         (("smollm2-135m", "-p", "x", "--quant", "Q9"), 2, "Q4_1"),
         (("smollm2-135m", "-p", "x", "--json", "--jsonl"), 2, "exclude"),
         (("plan", "smollm2-135m", "--on", "abacus"), 2, "abacus"),
