@@ -122,8 +122,8 @@ class Model:
         """Answer a conversation of `{"role": ..., "content": ...}`; pieces as they come.
 
         `tools=[...]`, `tool_choice=...`, `parallel_tool_calls=...` and messages with calls and results are as OpenAI's.
-        Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty,
-        seed, max_tokens, stop`, and `logit_bias` by token, and `logprobs=N`, which the last chunk's `result` has.
+        Sampling as on the command line: `temp, top_k, top_p, min_p, repeat_penalty, frequency_penalty,
+        presence_penalty, seed, max_tokens, stop`; `logit_bias`; and `logprobs=N`, which the last chunk's `result` has.
         """
         return self._chunks(_question(messages, sampling))
 

@@ -108,7 +108,7 @@ def _met(endpoint: str, at: str, kept: Road | None) -> Lender:
             try:
                 offer = line.greet()
             except ConnectionError:
-                return _plain(endpoint, at)
+                return _plain(endpoint, at, kept)
             return Lender(endpoint, at, offer.protocol, offer, _road(line, kept))
     except TimeoutError:
         raise _silent(endpoint) from None
@@ -118,15 +118,21 @@ def _met(endpoint: str, at: str, kept: Road | None) -> Lender:
         raise _silent(endpoint) from None
 
 
-def _plain(endpoint: str, at: str) -> Lender:
-    """A server of llama.cpp's own, which closes on what it does not know."""
-    began = time.perf_counter()
+def _plain(endpoint: str, at: str, kept: Road | None) -> Lender:
+    """A server of llama.cpp's own, which closes on what it does not know: how long it takes to get there is all."""
     try:
+        latency = min(_connecting_s(at) for _ in range(_LEAST_PINGS))
         with socket.create_connection(address_of(at), REACHED_S) as server:
-            latency = time.perf_counter() - began
-            return Lender(endpoint, at, hello(server), None, Road(latency))
+            road = kept if kept is not None and _is_as_ever(kept, latency) else Road(latency)
+            return Lender(endpoint, at, hello(server), None, road)
     except (OSError, ValueError):
         raise _silent(endpoint) from None
+
+
+def _connecting_s(at: str) -> float:
+    began = time.perf_counter()
+    with socket.create_connection(address_of(at), REACHED_S):
+        return time.perf_counter() - began
 
 
 def _silent(endpoint: str) -> DeviceLost:
@@ -137,7 +143,7 @@ def _road(line: Line, kept: Road | None) -> Road:
     """The road as it was kept, if it is as long as ever."""
     line.wait_for(_MEASURING_S)
     latency = _latency(line)
-    if kept is not None and latency < max(_DISTINCT_S, _CHANGED * kept.latency_s):
+    if kept is not None and _is_as_ever(kept, latency):
         return kept
     size = _FIRST_BYTES
     while True:
@@ -145,6 +151,10 @@ def _road(line: Line, kept: Road | None) -> Road:
         if seconds >= _WORTH_S or size >= _MOST_SENT:
             return Road(latency, size / seconds)
         size = min(_MOST_SENT, max(2 * size, int(1.2 * size * _WORTH_S / seconds)))
+
+
+def _is_as_ever(kept: Road, latency: float) -> bool:
+    return latency < max(_DISTINCT_S, _CHANGED * kept.latency_s)
 
 
 def _latency(line: Line) -> float:

@@ -12,7 +12,7 @@ from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import host_reserve, reserve
 from runner.planning.mix import mix_of
 from runner.types.exchange import Exchange
-from runner.types.machine import Device, Lent, Machine
+from runner.types.machine import Device, Machine
 from runner.types.placement import SplitMode
 from runner.types.wish import Prefer
 
@@ -107,8 +107,6 @@ def even(devices: tuple[Device, ...], total: int) -> Layout:
 
 def _kinds(devices: Sequence[Device]) -> tuple[Device, ...]:
     """Equal for sets of devices that are as good as each other."""
-    return tuple(replace(device, id="", name="", uid=None, lent=_kind_of(device.lent)) for device in devices)
-
-
-def _kind_of(lent: Lent | None) -> Lent | None:
-    return lent and replace(lent, endpoint="", host="")
+    return tuple(
+        replace(device, id="", name="", uid=None, lent=device.lent and device.lent.nameless) for device in devices
+    )

@@ -101,7 +101,7 @@ def anonymous_machine(machine: Machine) -> Json:
 
 
 def _anonymous(device: Device) -> Device:
-    return replace(device, name="RPC") if device.kind is Kind.RPC else device
+    return replace(device, name="RPC", lent=device.lent and device.lent.nameless) if device.kind is Kind.RPC else device
 
 
 def geometry_json(headers: Sequence[Header], shape: ModelShape) -> Json:

@@ -63,7 +63,7 @@ class Machines:
         """A lender, the road to it measured once."""
         kept = rates.road(self._paths.roads, endpoint)
         lender = meet(endpoint, self._address_of(endpoint), kept)
-        if lender.offer is not None and lender.road != kept:
+        if lender.road != kept:
             rates.keep_road(self._paths.roads, endpoint, lender.road)
         return lender
 

@@ -1,6 +1,6 @@
 """Facts about hardware, measured or named. Pure: bytes, bytes per second, and None where nobody says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from models.visible import one_line
@@ -53,6 +53,11 @@ class Lent:
     def called(self) -> str:
         """What a person calls the machine."""
         return f"{self.host} ({self.endpoint})" if self.host else self.endpoint
+
+    @property
+    def nameless(self) -> "Lent":
+        """All of it but whose it is."""
+        return replace(self, endpoint="", host="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
 from runner.cost.laid_out import layout_of
 from runner.cost.layout import HOST, Layout, contiguous
+from runner.cost.roads import decode_seconds, prefill_seconds, visits
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.work import Offload, Prefill, Work
 from runner.hardware.described_group import parse_hardware
@@ -41,7 +42,10 @@ _NEAR = {"Q4_1": ("Q4_0", 5.0 / 4.5), "IQ2_XXS": ("IQ2_M", 2.38 / 2.93)}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One measured number. `tokens` decoded, or read as a prompt (`prompt` not None), from `depth` on."""
+    """One measured number. `tokens` decoded, or read as a prompt (`prompt` not None), from `depth` on.
+
+    `between`: seconds of the network, for each token or each ubatch.
+    """
 
     source: str
     hardware: str
@@ -55,13 +59,15 @@ class Case:
     sampling: float = 0.0
     prompt: Prefill | None = None
     name: str = ""
+    between: float = 0.0
 
     @property
     def predicted(self) -> float:
         """Tokens per second by the speed model."""
         if self.prompt is None:
-            return decode_tps(self.work, self.machine, self.splits, self.sampling)
-        return prefill_tps(self.work, self.machine, self.prompt)
+            return decode_tps(self.work, self.machine, self.splits, self.sampling + self.between)
+        here, batch = prefill_tps(self.work, self.machine, self.prompt), self.prompt.batch
+        return batch / (batch / here + self.between)
 
     @property
     def error(self) -> float:
@@ -292,10 +298,13 @@ def _recorded(path: Path) -> Iterator[Case]:
             (ahead, prompt), behind = there.prompt(tokens), there.work(tokens + answer // 2)
             machine, splits, sampling = there.machine, there.layout.splits, sampling_seconds(there.blocks)
             sampling *= found.get("slower_sampling", 1)
+            far = visits(there.layout)
             if one["decode_tps"]:
-                yield Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
+                case = Case(*common, answer, tokens, one["decode_tps"], machine, behind, splits, sampling, name=name)
+                yield replace(case, between=decode_seconds(there.blocks, far, tokens + answer // 2))
             if one["prefill_tps"] and tells:  # routers of random weights reach but few experts
-                yield Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
+                case = Case(*common, tokens, 0, one["prefill_tps"], machine, ahead, splits, prompt=prompt, name=name)
+                yield replace(case, between=prefill_seconds(there.blocks, far, prompt.batch, tokens // 2))
 
 
 # ---- 2024

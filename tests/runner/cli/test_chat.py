@@ -9,7 +9,6 @@ from typing import cast
 import pytest
 
 from models.errors import DoesNotFit, EngineError, ExitCode
-from runner.cli import load
 from runner.cli.chat import chat
 from runner.cli.options import parse
 from runner.cli.output import Output
@@ -19,7 +18,6 @@ from runner.types.attachment import Attachment
 from runner.types.conversation import Conversation
 from runner.types.plan import Plan
 from runner.types.wish import Wish
-from scripts.draw.scripted import ScriptedSession
 from tests.support.command_line import CommandLineService, Terminal
 
 MODEL = "llama-3.3-70b"
@@ -29,7 +27,6 @@ NEED = "needs 10,013 tokens and room for an answer; the context holds 8,192."
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLineService:
-    monkeypatch.setattr(load, "EngineSession", ScriptedSession)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("TERM", "dumb")
     return CommandLineService(tmp_path / "localrun" / "conversations")

@@ -21,7 +21,7 @@ from runner.report.comparison import stats_lines
 from runner.service.service import LocalService
 from runner.types.plan import Plan
 from runner.types.wish import Wish
-from scripts.draw.scripted import ScriptedSession, turn
+from scripts.draw.scripted import turn
 from tests.support.command_line import CommandLineService, Terminal
 from tests.support.screens import RunningApp, running
 from tui.screens.chat import Chat
@@ -50,7 +50,6 @@ TURN = ("2 tokens · 40.0 tok/s · first token 0.42 s · 412 prompt tokens read 
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLineService:
     service = CommandLineService(tmp_path / "conversations", downloads=[SHARD], script=[ANSWER])
     monkeypatch.setattr(load, "LocalService", lambda *_: service)
-    monkeypatch.setattr(load, "EngineSession", ScriptedSession)
     return service
 
 
