@@ -72,7 +72,12 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     last = Chunk(Phase.DONE, prompt_tokens=5, completion_tokens=2, ttft_s=0.12345, seed=7, finish=done, notes=notes)
     placement = Placement((), 0, 3, (), 512)
     session = SimpleNamespace(
-        plan=plan, candidate=plan.candidates[1], placement=placement, loaded=LOADED, slowness=None
+        plan=plan,
+        candidate=plan.candidates[1],
+        recommended=plan.recommended(plan.candidates[1]),
+        placement=placement,
+        loaded=LOADED,
+        slowness=None,
     )
     drawn, other = LikelyToken(5, " a", (32, 97), -0.12345678), LikelyToken(6, "\ufffd", (226,), -2.5)
     told = answer_json("text", "", last, session, Sampling(top_k=3, seed=7), [TokenLogprobs(drawn, (drawn, other))])
@@ -92,6 +97,8 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
         "top_k": (3, "asked"),
         "min_p": (0.05, "default"),
         "repeat_penalty": (1.0, "default"),
+        "frequency_penalty": (0.0, "default"),
+        "presence_penalty": (0.0, "default"),
     }
 
 

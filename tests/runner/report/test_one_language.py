@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Static
 
 from models.errors import ModelNotFound
 from models.weights import Progress
-from runner.cli import chat, load
+from runner.cli import chat
 from runner.cli.options import Options, parse
 from runner.cli.output import Output
 from runner.cli.subcommands import plan as plan_command
@@ -49,7 +49,7 @@ TURN = ("2 tokens · 40.0 tok/s · first token 0.42 s · 412 prompt tokens read 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLineService:
     service = CommandLineService(tmp_path / "conversations", downloads=[SHARD], script=[ANSWER])
-    monkeypatch.setattr(load, "LocalService", lambda *_: service)
+    monkeypatch.setattr("runner.service.service.LocalService", lambda *_: service)
     return service
 
 

@@ -23,6 +23,6 @@ def test_a_line_for_each_source_with_its_page() -> None:
     assert list(sampling_lines(FOUND)) == [
         "temp 0.6 (the model's own)",
         "top-p 0.9, top-k 20 (recommended for Qwen3, https://example.org/q)",
-        "min-p 0.05, repeat-penalty 1 (llama.cpp's default)",
+        "min-p 0.05, repeat-penalty 1, frequency-penalty 0, presence-penalty 0 (llama.cpp's default)",
         "seed 1 (asked for)",
     ]

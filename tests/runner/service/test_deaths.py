@@ -25,7 +25,7 @@ from runner.types.wish import Wish
 from scripts.checks.loopback import lending
 from tests.support.homes import own_home
 from tests.support.sessions import opened, told
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import until
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
 ASKED = [Message("user", "Tell me about the sea.")]
@@ -128,7 +128,7 @@ def test_the_next_message_starts_a_killed_engine_again(service: LocalService, sm
     again = list(session.generate(ASKED, GREEDY))
     assert (told(again), happened(again), service.engine.pid != engine) == (whole, [AGAIN], True)
     psutil.Process(service.engine.pid).kill()
-    psutil.Process(service.engine.pid).wait(PATIENCE_S)
+    until(lambda: not service.engine.is_alive(), lambda: service.engine.pid)
     assert happened(list(session.generate(ASKED, GREEDY))) == [AGAIN], "also if it died between two answers"
     assert happened(list(session.generate(ASKED, GREEDY))) == []
     session.close()
@@ -175,7 +175,7 @@ def test_an_engine_that_is_started_again_goes_on_with_what_was_read(
     history += [Message("assistant", told(list(session.generate(history, GREEDY)))), Message("user", "And plants?")]
     until(lambda: any(states.glob("*.state")), lambda: list(states.glob("*")))
     os.kill(service.engine.pid, signal.SIGKILL)
-    psutil.Process(service.engine.pid).wait(PATIENCE_S)
+    until(lambda: not service.engine.is_alive(), lambda: service.engine.pid)
     chunks = list(session.generate(history, GREEDY))
     assert happened(chunks) == [AGAIN]
     assert chunks[-1].cached_tokens > 0.8 * chunks[-1].prompt_tokens
