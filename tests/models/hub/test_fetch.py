@@ -543,6 +543,7 @@ def test_their_download_waits_for_ours(hub: Hub, cache: Path, launch: Launch) ->
 
 FULL_DISK = """
     import shutil, subprocess, sys
+    from contextlib import suppress
     from pathlib import Path
     from models.errors import DownloadError
     from models.hub.fetch import fetch
@@ -557,7 +558,9 @@ FULL_DISK = """
 
     def fill(step):  # somebody else takes the room while we fetch
         if not filler.exists():
-            filler.write_bytes(bytes(shutil.disk_usage(disk).free - (1 << 19)))
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while shutil.disk_usage(disk).free > 1 << 19:
+                    file.write(bytes(1 << 18))
 
     try:
         fetch(files, progress=fill, terms=terms)
