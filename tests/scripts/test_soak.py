@@ -8,24 +8,33 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.checks.soak.found import Found, Held, held, orphans
+from scripts.checks.soak.found import Found, Held, Process, held, orphans, process_held
 from tests.support.waiting import COMMAND_S
 
-QUIET = Held(descriptors=20, children=1, own=50_000_000, engine=200_000_000)
+MB = 1_000_000
+
+
+def moment(children: int, *processes: tuple[int, int]) -> Held:
+    """Children, and of each process descriptors and MB."""
+    names = ("parent", "engine", "server")
+    return Held(children, {name: Process(one, mb * MB) for name, (one, mb) in zip(names, processes, strict=True)})
+
+
+QUIET = moment(1, (20, 50), (9, 200), (30, 60))
 
 
 def test_what_stays_as_it_is_does_not_leak() -> None:
     found = Found(quiet=[QUIET] * 9)
-    assert found.is_clean() and ("leaked descriptors", "0") in found.rows()
+    assert found.is_clean() and ("leaked by parent", "0 descriptors") in found.rows()
 
 
 @pytest.mark.parametrize(
     ("last", "leaks"),
     [
-        (Held(21, 1, 50_000_000, 200_000_000), ["descriptors"]),
-        (Held(20, 2, 50_000_000, 200_000_000), ["children"]),
-        (Held(20, 1, 52_000_000, 220_000_000), ["engine"]),
-        (Held(19, 1, 53_000_000, 200_000_000), ["own"]),
+        (moment(1, (21, 50), (9, 200), (30, 60)), ["descriptors, parent"]),
+        (moment(2, (20, 50), (9, 200), (30, 60)), ["children"]),
+        (moment(1, (20, 52), (9, 220), (30, 60)), ["memory, engine"]),
+        (moment(1, (19, 53), (9, 200), (31, 64)), ["descriptors, server", "memory, parent", "memory, server"]),
     ],
 )
 def test_what_grows_from_the_first_third_to_the_last_leaks(last: Held, leaks: list[str]) -> None:
@@ -55,9 +64,10 @@ def test_a_process_whose_parent_is_gone_is_an_orphan(tmp_path: Path) -> None:
 
 
 def test_a_descriptor_and_a_child_more_are_seen(tmp_path: Path) -> None:
-    before = held(os.getpid())
+    before = held({})
     with (tmp_path / "file").open("w"), subprocess.Popen(["sleep", "60"]) as child:
-        now = held(child.pid)
+        now = held({"engine": process_held(child.pid)})
         child.kill()
-    assert (now.descriptors, now.children) == (before.descriptors + 1, before.children + 1)
-    assert now.engine < now.own
+    parent = now.processes["parent"]
+    assert (parent.descriptors, now.children) == (before.processes["parent"].descriptors + 1, before.children + 1)
+    assert now.processes["engine"].resident < parent.resident

@@ -1,9 +1,10 @@
 """Use the program at random for long: python -m scripts.checks.soak [--minutes N] [--seed N] [MODEL]
 
 Conversations on one session (asked, stopped, edited, reopened, engine killed, stopped, loaded again), batches that are
-interrupted and gone on with, commands that are killed, the Python module; the model is SmolLM2 of the extra `demo`
-where none is given. Exit code 0 where nothing was lost, hung, orphaned or leaked, and resident memory grew by no more
-than 5 %; else 1, with a line for each fault. What takes longer than five minutes ends the run with a traceback.
+interrupted and gone on with, commands that are killed, the Python module, a server whose clients come and go or ask for
+nonsense, whose engine is killed, and that is ended; the model is SmolLM2 of the extra `demo` where none is given.
+Exit code 0 where nothing was lost, hung, orphaned or leaked, and resident memory grew by no more than 5 %; else 1, with
+a line for each fault. What takes longer than five minutes ends the run with a traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from random import Random
 
 from scripts.checks.soak.chats import Chats
-from scripts.checks.soak.found import Found
+from scripts.checks.soak.clients import Clients
+from scripts.checks.soak.found import Found, held, process_held
 from scripts.checks.soak.programs import Programs
 
 _STUCK_S, _SLOW_S = 300.0, 120.0
@@ -47,10 +49,11 @@ def soak(model: str, seconds: float, rng: Random, found: Found) -> None:
     """Do what may be done, in random order, for so long."""
     home = Path(os.environ["XDG_STATE_HOME"])
     programs = Programs(model, rng, found, home)
-    with closing(Chats(model, rng, found)) as chats:
-        often, sometimes = (chats.ask, chats.stop, chats.edit, chats.reopen), (chats.freeze, chats.kill)
+    with closing(Clients(model, rng, found, home)) as clients, closing(Chats(model, rng, found)) as chats:
+        often = (chats.ask, chats.stop, chats.edit, chats.reopen)
+        sometimes = (chats.freeze, chats.kill, clients.crowd, clients.leave, clients.nonsense)
         seldom = (chats.reload, programs.batch, programs.kill_parent, programs.use_python)
-        actions = [*often * 4, *sometimes * 2, *seldom]
+        actions = [*often * 4, *sometimes * 2, *seldom, clients.kill_server_engine, clients.end_server]
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             action = rng.choice(actions)
@@ -59,6 +62,7 @@ def soak(model: str, seconds: float, rng: Random, found: Found) -> None:
             faulthandler.dump_traceback_later(_STUCK_S, exit=True)
             action()
             chats.check()
+            found.quiet.append(held({"engine": process_held(chats.engine), **clients.check()}))
             faulthandler.cancel_dump_traceback_later()
             if (took := time.monotonic() - begun) > _SLOW_S:
                 found.fault("hangs", f"{action.__name__} took {took:.0f} s.")

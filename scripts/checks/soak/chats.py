@@ -17,7 +17,7 @@ from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
-from scripts.checks.soak.found import Found, held
+from scripts.checks.soak.found import Found
 
 _QUESTIONS = (
     "Tell me about the sea.",
@@ -43,6 +43,11 @@ class Chats:
         self._session = self._loaded()
         self.begin()
 
+    @property
+    def engine(self) -> int:
+        """The process id of the one that answers."""
+        return self._service.engine.pid
+
     def close(self) -> None:
         """End the engine."""
         self._log.close()
@@ -64,7 +69,7 @@ class Chats:
 
     def freeze(self) -> None:
         """The engine stands still, and a person wants it to stop."""
-        pid = self._service.engine.pid
+        pid = self.engine
 
         def stand_still() -> None:
             os.kill(pid, signal.SIGSTOP)
@@ -80,7 +85,7 @@ class Chats:
         """
         oom_kills = host.oom_kills()
         try:
-            self._turn(120, lambda: os.kill(self._service.engine.pid, signal.SIGKILL))
+            self._turn(120, lambda: os.kill(self.engine, signal.SIGKILL))
         except EngineKilled:
             self._end("cut")
         else:
@@ -115,12 +120,11 @@ class Chats:
         self.ask()
 
     def check(self) -> None:
-        """Hold the file against what was said, and note what is held while nothing goes on."""
+        """Hold the file against what was said."""
         if self._said:
             turns = self._store.open(self._log.path).conversation.turns
             if [(turn.role, turn.text) for turn in turns] != self._said:
                 self._found.fault("lost messages", f"{self._log.path} is not what was said.")
-        self._found.quiet.append(held(self._service.engine.pid))
 
     def _loaded(self) -> EngineSession:
         *_, session = self._service.load(self._plan, self._service.chosen(self._plan))

@@ -16,21 +16,32 @@ _FAULTS = ("lost messages", "hangs", "orphans", "wrong ends")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What this process and its engine hold: descriptors, children, resident bytes."""
+class Process:
+    """What one process holds: open descriptors and resident bytes."""
 
     descriptors: int
+    resident: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held at one moment: by how many children, and by whom."""
+
     children: int
-    own: int
-    engine: int
+    processes: dict[str, Process]
 
 
-def held(engine: int) -> Held:
-    """At this moment, when nothing should be going on; `engine` is a process id."""
+def process_held(pid: int) -> Process:
+    """By a process, at this moment."""
+    found = psutil.Process(pid)
+    return Process(found.num_fds(), found.memory_info().rss)
+
+
+def held(others: dict[str, Process]) -> Held:
+    """By this process and others, when nothing should be going on."""
     gc.collect()
-    this = psutil.Process()
-    resident = psutil.Process(engine).memory_info().rss
-    return Held(this.num_fds(), len(this.children(recursive=True)), this.memory_info().rss, resident)
+    children = len(psutil.Process().children(recursive=True))
+    return Held(children, {"parent": process_held(os.getpid()), **others})
 
 
 @dataclass(slots=True)
@@ -53,37 +64,52 @@ class Found:
 
     def leaks(self) -> list[str]:
         """What grew from the first third of the quiet moments to the last."""
-        grown = {name: self._growth(name) for name in ("descriptors", "children", "own", "engine")}
-        allowed = {"descriptors": 0.0, "children": 0.0, "own": _MOST_GROWTH, "engine": _MOST_GROWTH}
-        return [name for name, growth in grown.items() if growth > allowed[name]]
+        names = self._names()
+        found = ["children"] if _added(self._children()) > 0 else []
+        found += [f"descriptors, {name}" for name in names if _added(self._descriptors(name)) > 0]
+        return found + [f"memory, {name}" for name in names if _growth(self._resident(name)) > _MOST_GROWTH]
 
     def rows(self) -> list[tuple[str, str]]:
         """The report, a name and a value a row."""
         kinds = Counter(kind for kind, _ in self.faults)
         rows = [("actions", ", ".join(f"{name} {count}" for name, count in sorted(self.actions.items())))]
         rows += [(kind, str(kinds[kind])) for kind in _FAULTS]
-        rows += [(f"leaked {name}", str(self._added(name))) for name in ("descriptors", "children")]
-        rows += [
-            (f"resident memory, {whose}", f"{median(self._of(name)) / 1e6:.0f} MB, {self._growth(name):+.1%}")
-            for whose, name in (("parent", "own"), ("engine", "engine"))
-        ]
+        rows += [("leaked children", f"{_added(self._children()):g}")]
+        rows += [(f"leaked by {name}", f"{_added(self._descriptors(name)):g} descriptors") for name in self._names()]
+        rows += [(f"memory, {name}", self._resident_words(name)) for name in self._names()]
         return [*rows, ("longest stop", f"{self.longest_stop_s:.2f} s")]
 
-    def _of(self, name: str) -> Sequence[int]:
-        return [getattr(one, name) for one in self.quiet]
+    def _resident_words(self, name: str) -> str:
+        resident = self._resident(name)
+        return f"{median(resident) / 1e6:.0f} MB, {_growth(resident):+.1%}"
 
-    def _thirds(self, name: str) -> tuple[float, float]:
-        values = self._of(name)
-        third = max(1, len(values) // 3)
-        return median(values[:third]), median(values[-third:])
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.quiet[0].processes)
 
-    def _added(self, name: str) -> int:
-        first, last = self._thirds(name)
-        return round(last - first)
+    def _children(self) -> Sequence[int]:
+        return [one.children for one in self.quiet]
 
-    def _growth(self, name: str) -> float:
-        first, last = self._thirds(name)
-        return last / first - 1
+    def _descriptors(self, name: str) -> Sequence[int]:
+        return [one.processes[name].descriptors for one in self.quiet]
+
+    def _resident(self, name: str) -> Sequence[int]:
+        return [one.processes[name].resident for one in self.quiet]
+
+
+def _added(values: Sequence[int]) -> float:
+    first, last = _thirds(values)
+    return last - first
+
+
+def _growth(values: Sequence[int]) -> float:
+    first, last = _thirds(values)
+    return last / first - 1
+
+
+def _thirds(values: Sequence[int]) -> tuple[float, float]:
+    """The medians of the first third and of the last."""
+    third = max(1, len(values) // 3)
+    return median(values[:third]), median(values[-third:])
 
 
 def orphans(home: str) -> list[psutil.Process]:
