@@ -21,7 +21,7 @@ from runner.api.kept import Shelf
 from runner.api.pool import Pool
 from runner.api.warm import WarmDesk
 from runner.client.runtime import KEEPER
-from runner.client.socket import Connection, Gone
+from runner.client.socket import Connection, Gone, sweep
 from runner.types.wish import Wish
 
 _LOCK = "keep.lock"
@@ -77,6 +77,7 @@ def _alone(folder: Path) -> Iterator[bool]:
             path.unlink(missing_ok=True)
         os.close(descriptor)
         with suppress(OSError):
+            sweep(folder)
             folder.rmdir()
 
 

@@ -14,7 +14,6 @@ from models.errors import EngineError
 from runner.api.names import Known
 from runner.api.pool import Pool, Resident
 from runner.client.session import EngineSession
-from runner.service.marks import marks_of
 from runner.types.warm import WarmModel
 
 _FIRST_S = 30.0  # so long a server waits for its first client
@@ -27,7 +26,6 @@ class Kept:
 
     number: int
     resident: Resident
-    marks: object
     keep_s: float = 0.0
     clients: int = 0
     requests: int = 0
@@ -47,10 +45,13 @@ class Kept:
 
 
 class Shelf:
-    """What a pool has loaded for those who come through the private door."""
+    """What a pool has loaded, for those who come through the private door.
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+    `is_lasting`: it stays as long as the server, which others ask by other doors.
+    """
+
+    def __init__(self, pool: Pool, *, is_lasting: bool = False) -> None:
+        self.pool, self._is_lasting = pool, is_lasting
         self._changed = threading.Condition()
         self._kept: list[Kept] = []
         self._numbers = count(1)
@@ -70,15 +71,14 @@ class Shelf:
                 self._until = time.monotonic()
                 self._changed.notify_all()
 
-    def found(self, known: Known) -> Kept | None:
-        """The one that is loaded; one that would be loaded otherwise by now is unloaded: EngineError while in use."""
-        with self._changed:
-            kept = next((one for one in self._loaded() if one.resident.known == known), None)
-        if kept is None or kept.marks == _marks(kept.resident):
-            return kept
-        if not self._unload(kept):
+    def has(self, known: Known) -> bool:
+        """Whether it is loaded; one that would be loaded otherwise by now is unloaded: EngineError while in use."""
+        resident = next((one for one in self.pool.residents() if one.known == known), None)
+        if resident is None or resident.is_as_planned:
+            return resident is not None
+        if not self.end(resident, is_idle=True):
             raise EngineError("The weights have changed, and others still ask the engine that has the old ones.")
-        return None
+        return False
 
     def of(self, number: int) -> Kept:
         """The one of this number. EngineError where it was ended."""
@@ -91,11 +91,10 @@ class Shelf:
     @contextmanager
     def attached(self, resident: Resident, keep_s: float | None) -> Iterator[Kept]:
         """A client holds it; afterwards it stays for `keep_s` seconds (None: as long as was said before)."""
-        marks = _marks(resident)
         with self._changed:
             kept = next((one for one in self._loaded() if one.resident is resident), None)
             if kept is None:
-                kept = Kept(next(self._numbers), resident, marks)
+                kept = Kept(next(self._numbers), resident)
                 self._kept.append(kept)
             kept.keep_s = kept.keep_s if keep_s is None else keep_s
             kept.clients += 1
@@ -129,7 +128,7 @@ class Shelf:
         """What is loaded."""
         with self._changed:
             kept = {id(one.resident): one for one in self._loaded()}
-        return tuple(_row(one, kept.get(id(one))) for one in self.pool.residents())
+        return tuple(self._row(one, kept.get(id(one))) for one in self.pool.residents())
 
     def wait(self) -> None:
         """Until nothing is loaded and nobody is at the door; what nobody has asked for too long is unloaded."""
@@ -147,12 +146,9 @@ class Shelf:
             first = self._until if self._until > now else now + _LONG_S
         for end, one in ends:
             if end <= now:
-                self._unload(one)
+                self.end(one.resident, is_idle=True)
                 return 0.0
         return None if is_over else min([first, *(end for end, _ in ends)]) - now
-
-    def _unload(self, kept: Kept) -> bool:
-        return self.end(kept.resident, is_idle=True)
 
     def _loaded(self) -> list[Kept]:
         """Without what the pool has unloaded, maybe to make room."""
@@ -160,27 +156,23 @@ class Shelf:
         self._kept = [one for one in self._kept if id(one.resident) in there]
         return self._kept
 
-
-def _marks(resident: Resident) -> object:
-    running = resident.running
-    return marks_of(running.plan, resident.known.typed, running.plan.wish.quant)
-
-
-def _row(resident: Resident, kept: Kept | None) -> WarmModel:
-    running, now = resident.running, time.monotonic()
-    is_used = kept.is_used if kept else resident.requests > 0
-    left = kept.used + kept.keep_s - now if kept and not is_used else None
-    return WarmModel(
-        name=resident.known.name,
-        quant=running.candidate.quant,
-        verdict=running.candidate.verdict.value,
-        ctx=running.loaded.ctx,
-        memory=running.loaded.memory,
-        placement=running.placement,
-        idle_s=0.0 if is_used else now - (kept.used if kept else resident.used),
-        keeps_until=None if left is None else time.time() + left,
-        ends_in_s=left,
-        requests=kept.requests if kept else resident.requests,
-        clients=kept.clients if kept else 0,
-        pid=os.getpid(),
-    )
+    def _row(self, resident: Resident, kept: Kept | None) -> WarmModel:
+        running, now = resident.running, time.monotonic()
+        clients = kept.clients if kept else 0
+        requests = resident.requests - clients + (kept.requests if kept else 0)  # who is attached holds it, too
+        is_used = clients > 0 or requests > 0
+        left = None if is_used or self._is_lasting or kept is None else kept.used + kept.keep_s - now
+        return WarmModel(
+            name=resident.known.name,
+            quant=running.candidate.quant,
+            verdict=running.candidate.verdict.value,
+            ctx=running.loaded.ctx,
+            memory=running.loaded.memory,
+            placement=running.placement,
+            idle_s=0.0 if is_used else now - max(resident.used, kept.used if kept else 0.0),
+            keeps_until=None if left is None else time.time() + left,
+            ends_in_s=left,
+            requests=requests,
+            clients=clients,
+            pid=os.getpid(),
+        )

@@ -12,14 +12,17 @@ from models.errors import DoesNotFit, EngineError, ModelNotFound
 from runner.api.asked import Loading
 from runner.api.names import Known, Names
 from runner.api.room import fewest_gone, held_bytes, left, mapped_bytes
+from runner.client.attach import question_of
 from runner.client.session import EngineSession, Running
 from runner.client.vectors import VectorSession
 from runner.report.serving import does_not_fit
+from runner.service.marks import marks_of
 from runner.service.parallel import for_many
 from runner.service.service import LocalService
 from runner.types.engine import LoadProgress
 from runner.types.plan import Plan
 from runner.types.vectors import Purpose
+from runner.types.warm import Question
 from runner.types.wish import Wish
 
 Told = Callable[[Loading], None]
@@ -30,12 +33,13 @@ _TICK_S = 0.5
 class Resident:
     """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic.
 
-    Those that make vectors take turns.
+    Those that make vectors take turns. `marks`: what its plan depended on when it was loaded.
     """
 
     known: Known
     service: LocalService
     session: EngineSession | VectorSession
+    marks: object
     requests: int = 0
     taking_turns: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
@@ -45,6 +49,11 @@ class Resident:
     def running(self) -> Running:
         """What is loaded, and by which plan."""
         return self.session.running
+
+    @property
+    def is_as_planned(self) -> bool:
+        """Whether it would be planned alike by now: its weights are as they were, and nothing better is known."""
+        return self.marks == _marks(self.running, self.known)
 
 
 class Pool:
@@ -67,6 +76,13 @@ class Pool:
         """What is loaded, that used last first."""
         with self._changing:
             return sorted(self._residents.values(), key=lambda one: -one.used)
+
+    def meant(self, question: Question) -> Known:
+        """What somebody asks for by a name and a wish: a model that is loaded for the same, or another."""
+        for one in self.residents():
+            if question_of(one.known.typed, one.known.wish or self._wish) == question:
+                return one.known
+        return Known(question.name, question.name, question.wish)
 
     @contextmanager
     def lease(self, name: str, told: Told = lambda _loading: None) -> Iterator[Resident]:
@@ -132,7 +148,8 @@ class Pool:
             plan, index = self._planned(service, known)
             if plan.candidates[index].download_bytes:
                 raise ModelNotFound(f"{known.name} is not whole here; localrun pull {known.typed} brings the rest.")
-            resident = Resident(known, service, self._session(service, (plan, index), known, told), requests=1)
+            session = self._session(service, (plan, index), known, told)
+            resident = Resident(known, service, session, _marks(session.running, known), requests=1)
             with self._changing:
                 if self._is_closed:
                     raise EngineError("The server ends.")
@@ -182,3 +199,7 @@ class Pool:
 
     def _mapped(self) -> int:
         return sum(mapped_bytes(one.running) for one in self.residents())
+
+
+def _marks(running: Running, known: Known) -> object:
+    return marks_of(running.plan, known.typed, running.plan.wish.quant)

@@ -9,7 +9,6 @@ from typing import Any
 
 from models.errors import EngineError, LocalrunError
 from runner.api.kept import Kept, Shelf
-from runner.api.names import Known
 from runner.api.pool import Resident
 from runner.api.wire import Wire
 from runner.client.attach import ROOT, settings
@@ -65,8 +64,8 @@ class WarmDesk:
         if (refused := self._refused(command.caller)) is not None:
             wire.done(refused)
             return
-        known = Known(command.question.name, command.question.name, command.question.wish)
-        if self._shelf.found(known) is None and command.keep_s is None:
+        known = self._shelf.pool.meant(command.question)
+        if not self._shelf.has(known) and command.keep_s is None:
             wire.done(Attached())
             return
         wire.watch()  # what is loaded for one who has gone stays for the next

@@ -24,6 +24,11 @@ def places() -> Iterator[Path]:
     yield Path(os.environ.get("TMPDIR") or "/tmp") / f"{_NAME}-{os.getuid()}"
 
 
+def of_server(pid: int) -> str:
+    """How the socket of a server is called that has another door as well."""
+    return f"serve-{pid}.sock"
+
+
 def sockets() -> list[Path]:
     """Every socket that is there, also of a server that has died."""
     found: dict[Path, None] = {}

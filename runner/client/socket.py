@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from models.errors import EngineError
 from runner.client.peer import is_ours
+from runner.client.runtime import KEEPER
 from runner.types.codec import pack, unpack
 from runner.types.pipe import Command, Event, EventKind, Failure, LongCommand, reply_behind
 
@@ -105,3 +106,13 @@ def told(path: Path, command: Command[Reply]) -> Reply:
         return connection.ask(command)
     finally:
         connection.close()
+
+
+def sweep(folder: Path) -> None:
+    """Take away what servers have left in the folder that died; but for the keeper's, which the next one replaces."""
+    for path in folder.glob("*.sock"):
+        if path.name != KEEPER:
+            try:
+                Connection(path).close()
+            except Gone:
+                path.unlink(missing_ok=True)

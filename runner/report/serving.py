@@ -31,6 +31,11 @@ def waiting_words(chunk: Chunk) -> str:
     return ""
 
 
+def no_private_door(why: str) -> str:
+    """The server serves all the same."""
+    return f"{why} localrun ps and stop do not see this server."
+
+
 def listening_words(host: str, port: int, *, is_private: bool) -> tuple[str, ...]:
     """Where a server listens, and what that means."""
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

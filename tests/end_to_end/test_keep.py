@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from runner.client import runtime
 from tests.support.house import ROOT
-from tests.support.waiting import COMMAND_S, until
+from tests.support.waiting import COMMAND_S, line_of, short_lived, until
 
 MODEL = "smollm2-135m"
 ASKED = (MODEL, "-p", "Name three colours.", "--temp", "0", "--max-tokens", "8", "--no-stdin", "--threads", "1")
@@ -95,6 +96,28 @@ def test_weights_that_changed_are_loaded_anew(home: dict[str, str], smollm2: Pat
     os.utime(mine, ns=(1, 1))
     assert "8k context" in run(home, *asked).stderr
     assert warm(home) == []
+
+
+def test_a_server_for_other_programs_is_one_of_them(home: dict[str, str]) -> None:
+    folder = Path(home["XDG_RUNTIME_DIR"]) / "localrun"
+    command = [sys.executable, "-P", "-m", "localrun", "serve", MODEL, "--threads", "1", "--listen", "127.0.0.1:0"]
+    with short_lived(subprocess.Popen(command, env=home, stderr=subprocess.PIPE, text=True)) as server:
+        while "Listening" not in (said := line_of(server, "stderr")):
+            assert said, "it has ended"
+        port = int(said.partition("127.0.0.1:")[2].partition(";")[0])
+        (row,) = warm(home)
+        assert (row["name"], row["pid"], row["ends_in_s"], row["requests"]) == (MODEL, server.pid, None, 0)
+        answered = run(home, *ASKED, "--stats")
+        assert "context in" not in answered.stderr and answered.stdout, "it was planned again"
+        other = run(home, *ASKED, "--ctx", "1024")
+        assert "1k context" in other.stderr, "another wish is another plan"
+        assert MODEL in run(home, "stop").stderr and warm(home) == []
+        assert "8k context" in run(home, *ASKED).stderr, "nothing is loaded for one who keeps nothing"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=COMMAND_S) as alive:
+            assert alive.status == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(COMMAND_S) == 0
+    assert not folder.exists()
 
 
 def test_where_nothing_can_be_kept_it_runs_all_the_same(home: dict[str, str], tmp_path: Path) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import ExitCode, UsageError
+from models.errors import EngineError, ExitCode, UsageError
 from runner.cli.load import ready, service_for
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import read_text
 from runner.cli.user_service import install, remove
-from runner.report.serving import listening_words
+from runner.client import runtime
+from runner.client.socket import sweep
+from runner.report.serving import listening_words, no_private_door
 from runner.types.address import Address, parse_address
 
 if TYPE_CHECKING:  # the server is imported when it is started: others that import this command have no use for it
     from runner.api.guard import Rules
+    from runner.api.pool import Pool
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -48,6 +52,7 @@ def _serve(options: Options, output: Output) -> ExitCode:
     with ExitStack() as stack:
         door = stack.enter_context(closing(bound(address)))
         pool = stack.enter_context(closing(Pool(options.wish, output.note)))
+        _open_private_door(stack, pool, output)
         for name in options.words:
             with service_for(output) as service:
                 ready(service, replace(options, model=name), output)
@@ -57,6 +62,26 @@ def _serve(options: Options, output: Output) -> ExitCode:
             output.note(sentence)
         server(application(Desk(pool, options.sampling, limits), rules), limits).run([door])
     return ExitCode.OK
+
+
+def _open_private_door(stack: ExitStack, pool: Pool, output: Output) -> None:
+    """`ps`, `stop` and this user's other front ends come in there, as long as the server lasts."""
+    from runner.api.door import Door
+    from runner.api.kept import Shelf
+    from runner.api.warm import WarmDesk
+
+    def leave() -> None:
+        with suppress(OSError):
+            folder.rmdir()  # where no other server is
+
+    try:
+        folder = runtime.made()
+        sweep(folder)
+        stack.callback(leave)
+        desk = WarmDesk(Shelf(pool, is_lasting=True))
+        stack.enter_context(closing(Door(folder / runtime.of_server(os.getpid()), desk.answer)))
+    except EngineError as error:
+        output.warn(no_private_door(str(error)))
 
 
 def rules_of(options: Options, address: Address) -> Rules:
