@@ -43,6 +43,9 @@ class LocalrunError(Exception):
 class EngineError(LocalrunError):
     """The engine failed."""
 
+    came_before: bool = False
+    """Whether it ended before it took up the command that is told so: another engine may be asked the same."""
+
 
 class OutOfMemory(EngineError):  # noqa: N818
     """llama.cpp could not allocate what a placement needs; a smaller one may work."""

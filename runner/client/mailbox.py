@@ -8,7 +8,7 @@ import time
 
 from models.errors import EngineError, LocalrunError
 from runner.client.watch import Limits
-from runner.types.pipe import Command, Event
+from runner.types.pipe import Command, Event, EventKind
 
 _STOP_S = 0.3  # a person who has pressed Ctrl-C waits no longer for the end of a step
 
@@ -22,13 +22,20 @@ class Mailbox:
 
     def __init__(self, command: Command[object], limits: Limits | None) -> None:
         self.command, self.limits = command, limits
-        self.is_stopped = False
+        self.is_stopped = self.is_taken = False
         self._until = 0.0
         self._found: queue.SimpleQueue[Event | LocalrunError | None] = queue.SimpleQueue()
 
-    def put(self, found: Event | LocalrunError) -> None:
-        """An event, or why there will be none."""
-        self._found.put(found)
+    def hear(self, event: Event) -> None:
+        """What is said about the command; that it goes on is nothing to wait for."""
+        if event.event is EventKind.TAKEN:
+            self.is_taken = True
+        elif event.event is not EventKind.PULSE:
+            self._found.put(event)
+
+    def end(self, error: LocalrunError) -> None:
+        """Why there will be no more."""
+        self._found.put(error)
 
     def stop(self) -> None:
         """Nobody waits for long any more. Also for a signal's handler."""
@@ -45,6 +52,13 @@ class Mailbox:
             except queue.Empty:
                 raise StillBusy("The engine has not stopped yet.") from None
             if isinstance(found, LocalrunError):
-                raise copy.copy(found)  # others are told the same in their threads
+                raise self._mine(found)
             if found is not None:
                 return found
+
+    def _mine(self, error: LocalrunError) -> LocalrunError:
+        """Others are told the same in their threads."""
+        mine = copy.copy(error)
+        if isinstance(mine, EngineError):
+            mine.came_before = not self.is_taken
+        return mine

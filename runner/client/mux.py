@@ -146,10 +146,11 @@ class Mux:
 
     def _deliver(self, event: Event) -> None:
         """What is said about a command that nobody listens to any more is passed over."""
+        mailbox = self._under_way.get(event.id)
         if event.event is EventKind.ABORT:
             self._last_words = unpack(LastWords, event.value)
-        elif event.event is not EventKind.PULSE and (mailbox := self._under_way.get(event.id)) is not None:
-            mailbox.put(event)
+        elif mailbox is not None:
+            mailbox.hear(event)
 
     def _look(self) -> None:
         """After a tick in which the engine said nothing: end it when those were too many."""
@@ -162,7 +163,7 @@ class Mux:
         with self._changing:
             ended, self._under_way = list(self._under_way.values()), {}
         for mailbox in ended:
-            mailbox.put(error)
+            mailbox.end(error)
 
 
 def _line(number: int, command: Command[Any]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.errors import EngineError, LocalrunError, OutOfMemory
+from models.errors import EngineError, EngineHung, LocalrunError, OutOfMemory
 from models.headers.recommended import Recommended
 from runner.client.answer import Answer, UnderWay
 from runner.client.mailbox import StillBusy
@@ -180,7 +180,9 @@ class EngineSession:
                 note = self._recovered(error, answer.last, used, mark)
             except EngineError as error:
                 self._last_error = error
-                raise
+                if not error.came_before or isinstance(error, EngineHung):
+                    raise
+                note = self._begun_again(error, answer.last, used, mark)
             if mark.is_stopped:
                 yield _cut(answer.last, Finish.INTERRUPTED, note)
                 return
@@ -216,6 +218,13 @@ class EngineSession:
             if self._running is used:
                 self._load_again(error, min(wanted, used.loaded.ctx), mark)
             return self.loaded.notes[-1]
+
+    def _begun_again(self, error: EngineError, last: Chunk, used: Running, mark: UnderWay) -> str:
+        """The same where the engine died between two answers and nobody had seen it when it was asked for this one."""
+        with self._changing:
+            if self._running is used and not self._process.has_died():  # it was closed
+                raise error
+        return self._recovered(error, last, used, mark)
 
     def _load_again(self, error: EngineError, ctx: int, mark: UnderWay) -> None:
         self._is_empty = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from models.errors import EngineError, OutOfMemory
+from models.errors import EngineError, EngineHung, OutOfMemory
 from runner.client.process import EngineProcess
 from runner.client.session import Recover, Running
 from runner.types.commands import Embed, Score
@@ -42,7 +42,9 @@ class VectorSession:
                 self._again(error, longest)
             except EngineError as error:
                 self._last_error = error
-                raise
+                if not (error.came_before and self._process.has_died()) or isinstance(error, EngineHung):
+                    raise
+                self._again(error, longest)
 
     def stop(self) -> None:
         """End the running request soon; thread-safe, returns at once."""

@@ -114,6 +114,7 @@ class Commands:
             if line["op"] == "stop":
                 self._stopped.add(line["target"])
             else:
+                self._events.tell(line["id"], EventKind.TAKEN)
                 self._waiting.put(line)
         os._exit(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -16,17 +17,20 @@ _PULSE_S = 1.0
 
 
 class Events:
-    """The pipe to the parent, whose end ends this process."""
+    """The pipe to the parent, whose end ends this process. Any thread may tell."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = os.fdopen(pipe, "wb", buffering=0)
         self._told = 0.0
+        self._telling = threading.Lock()  # longer lines than a pipe's 4096 bytes would mix
 
     def tell(self, number: int, kind: EventKind, value: object = None) -> None:
         """Something about the command with this number."""
         self._told = time.monotonic()
+        line = json.dumps(pack(Event(number, kind, value))).encode() + b"\n"
         try:
-            self._pipe.write(json.dumps(pack(Event(number, kind, value))).encode() + b"\n")
+            with self._telling:
+                self._pipe.write(line)
         except BrokenPipeError:
             os._exit(0)
 

@@ -1,6 +1,6 @@
 """The language between the parent and the engine process: lines of JSON, one object each. Pure data.
 
-A command is {"id": 7, "op": "load", ...its fields}. What the engine says to it is
+A command is {"id": 7, "op": "load", ...its fields}. What the engine says to it is `taken` as soon as it is read, then
 {"id": 7, "event": "step", "value": ...} any number of times, then one `done` with the reply or one `error` with a
 Failure. `pulse` says that a command goes on, `abort` answers none. The commands are in runner.types.commands.
 """
@@ -53,6 +53,7 @@ class Stop(Command[None]):
 class EventKind(StrEnum):
     """What a line from the engine is."""
 
+    TAKEN = "taken"
     STEP = "step"
     PULSE = "pulse"
     DONE = "done"

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from runner.types.wish import Wish
 from scripts.checks.loopback import lending
 from tests.support.homes import own_home
 from tests.support.sessions import opened, told
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
 ASKED = [Message("user", "Tell me about the sea.")]
@@ -134,6 +136,22 @@ def test_the_next_message_starts_a_killed_engine_again(service: LocalService, sm
     session.close()
     with pytest.raises(EngineError, match="The engine was closed"):
         next(session.generate(ASKED, GREEDY))
+
+
+def test_an_engine_that_died_unseen_answers_the_next_question_all_the_same(
+    service: LocalService, smollm2: Path
+) -> None:
+    """It stands still when it is asked, and dies before it has read the question; so do two questions at once."""
+    session = opened(service, smollm2, Wish(ctx=1024, sequences=2))
+    usual = told(list(session.generate(ASKED, GREEDY)))
+    os.kill(service.engine.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(lambda: list(session.generate(ASKED, GREEDY))) for _ in range(2)]
+        until(lambda: any(one.name == "engine" for one in threading.enumerate()), threading.enumerate)
+        os.kill(service.engine.pid, signal.SIGKILL)
+        answers = [one.result(PATIENCE_S) for one in asked]
+    assert [told(one) for one in answers] == [usual, usual]
+    assert [AGAIN] in [happened(one) for one in answers], [happened(one) for one in answers]
 
 
 def lost_while_answering(session: EngineSession, lender: int) -> None:
