@@ -94,7 +94,13 @@ class TextStream:
         self._header = self._pending = self._last = ""
         self._text, self._reasoning = "", ""  # of the piece that is being made
         self._has_text = self._has_reasoning = self._recast = False
-        self.stopped = False
+        self.stopped_by: str | None = None
+        """The stop string that was met."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the answer is over."""
+        return self.stopped_by is not None
 
     @property
     def is_thinking(self) -> bool:
@@ -199,7 +205,7 @@ class TextStream:
     def _cross(self, needle: str) -> None:
         """Step over a mark."""
         if self._mode is not _Mode.THINKING and needle in self._stop:
-            self.stopped = True
+            self.stopped_by = needle
         elif self._mode is _Mode.THINKING and needle in self._breaks:
             self._mode, self._pending = _Mode.TEXT, needle + self._pending
         elif self._mode is _Mode.THINKING:

@@ -15,14 +15,15 @@ class Resumed:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._text, self._reasoning = "", ""
-        self._tokens = 0  # of the engines before
+        self._tokens = self._thought = 0  # of the engines before
         self.has_called = False
         """Whether a call has begun: its words are no text that could be gone on with."""
         self.last = self._first = Chunk(Phase.PREFILL)
 
     def joined(self, chunk: Chunk) -> Chunk:
         """A chunk of the engine that is at work, counted from the start of the answer."""
-        whole = replace(chunk, completion_tokens=self._tokens + chunk.completion_tokens)
+        tokens, thought = self._tokens + chunk.completion_tokens, self._thought + chunk.reasoning_tokens
+        whole = replace(chunk, completion_tokens=tokens, reasoning_tokens=thought)
         if self._tokens and chunk.phase is not Phase.PREFILL:
             whole = replace(whole, **{name: getattr(self._first, name) for name in _OF_THE_PROMPT})
         if chunk.recast:
@@ -36,6 +37,7 @@ class Resumed:
         if not (self._text or self._reasoning):
             return self._request
         self._first, self._tokens = self.last, self.last.completion_tokens
+        self._thought = self.last.reasoning_tokens
         sampling, raw = self._request.sampling, self._request.raw
         if sampling.max_tokens is not None:
             sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens - self._tokens))

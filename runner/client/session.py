@@ -146,8 +146,7 @@ class EngineSession:
             if self._process.has_died() or self._is_empty:
                 begin = Chunk(Phase.PREFILL)
                 yield _cut(begin, None, self._recovered(self._last_error, begin, used, mark))
-            filled = resolved(request.sampling, self.recommended)
-            filled = with_modelfile(filled, self.plan.modelfile)
+            filled = self._filled(request.sampling)
             self._templating = filled.templating
             asked = replace(request, messages=self._with_system(request.messages), sampling=filled)
             yield from self._over_engines(asked, mark)
@@ -249,9 +248,17 @@ class EngineSession:
         """Measure the machine now."""
         return sample(self.plan.machine, self._process.far_pulses)
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the conversation as the model's template renders it."""
-        return self._process.ask(Count(self._with_system(tuple(messages)), templating=self._templating))
+    def count_tokens(self, messages: Sequence[Message], sampling: Sampling | None = None) -> int:
+        """Tokens of the conversation as the model's template renders it, for an answer made with `sampling`.
+
+        None: with the template and the tools of the last answer.
+        """
+        asked = Sampling(templating=self._templating) if sampling is None else self._filled(sampling)
+        return self._process.ask(Count(self._with_system(tuple(messages)), sampling=asked))
+
+    def _filled(self, sampling: Sampling) -> Sampling:
+        """With what is recommended, and what a Modelfile says."""
+        return with_modelfile(resolved(sampling, self.recommended), self.plan.modelfile)
 
     def count_text(self, text: str) -> int:
         """Tokens of a text that goes to the model as it is, its own first token included."""

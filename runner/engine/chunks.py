@@ -44,19 +44,30 @@ class Chunks:
 
     def step(self, data: bytes, count: int, used: int) -> Chunk:
         """New bytes of the first `count` tokens; `used` KV cells are in use."""
-        said = self._stream.feed(data)
-        self._state = self._told(self._calls.read(said) if self._calls else said, count, used)
+        was_thinking, said = self._stream.is_thinking, self._stream.feed(data)
+        thought = self._thought(said, was_thinking, count)
+        self._state = self._told(self._calls.read(said) if self._calls else said, count, used, thought)
         return self._state
 
     def end(self, data: bytes, count: int, used: int, finish: Finish) -> Chunk:
         """The last bytes, and why there are no more."""
-        said = self._stream.finish(data)
+        was_thinking, said = self._stream.is_thinking, self._stream.finish(data)
+        thought = self._thought(said, was_thinking, count)
         if self._calls:
             said = self._calls.read(said, final=True)
             finish = Finish.CALLS if finish is Finish.STOP and self._calls.begun else finish
-        return replace(self._told(said, count, used), phase=Phase.DONE, finish=finish)
+        stopped_by = self._stream.stopped_by
+        return replace(self._told(said, count, used, thought), phase=Phase.DONE, finish=finish, stopped_by=stopped_by)
 
-    def _told(self, piece: Said, count: int, used: int) -> Chunk:
+    def _thought(self, piece: Said, was_thinking: bool, count: int) -> int:
+        """Tokens of thinking so far; those of a piece without letters are what it was before: marks, mostly."""
+        new, before = count - self._state.completion_tokens, self._state.reasoning_tokens
+        if piece.recast:
+            before = self._state.completion_tokens
+        letters = len(piece.reasoning) + len(piece.text)
+        return before + (round(new * len(piece.reasoning) / letters) if letters else new * was_thinking)
+
+    def _told(self, piece: Said, count: int, used: int, thought: int) -> Chunk:
         now, ttft = time.perf_counter(), self._state.ttft_s
         return replace(
             self._state,
@@ -66,6 +77,7 @@ class Chunks:
             calls=piece.calls,
             happened=RECAST if piece.recast else None,
             completion_tokens=count,
+            reasoning_tokens=thought,
             context_used=used,
             ttft_s=now - self._asked if ttft is None else ttft,
             decode_tps=(count - 1) / (now - self._began) if count > 1 else None,

@@ -62,7 +62,7 @@ class Generator:
         return len(self._tokens(asked))
 
     def _tokens(self, asked: Count) -> list[int]:
-        return self._prompts.of(Request(asked.messages, asked.raw, Sampling(templating=asked.templating)))[0]
+        return self._prompts.of(Request(asked.messages, asked.raw, asked.sampling))[0]
 
     def begin(self, request: Request, listener: Listener) -> None:
         """Answer a request in the steps to come. PromptTooLong or UsageError before any work."""
@@ -80,7 +80,7 @@ class Generator:
 
     def keep_state(self, asked: KeepState) -> int:
         """Write what the caches hold of a conversation; bytes, 0 for nothing, too much, or a disk that refuses."""
-        slot = self._cache.holder(self._tokens(Count(asked.messages, templating=asked.templating)))
+        slot = self._cache.holder(self._tokens(Count(asked.messages, sampling=Sampling(templating=asked.templating))))
         if slot is None:
             return 0
         context, sequence = self._context, slot.sequence

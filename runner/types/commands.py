@@ -10,6 +10,7 @@ from runner.types.machine import Runtime
 from runner.types.pipe import Command, LongCommand
 from runner.types.placement import Placement
 from runner.types.rpc import Version
+from runner.types.sampling import Sampling
 from runner.types.templating import Templating
 from runner.types.vectors import Made
 
@@ -61,11 +62,11 @@ class Unload(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Command[int]):
-    """Tokens of a conversation as a prompt, or of `raw` text as it is."""
+    """Tokens of a conversation as the prompt of an answer that is made with `sampling`, or of `raw` text as it is."""
 
     messages: tuple[Message, ...] = ()
     raw: str | None = None
-    templating: Templating = Templating()  # noqa: RUF009
+    sampling: Sampling = Sampling()  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class Chunk:
     last chunk has phase `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts
     KV cells in use. `waited_s`: how long it has waited for room, or had until it began.
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
-    with LENGTH, why it was ended.
+    with LENGTH, why it was ended. `stopped_by` is the stop text that ended it.
+    About `reasoning_tokens` of the `completion_tokens` were thinking: where a step has both, by their letters.
     `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
     `calls` are new pieces of calls, each behind the text of its chunk.
     `logprobs`, where they were asked for, has an entry for each token drawn, those included that are no text.
@@ -120,6 +121,7 @@ class Chunk:
     shared_tokens: int = 0
     prefilled: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     context_used: int = 0
     ttft_s: float | None = None
     prefill_tps: float | None = None
@@ -127,6 +129,7 @@ class Chunk:
     seed: int | None = None
     waited_s: float = 0.0
     finish: Finish | None = None
+    stopped_by: str | None = None
     notes: tuple[str, ...] = ()
     happened: str | None = None
     recast: bool = False

@@ -20,6 +20,7 @@ def usage_json(lasts: Iterable[Chunk | None]) -> dict[str, Any]:
         "completion_tokens": answered,
         "total_tokens": prompt + answered,
         "prompt_tokens_details": {"cached_tokens": chunks[0].cached_tokens if chunks else 0},
+        "completion_tokens_details": {"reasoning_tokens": sum(chunk.reasoning_tokens for chunk in chunks)},
     }
 
 

@@ -91,7 +91,7 @@ def test_max_tokens_and_stop_strings_end_an_answer(engine: EngineProcess) -> Non
     whole, _ = answer(engine, ask("Name three primary colours."))
     word = whole.split()[3]
     text, stopped = answer(engine, ask("Name three primary colours."), sampling=Sampling(temperature=0, stop=(word,)))
-    assert (text, stopped.finish) == (whole[: whole.index(word)], Finish.STOP)
+    assert (text, stopped.finish, stopped.stopped_by) == (whole[: whole.index(word)], Finish.STOP, word)
 
 
 def test_a_full_context_ends_an_answer(child: EngineProcess, smollm2: Path) -> None:

@@ -49,6 +49,7 @@ def test_a_budget_ends_the_thinking_and_the_answer_follows(engine: EngineProcess
     assert text.strip()
     assert reasoning.endswith("so I answer now.\n") and len(reasoning.split()) < 30
     assert happened(chunks) == [BUDGET_SPENT]
+    assert 8 < chunks[-1].reasoning_tokens < chunks[-1].completion_tokens
 
 
 def test_a_grammar_is_for_the_answer_behind_the_thinking(engine: EngineProcess) -> None:
@@ -67,11 +68,12 @@ def test_a_grammar_alone_closes_the_thinking_at_once(engine: EngineProcess) -> N
 def test_an_answer_may_be_all_thinking(engine: EngineProcess) -> None:
     text, reasoning, chunks = answer(engine, replace(GREEDY, max_tokens=6))
     assert (text, bool(reasoning), chunks[-1].finish) == ("", True, Finish.LENGTH)
+    assert chunks[-1].reasoning_tokens == chunks[-1].completion_tokens == 6
 
 
 def test_thinking_is_switched_off(engine: EngineProcess) -> None:
-    text, reasoning, _ = answer(engine, replace(GREEDY, think=Think.OFF))
-    assert text and not reasoning
+    text, reasoning, chunks = answer(engine, replace(GREEDY, think=Think.OFF))
+    assert text and not reasoning and not chunks[-1].reasoning_tokens
 
 
 def test_words_of_control_tokens_are_words(engine: EngineProcess) -> None:

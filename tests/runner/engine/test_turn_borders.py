@@ -54,7 +54,7 @@ def answer(engine: EngineProcess, *messages: Message, reuse: bool = True, sampli
 
 
 def size(engine: EngineProcess, *messages: Message) -> int:
-    return engine.ask(Count(messages, templating=TURNS))
+    return engine.ask(Count(messages, sampling=Sampling(templating=TURNS)))
 
 
 def read_anew(last: Chunk) -> int:
