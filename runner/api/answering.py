@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from models.errors import EngineError, LocalrunError, UsageError
+from models.errors import EngineError, LocalrunError
 from runner.api.asked import Asked, Piece, Step
-from runner.api.errors import invalid
+from runner.api.held import answerer, held
 from runner.api.pool import Pool, Resident
 from runner.client.answer import Answer
 from runner.client.session import EngineSession
-from runner.service.schema import check_answer, read_schema
-from runner.types.commands import Grammar
+from runner.service.schema import check_answer
 from runner.types.generation import Finish
-from runner.types.grammar import checked, has_patterns, unheld
 from runner.types.sampling import Sampling
 
 Put = Callable[[Step | LocalrunError | None], None]
@@ -53,10 +50,7 @@ class Answering:
 
     def _answer_all(self, resident: Resident) -> None:
         """All answers side by side, the first in this thread; the error of any of them ends them all."""
-        session = resident.session
-        if not isinstance(session, EngineSession):
-            raise UsageError(f"{resident.known.name} answers no prompts; it makes vectors or ranks texts.")
-        sampling = self._held(resident)
+        session, sampling = answerer(resident), held(resident, self._asked)
         failed: list[LocalrunError] = []
         threads = [
             threading.Thread(target=self._answer, args=(session, sampling, index, failed), daemon=True)
@@ -69,23 +63,6 @@ class Answering:
             thread.join()
         if failed:
             raise failed[0]
-
-    def _held(self, resident: Resident) -> Sampling:
-        """The sampling with what the answer is held to."""
-        sampling, constraint = self._asked.sampling, self._asked.constraint
-        if constraint.grammar is not None:
-            return replace(sampling, grammar=checked(constraint.grammar))
-        if constraint.schema is None:
-            return sampling
-        schema = read_schema(constraint.schema)
-        asked = json.loads(schema)
-        left = unheld(asked)
-        if left and has_patterns(asked):  # no expression of somebody else's is run in this process
-            raise invalid(
-                "response_format", f"a schema with a pattern is held to, not checked, and {left[0]} is checked."
-            )
-        grammar = resident.service.engine.ask(Grammar(schema))
-        return replace(sampling, grammar=grammar, schema=schema if left else None)
 
     def _answer(self, session: EngineSession, sampling: Sampling, index: int, failed: list[LocalrunError]) -> None:
         try:

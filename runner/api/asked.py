@@ -12,10 +12,19 @@ from runner.types.tools import ToolCall, with_delta
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an answer is held to: a JSON `schema` (JSON text), or a `grammar` (GBNF)."""
+    """What an answer is held to: a JSON `schema` (JSON text), or a `grammar` (GBNF).
+
+    `field` of the request has the schema.
+    """
 
     schema: str | None = None
     grammar: str | None = None
+    field: str = "response_format"
+
+    @property
+    def binds(self) -> bool:
+        """Whether it holds an answer to something."""
+        return self.schema is not None or self.grammar is not None
 
 
 @dataclass(frozen=True, slots=True)

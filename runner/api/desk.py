@@ -17,6 +17,7 @@ from models.errors import LocalrunError
 from runner.api.answering import Answering
 from runner.api.asked import Asked, Piece, Step, Whole
 from runner.api.errors import Kind, Refused
+from runner.api.held import prompt_tokens
 from runner.api.limits import Limits
 from runner.api.metrics import Metrics
 from runner.api.pool import Pool
@@ -91,6 +92,10 @@ class Desk:
             return await unless_gone(receive, made)
         finally:
             left.set()
+
+    async def prompt_tokens(self, asked: Asked, receive: Receive) -> int:
+        """How long a prompt is."""
+        return await unless_gone(receive, asyncio.to_thread(prompt_tokens, self.pool, asked))
 
     async def read(self, request: Request) -> Any:
         """The JSON of a request. Refused where it is none, too large, or too slow."""

@@ -18,9 +18,11 @@ Handler = Callable[[Desk, Request], Awaitable[Response]]
 class Dialect:
     """`routes`: a handler for each (method, path). What lies below `prefix` is refused by `refusal`.
 
-    A handler raises LocalrunError for what it cannot answer.
+    Where two dialects have the same path, a client says by `header` that it speaks this one. A handler raises
+    LocalrunError for what it cannot answer.
     """
 
     prefix: str
     routes: Mapping[tuple[str, str], Handler]
     refusal: Callable[[Failure], Response]
+    header: str | None = None

@@ -66,6 +66,11 @@ def invalid(param: str, why: str) -> Refused:
     return Refused(Kind.INVALID, f"{param}: {why}", param)
 
 
+def no_text(param: str, kind: str) -> Refused:
+    """A part of a message that is no text, which is all that models are given."""
+    return invalid(param, f"this model takes text, not {kind}.")
+
+
 def failure_of(error: LocalrunError) -> Failure:
     """What to tell of an error from anywhere below."""
     match error:

@@ -9,6 +9,8 @@ from models.errors import UsageError
 from runner.api.errors import invalid
 from runner.types.sampling import BESIDES, Sampling, with_setting, with_settings
 
+_BESIDES = {name: name for name in BESIDES}
+
 
 class Fields:
     """`path` is where the object stands in the request. A null is as good as a field that is not there."""
@@ -67,6 +69,17 @@ class Fields:
         for index, one in enumerate(self._listed(name, value, most)):
             yield Fields(one, f"{self.place(name)}[{index}]")
 
+    def parts(self, name: str, most: int) -> str | list[Fields]:
+        """A text, or a list of objects; no text where it is not there."""
+        value = self.take(name)
+        if value is None or isinstance(value, str):
+            return value or ""
+        if not isinstance(value, list):
+            raise invalid(self.place(name), "it is a text or a list of parts.")
+        return [
+            Fields(one, f"{self.place(name)}[{index}]") for index, one in enumerate(self._listed(name, value, most))
+        ]
+
     def _listed(self, name: str, value: Any, most: int) -> list[Any]:
         if value is None:
             return []
@@ -86,13 +99,13 @@ class Fields:
                     raise invalid(self.place(name), str(error).removeprefix(f"{self.place(name)}: ")) from None
         return sampling
 
-    def besides(self, sampling: Sampling) -> Sampling:
-        """`sampling` with those settings that are no single number or word."""
-        for name in BESIDES:
+    def besides(self, sampling: Sampling, names: Mapping[str, str] = _BESIDES) -> Sampling:
+        """`sampling` with those settings that are no single number or word; `names` as above."""
+        for name, ours in names.items():
             try:
-                sampling = with_settings(sampling, {name: self.take(name)})
+                sampling = with_settings(sampling, {ours: self.take(name)})
             except UsageError as error:
-                raise invalid(self.place(name), str(error).removeprefix(f"{name}: ")) from None
+                raise invalid(self.place(name), str(error).removeprefix(f"{ours}: ")) from None
         return sampling
 
     def only(self, name: str, *allowed: object) -> None:

@@ -32,9 +32,9 @@ class Rules:
 
 
 class Guard:
-    """Refuses what the rules forbid, and headers of more than `most` bytes, as `refusal` says it for a path."""
+    """Refuses what the rules forbid, and headers of more than `most` bytes, as `refusal` says it."""
 
-    def __init__(self, app: ASGIApp, rules: Rules, most: int, refusal: Callable[[str, Failure], Response]) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, most: int, refusal: Callable[[Scope, Failure], Response]) -> None:
         self._app, self._rules, self._most, self._refusal = app, rules, most, refusal
         self._key = _digest(rules.key) if rules.key is not None else None
 
@@ -52,7 +52,7 @@ class Guard:
                 await Response(status_code=204)(scope, receive, send)
                 return
         failure = failure or self._of_keys(headers, path)
-        await (self._refusal(path, failure) if failure else self._app)(scope, receive, send)
+        await (self._refusal(scope, failure) if failure else self._app)(scope, receive, send)
 
     def _of_size(self, scope: Scope) -> Failure | None:
         if sum(len(name) + len(value) for name, value in scope["headers"]) <= self._most:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from models.errors import UsageError
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
+from runner.api.reading import ANY_OBJECT, held_to, with_calls
 from runner.types.sampling import Sampling
 from runner.types.thinking import Think
-from runner.types.tools import ToolChoice
-from runner.types.tools_json import KEYS, with_tools
+from runner.types.tools_json import KEYS
 
 # Fields -> sampling settings of ours; those below the line are no fields of OpenAI's, but of most local servers.
 _SETTINGS = {
@@ -71,50 +69,33 @@ def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:
 
 def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint) -> Sampling:
     """What may be called, and how."""
-    for key in KEYS:
-        try:
-            sampling = with_tools(sampling, {key: fields.take(key)})
-        except UsageError as error:
-            raise invalid(key, str(error)) from None
-    if sampling.templating.tools and constraint != Constraint() and sampling.calling.choice is not ToolChoice.NONE:
-        raise invalid("tools", "they exclude response_format and grammar: a call would have no room.")
-    return sampling
+    return with_calls(sampling, {key: fields.take(key) for key in KEYS}, constraint)
 
 
 def read_constraint(fields: Fields, most: int) -> Constraint:
     """What the answer is held to; `most` letters of a schema."""
     form, grammar = fields.inner("response_format"), fields.text("grammar")
-    schema = None if form is None else _schema(form)
-    if schema is not None and grammar is not None:
+    constraint = Constraint() if form is None else read_form(form, form.inner("json_schema"), "response_format", most)
+    if constraint.binds and grammar is not None:
         raise invalid("grammar", "response_format and grammar exclude each other.")
-    if schema is not None and len(schema) > most:
-        raise invalid("response_format", f"the schema has {len(schema)} letters; at most {most} are taken.")
-    return Constraint(schema, grammar)
+    return constraint if grammar is None else Constraint(grammar=grammar)
 
 
-def _schema(form: Fields) -> str | None:
-    """JSON text; None where any text will do."""
+def read_form(form: Fields, named: Fields | None, field: str, most: int) -> Constraint:
+    """The form of an answer; `named` has the schema where one is asked for, to which it is held, `strict` or not."""
     kind = form.needed_text("type")
-    schema: str | None = None
     match kind:
         case "text":
-            schema = None
+            constraint = Constraint()
         case "json_object":
-            schema = '{"type": "object"}'
+            constraint = held_to(ANY_OBJECT, field, most)
+        case "json_schema" if named is not None:
+            constraint = held_to(named.take("schema"), field, most)
+            named.idle("name", "description", "strict")
+            named.done()
         case "json_schema":
-            schema = _named_schema(form)
+            raise invalid(form.place("json_schema"), "it is missing.")
         case _:
             raise invalid(form.place("type"), f"{kind!r} is not one of text, json_object, json_schema.")
     form.done()
-    return schema
-
-
-def _named_schema(form: Fields) -> str:
-    """`strict` or not, an answer is held to it."""
-    named = form.inner("json_schema")
-    if named is None:
-        raise invalid(form.place("json_schema"), "it is missing.")
-    schema = named.take("schema")
-    named.idle("name", "description", "strict")
-    named.done()
-    return json.dumps({} if schema is None else schema)
+    return constraint

@@ -37,6 +37,10 @@ def test_each_request_needs_the_key_where_there_is_one(guarded: Served, name: st
     assert said == [200, 401, 401]
     refused = guarded.get("/v1/models")
     assert (refused.status, refused.json["error"]["code"]) == (401, "invalid_api_key")
+    for path, header in (("/v1/models", {"anthropic-version": "2023-06-01"}), ("/v1/messages", {})):
+        refused = guarded.get(path, **header)
+        assert (refused.status, refused.json["error"]["type"]) == (401, "authentication_error")
+        assert refused.json["type"] == "error"
     assert guarded.get("/health").status == 200
 
 

@@ -1,0 +1,37 @@
+"""What several dialects read in the same way, once each has put it into the same words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from models.errors import UsageError
+from runner.api.asked import Constraint
+from runner.api.errors import invalid
+from runner.types.sampling import Sampling
+from runner.types.tools import ToolChoice
+from runner.types.tools_json import KEYS, with_tools
+
+ANY_OBJECT = {"type": "object"}
+"""The schema of any JSON object."""
+
+
+def held_to(schema: Any, field: str, most: int) -> Constraint:
+    """An answer that fits a schema, which stands in a `field` of the request and has `most` letters at most."""
+    text = json.dumps({} if schema is None else schema)
+    if len(text) > most:
+        raise invalid(field, f"the schema has {len(text)} letters; at most {most} are taken.")
+    return Constraint(text, field=field)
+
+
+def with_calls(sampling: Sampling, said: Mapping[str, Any], constraint: Constraint) -> Sampling:
+    """`sampling` with the tools and the choice among them; what cannot be done is refused by its key."""
+    for key in KEYS:
+        try:
+            sampling = with_tools(sampling, {key: said.get(key)})
+        except UsageError as error:
+            raise invalid(key, str(error)) from None
+    if sampling.templating.tools and constraint.binds and sampling.calling.choice is not ToolChoice.NONE:
+        raise invalid("tools", f"they exclude {constraint.field} and grammar: a call would have no room.")
+    return sampling
