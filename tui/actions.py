@@ -1,11 +1,14 @@
 """Everything the chat can do, once: the keys, the command palette, the slash commands and the help come from it."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import UsageError
+from runner.storage.tool_files import tools_in
 from runner.types import sampling as sampling_settings
 from runner.types.sampling import Sampling
+from runner.types.tools_json import with_possible_calls
+from tui.view.mentions import mentions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ ACTIONS = (
     Action("compact", "Compact", "A summary for what was said first", "f6", slash="compact"),
     Action("copy", "Copy", "Copy a code block or the last answer", "ctrl+y", "y", "copy", "NUMBER"),
     Action("think", "Thinking", "On or off, or how hard: low, high", "ctrl+t", "t", "think", "WHAT"),
+    Action("tools", "Tools", "What the model may call; off: nothing", letter="T", slash="tools", argument="FILE"),
     Action("fold", "Fold", "Fold or unfold the thinking", letter="z", slash="fold"),
     Action("clear", "New chat", "Begin anew; this one is kept", "ctrl+n", "n", "clear"),
     Action("find", "Search", "Search in this conversation", "ctrl+f", "f", "find", "WORDS"),
@@ -75,3 +79,10 @@ def with_setting(sampling: Sampling, typed: str) -> Sampling:
     """The sampling after `temp 0.5`, `temp=0.5` or `seed off`. Raises UsageError."""
     name, _, value = typed.replace("=", " ", 1).strip().partition(" ")
     return sampling_settings.with_setting(sampling, name, value.strip())
+
+
+def with_tools_of(sampling: Sampling, typed: str) -> Sampling:
+    """The sampling with the tools of a file, named like `tools.json` or `@tools.json`; none with `off`. UsageError."""
+    named = mentions(typed) or [typed.strip()]
+    tools = () if typed.strip() == "off" else tools_in(named[0])
+    return with_possible_calls(replace(sampling, templating=replace(sampling.templating, tools=tools)))

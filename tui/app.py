@@ -77,7 +77,14 @@ class LocalrunApp(App[None]):
                 break
             name = chosen.model
             system = launch.system if chosen.conversation is None else ""  # the conversation has its own
-            launch = replace(launch, conversation=chosen.conversation, title="", system=system, files=())
+            launch = replace(
+                launch,
+                sampling=chosen.sampling,
+                conversation=chosen.conversation,
+                title="",
+                system=system,
+                files=(),
+            )
         self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

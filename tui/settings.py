@@ -47,15 +47,16 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The model to run after this one, and the file of the conversation that it goes on with."""
+    """The model to run after this one, how it is asked, and the file of the conversation that it goes on with."""
 
     model: str
+    sampling: Sampling
     conversation: Path | None
 
 
 @dataclass(slots=True)
 class ChatSettings:
-    """What a chat is held with; `name` is what was planned. /set changes the sampling.
+    """What a chat is held with; `name` is what was planned. /set, /think and /tools change the sampling.
 
     `conversation`, `title`, `files` and `notice`: as in `Launch`.
     """

@@ -18,8 +18,9 @@ from models.headers.pooling import Pooling
 from models.headers.prefixes import TextRole
 from models.headers.quants import CACHE_TYPES
 from runner.cli.subcommands import COMMANDS
-from runner.cli.templates import read_template, template_variable, tools_in
+from runner.cli.templates import read_template, template_variable
 from runner.storage.text_files import text_of
+from runner.storage.tool_files import tools_in
 from runner.types import sampling
 from runner.types.notice import Notice
 from runner.types.numbers import parse_number

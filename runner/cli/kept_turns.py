@@ -92,6 +92,9 @@ class KeptTurns:
     def _keeping(self, show: Show) -> Show:
         def keep(chunk: Chunk) -> None:
             show(chunk)
+            if chunk.recast:
+                with self._saving():
+                    self.log.recast()
             if chunk.text or chunk.reasoning:
                 with self._saving():
                     self.log.grow(chunk.text, chunk.reasoning)

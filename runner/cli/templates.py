@@ -1,4 +1,4 @@
-"""What people give a chat template: the file of one, variables, and tools."""
+"""What people give a chat template: the file of one, and variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from models.errors import UsageError
 from runner.storage.text_files import attached, text_of
 from runner.types.templating import Templating
 from runner.types.tools import Tool
-from runner.types.tools_json import read_tools
 
 
 def read_template(name: str) -> Templating:
@@ -30,14 +29,6 @@ def template_variable(typed: str) -> tuple[str, object]:
         return name, json.loads(text)
     except (ValueError, RecursionError):
         return name, text
-
-
-def tools_in(name: str) -> tuple[Tool, ...]:
-    """The tools in a file. Raises UsageError."""
-    try:
-        return read_tools(json.loads(text_of(Path(name))))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is no JSON: {error}.") from None
 
 
 def templating_of(

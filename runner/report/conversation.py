@@ -10,6 +10,7 @@ from typing import Any
 from runner.report.table import Table
 from runner.report.words import one_line, plural
 from runner.types.conversation import Conversation, Listed
+from runner.types.tools_json import calls_json
 
 Json = dict[str, Any]
 
@@ -40,7 +41,14 @@ def conversation_json(conversation: Conversation) -> Json:
         "model": conversation.model,
         "system": conversation.system,
         "messages": [
-            {"role": turn.role, "content": turn.text, "reasoning": turn.reasoning or None, "note": turn.note or None}
+            {
+                "role": turn.role,
+                "content": turn.text,
+                "reasoning": turn.reasoning or None,
+                "note": turn.note or None,
+                "tool_calls": calls_json(turn.calls) or None,
+                "tool_call_id": turn.answers or None,
+            }
             for turn in conversation.turns
         ],
     }

@@ -1,6 +1,9 @@
 """A conversation as a document. Pure."""
 
+from runner.report.turn import call_line
 from runner.types.conversation import Conversation
+
+_HEADS = {"user": "## You", "tool": "## Result of a call"}
 
 
 def to_markdown(conversation: Conversation) -> str:
@@ -10,10 +13,13 @@ def to_markdown(conversation: Conversation) -> str:
         quoted = (f"> {line}".rstrip() for line in conversation.system.strip().splitlines())
         parts.append("**System prompt**\n\n" + "\n".join(quoted))
     for turn in conversation.turns:
-        parts.append("## You" if turn.role == "user" else "## Model")
+        parts.append(_HEADS.get(turn.role, "## Model"))
         if turn.reasoning:
             parts.append(f"<details><summary>Thinking</summary>\n\n{turn.reasoning.strip()}\n\n</details>")
-        parts.append(turn.text.strip())
+        if said := turn.text.strip():
+            parts.append(said)
+        if turn.calls:
+            parts.append("\n".join(("```json", *map(call_line, turn.calls), "```")))
         if turn.note:
             parts.append(f"*{turn.note}*")
     return "\n\n".join(parts) + "\n"

@@ -3,8 +3,10 @@
     {"event": "begin", "model": "...", "at": 1763768000.0}      first line
     {"event": "system", "text": "..."}                          sets or (empty) removes the system prompt
     {"event": "title", "text": "..."}                           renames
-    {"event": "message", "role": "user", "text": "..."}         begins a message
+    {"event": "message", "role": "user", "text": "..."}         begins a message; a result `answers` the id of a call
     {"event": "delta", "text": "...", "reasoning": "..."}       the last message grows
+    {"event": "recast"}                                         all text of the last message is thinking after all
+    {"event": "calls", "calls": [...]}                          the last message calls tools, in OpenAI's words
     {"event": "end", "note": "..."}                             how the last message ended
     {"event": "keep", "count": 4}                               messages from the fifth on are another branch
     {"event": "skip", "count": 2}                               the first two are no longer sent to the model
@@ -27,8 +29,10 @@ from typing import Any
 from runner.storage.claims import Claim, claim, claim_new
 from runner.storage.lines import append_lines
 from runner.types.conversation import Conversation, Listed, Turn
+from runner.types.tools import ToolCall
+from runner.types.tools_json import calls_json, read_calls
 
-DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
@@ -43,8 +47,9 @@ def after(conversation: Conversation, event: dict[str, Any]) -> Conversation:
         case "title":
             changes = {"name": str(event["text"])}
         case "message":
-            changes = {"turns": (*turns, Turn(str(event["role"]), str(event["text"])))}
-        case "delta" | "end" if turns:
+            said = Turn(str(event["role"]), str(event["text"]), answers=str(event.get("answers", "")))
+            changes = {"turns": (*turns, said)}
+        case "delta" | "recast" | "calls" | "end" if turns:
             changes = {"turns": (*turns[:-1], _grown(turns[-1], event))}
         case "keep":
             changes = _kept(conversation, max(0, int(event["count"])))
@@ -65,14 +70,19 @@ def _kept(conversation: Conversation, count: int) -> dict[str, Any]:
     """The first turns go on as a branch of their own; the whole stays as another where it had an answer to lose."""
     kept, gone = conversation.turns[:count], conversation.turns[count:]
     changes: dict[str, Any] = {"turns": kept, "skipped": min(conversation.skipped, len(kept))}
-    if any(turn.role == "assistant" and turn.text for turn in gone):
+    if any(turn.role == "assistant" and (turn.text or turn.calls) for turn in gone):
         changes |= {"branch": "", "branches": (*conversation.branches, conversation.present)}
     return changes
 
 
 def _grown(turn: Turn, event: dict[str, Any]) -> Turn:
-    if event["event"] == "end":
-        return replace(turn, note=str(event["note"]))
+    match event["event"]:
+        case "end":
+            return replace(turn, note=str(event["note"]))
+        case "recast":
+            return replace(turn, text="", reasoning=turn.reasoning + turn.text)
+        case "calls":
+            return replace(turn, calls=read_calls(event["calls"]))
     text, reasoning = str(event["text"]), str(event.get("reasoning", ""))
     return replace(turn, text=turn.text + text, reasoning=turn.reasoning + reasoning)
 
@@ -149,14 +159,33 @@ class ConversationLog:
         """Give it a name of its own; empty returns to the first question."""
         self._add({"event": "title", "text": title})
 
-    def say(self, role: str, text: str) -> None:
-        """Begin a message. What a person wrote is on the disk when this returns."""
-        self._add({"event": "message", "role": role, "text": text}, sync=True)
+    def say(self, role: str, text: str, answers: str = "") -> None:
+        """Begin a message; `answers`: the id of the call it is the result of. On the disk when this returns."""
+        event = {"event": "message", "role": role, "text": text}
+        self._add(event | {"answers": answers} if answers else event, sync=True)
 
     def grow(self, text: str, reasoning: str = "") -> None:
         """The last message goes on."""
         event = {"event": "delta", "text": text}
         self._add(event | {"reasoning": reasoning} if reasoning else event)
+
+    def recast(self) -> None:
+        """All that the last message said is thinking after all."""
+        self._add({"event": "recast"})
+
+    def call(self, calls: Sequence[ToolCall]) -> None:
+        """The last message calls tools."""
+        self._add({"event": "calls", "calls": calls_json(calls)})
+
+    def add(self, turn: Turn) -> None:
+        """A whole turn at the end."""
+        self.say(turn.role, turn.text, turn.answers)
+        if turn.reasoning:
+            self.grow("", turn.reasoning)
+        if turn.calls:
+            self.call(turn.calls)
+        if turn.note:
+            self.end(turn.note)
 
     def end(self, note: str) -> None:
         """The last message is complete, and on the disk when this returns."""

@@ -9,6 +9,7 @@ from models.errors import UsageError
 from runner.storage.conversations import DAMAGE, ConversationLog, ConversationStore, read
 from runner.storage.text_files import text_of
 from runner.types.conversation import Conversation, Turn
+from runner.types.tools_json import read_calls
 
 _SYSTEM = ("system", "developer")
 
@@ -48,13 +49,15 @@ def _conversation(one: dict[str, Any]) -> Conversation:
 
 
 def _turn(message: dict[str, Any]) -> Turn:
-    role, content = message["role"], message["content"]
-    if role not in ("user", "assistant", *_SYSTEM):
+    calls = read_calls(message.get("tool_calls") or ())
+    role, content = message["role"], message.get("content") if calls else message["content"]
+    if role not in ("user", "assistant", "tool", *_SYSTEM):
         raise ValueError(f"not a role of a conversation: {role!r}")
     if isinstance(content, list):
         content = "\n\n".join(part["text"] for part in content)
     reasoning, note = (str(message.get(key) or "") for key in ("reasoning", "note"))
-    return Turn(str(role), str(content or ""), reasoning, note or ("imported" if role == "assistant" else ""))
+    note = note or ("imported" if role == "assistant" else "")
+    return Turn(str(role), str(content or ""), reasoning, note, calls, str(message.get("tool_call_id") or ""))
 
 
 def add(store: ConversationStore, conversation: Conversation) -> ConversationLog:
@@ -63,10 +66,6 @@ def add(store: ConversationStore, conversation: Conversation) -> ConversationLog
     if conversation.name:
         log.rename(conversation.name)
     for turn in conversation.turns:
-        log.say(turn.role, turn.text)
-        if turn.reasoning:
-            log.grow("", turn.reasoning)
-        if turn.note:
-            log.end(turn.note)
+        log.add(turn)
     log.close()
     return log

@@ -1,22 +1,30 @@
 """A conversation as a person and a model had it. Pure data."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.types.attachment import without_files
 from runner.types.generation import Message
+from runner.types.tools import ToolCall
 
 _TITLE_LENGTH = 48
+DECLINED = "The user declined this call: there is no result."
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message as kept; `note` says how it ended (tokens, speed, reason), empty while it grows."""
+    """One message as kept; `note` says how it ended (tokens, speed, reason), empty while it grows.
+
+    `calls` are the assistant's; a turn of a tool is the result of the call whose id is `answers`.
+    """
 
     role: str
     text: str = ""
     reasoning: str = ""
     note: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +68,35 @@ class Conversation:
     def messages(self) -> tuple[Message, ...]:
         """What the model is sent: the system prompt and every turn that is not skipped."""
         system = (Message("system", self.system),) if self.system else ()
-        return system + tuple(
-            Message(turn.role, turn.text, turn.reasoning or None) for turn in self.turns[self.skipped :]
-        )
+        return (*system, *_sent(self.turns[self.skipped :]))
+
+    def called(self, result: Turn) -> str:
+        """The function whose result a turn is; empty where no call says so."""
+        calls = (call for turn in self.turns for call in turn.calls)
+        return next((call.name for call in calls if call.id == result.answers), "")
+
+    @property
+    def waiting(self) -> tuple[ToolCall, ...]:
+        """The calls at its end that have no result yet."""
+        waiting: tuple[ToolCall, ...] = ()
+        for turn in self.turns:
+            waiting = _after(waiting, turn)
+        return waiting
+
+
+def _after(waiting: tuple[ToolCall, ...], turn: Turn) -> tuple[ToolCall, ...]:
+    """The calls without a result behind one more turn."""
+    return tuple(call for call in waiting if call.id != turn.answers) if turn.role == "tool" else turn.calls
+
+
+def _sent(turns: Sequence[Turn]) -> Iterator[Message]:
+    """A message a turn; where the conversation went on without the result of a call, it was declined."""
+    waiting: tuple[ToolCall, ...] = ()
+    for turn in turns:
+        if turn.role != "tool":
+            yield from (Message("tool", DECLINED, answers=call.id) for call in waiting)
+        waiting = _after(waiting, turn)
+        yield Message(turn.role, turn.text, turn.reasoning or None, turn.calls, turn.answers or None)
 
 
 @dataclass(frozen=True, slots=True)

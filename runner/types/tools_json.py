@@ -94,7 +94,7 @@ def read_messages(said: object) -> tuple[Message, ...]:
 
 
 def _message(said: Mapping[str, Any]) -> Message:
-    calls = tuple(map(_call, said.get("tool_calls") or ()))
+    calls = read_calls(said.get("tool_calls") or ())
     content = said.get("content") if calls else said["content"]
     answers = said.get("tool_call_id")
     reasoning = said.get("reasoning_content") or said.get("reasoning")
@@ -105,6 +105,11 @@ def _message(said: Mapping[str, Any]) -> Message:
         calls,
         None if answers is None else str(answers),
     )
+
+
+def read_calls(said: Iterable[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
+    """Whole calls. Anything else raises an error of Python's: KeyError, TypeError, AttributeError."""
+    return tuple(map(_call, said))
 
 
 def _call(said: Mapping[str, Any]) -> ToolCall:

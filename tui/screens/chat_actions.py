@@ -9,12 +9,14 @@ from textual.widgets import Static
 from models.errors import UsageError
 from runner.report.comparison import stats_lines
 from runner.report.sampling import asked_line
+from runner.report.tools import tools_line
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
 from runner.storage.prompts import PromptStore
 from runner.types.sampling import in_force
 from runner.types.thinking import Think
 from tui import actions
+from tui.screens.calling import ToolsDialog
 from tui.screens.conversation_list import ConversationList
 from tui.screens.copying import ANSWER, CopyDialog
 from tui.screens.dialogs import LineDialog, TextDialog
@@ -67,7 +69,7 @@ class ChatActions(WalkingScreen):
 
     def action_go_on(self, argument: str = "") -> None:
         """Go on with the last answer."""
-        if self._may_change() and self._log.conversation.turns[-1].role == "assistant":
+        if self._may_change() and self._log.conversation.turns[-1].role != "user":
             self._go_on()
 
     def _may_change(self) -> bool:
@@ -148,6 +150,18 @@ class ChatActions(WalkingScreen):
         """Think before the next answers or do not: what is said, else the other way round."""
         is_off = self._settings.sampling.think is Think.OFF
         self.action_set(f"think {argument or (Think.ON if is_off else Think.OFF)}")
+
+    def action_tools(self, argument: str = "") -> None:
+        """Show what the model may call, or take it from a file."""
+        if not argument:
+            self.app.push_screen(ToolsDialog(self._settings))
+            return
+        try:
+            self._settings.sampling = actions.with_tools_of(self._settings.sampling, argument)
+        except UsageError as error:
+            self.complain(str(error))
+            return
+        self.query_one("#hint", Static).update(Content(tools_line(self._settings.sampling.templating.tools)))
 
     def action_fold(self, argument: str = "") -> None:
         """Fold or unfold the thinking."""
@@ -253,7 +267,8 @@ class ChatActions(WalkingScreen):
         def run(name: str | None) -> None:
             if name:
                 self._log.close()
-                self.dismiss(Next(name, None if self._log.is_new else self._log.path))
+                conversation = None if self._log.is_new else self._log.path
+                self.dismiss(Next(name, self._settings.sampling, conversation))
 
         if not self.is_idle():
             return

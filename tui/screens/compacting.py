@@ -20,7 +20,6 @@ from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 from tui.workers import aside, batches
 
-_LAST = 2  # turns that stay as they are: a question and its answer
 _SHARE, _LEAST, _MOST = 4, 64, 512  # of the tokens before, a summary takes one in so many; from so many to so many
 
 
@@ -66,20 +65,21 @@ class BranchingScreen(ConversationScreen):
     async def _compact(self) -> None:
         """Ask, let the model write a summary, and go on with it and the last exchange as a new branch."""
         conversation = self._log.conversation
-        if len(conversation.turns) - conversation.skipped <= _LAST:
+        last = self._questions()[-1] if self._questions() else 0  # it stays as it is, with its answer
+        if last <= conversation.skipped:
             self.complain(TOO_SHORT)
             return
         try:
             session = await self._engine()
             if session is None:
                 return
-            saving = await aside(partial(saving_of, session, conversation))
+            saving = await aside(partial(saving_of, session, conversation, last))
             text = compact_question(saving.before, saving.forecast, saving.most)
             way = Suggestion("compact", "Compact it", "The model writes the summary; Esc stops it.", disabled=False)
             if await self.app.push_screen_wait(Ask("Compact the conversation", text, [way])) is None:
                 return
             if summary := await self._summary(session, saving.most):
-                await self._shorten(conversation.turns[-_LAST:], summary)
+                await self._shorten(conversation.turns[last:], summary)
                 after = await aside(lambda: session.count_tokens(self._log.conversation.messages))
                 self.notify(compacted(saving.before, after))
         except LocalrunError as error:
@@ -94,9 +94,12 @@ class BranchingScreen(ConversationScreen):
         self._stopping, said, last = False, "", None
         try:
             async for chunks in batches(lambda: session.generate(messages, sampling)):
-                new = "".join(chunk.text for chunk in chunks)
-                said, last = said + new, chunks[-1]
-                widget.grow(new, "".join(chunk.reasoning for chunk in chunks))
+                for chunk in chunks:
+                    if chunk.recast:
+                        widget.recast()
+                    said = chunk.text if chunk.recast else said + chunk.text
+                    widget.grow(chunk.text, chunk.reasoning)
+                last = chunks[-1]
                 widget.note(f"{under_way(last)} · Esc stops")
         finally:
             self._answering = None
@@ -108,10 +111,7 @@ class BranchingScreen(ConversationScreen):
         with self._saving():
             self._log.keep(0)
             for turn in (Turn("user", ASKED), Turn("assistant", summary, note="a summary"), *last):
-                self._log.say(turn.role, "" if turn.role == "assistant" else turn.text)
-                if turn.role == "assistant":
-                    self._log.grow(turn.text, turn.reasoning)
-                    self._log.end(turn.note)
+                self._log.add(turn)
         await self._begin(self._log)
 
 
@@ -119,11 +119,9 @@ def _has_ended(last: Chunk | None) -> bool:
     return last is not None and last.finish in (Finish.STOP, Finish.LENGTH)
 
 
-def saving_of(session: Session, conversation: Conversation) -> Saving:
-    """What compacting would save. Asks the engine, which may take a moment."""
+def saving_of(session: Session, conversation: Conversation, last: int) -> Saving:
+    """What compacting the turns before `last` would save. Asks the engine, which may take a moment."""
     before = session.count_tokens(conversation.messages)
     most = max(_LEAST, min(_MOST, before // _SHARE))
-    short = replace(
-        conversation, turns=(Turn("user", ASKED), Turn("assistant"), *conversation.turns[-_LAST:]), skipped=0
-    )
+    short = replace(conversation, turns=(Turn("user", ASKED), Turn("assistant"), *conversation.turns[last:]), skipped=0)
     return Saving(before, session.count_tokens(short.messages) + most, most)

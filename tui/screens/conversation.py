@@ -1,9 +1,9 @@
 """A conversation with an engine: turns are asked, answered, taken back; knows no keys and no panel."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 from textual import on, work
@@ -16,13 +16,15 @@ from runner.report.room import Way
 from runner.report.turn import after_turn, under_way
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog, ConversationStore
-from runner.types.conversation import Turn
-from runner.types.generation import Chunk, Message, Phase
+from runner.types.conversation import DECLINED, Turn
+from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.plan import Plan
 from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
+from runner.types.tools import with_delta
 from tui.markdown.blocks import CodeBlock, code_blocks
 from tui.notice import give_notice
+from tui.screens.calling import CallDialog
 from tui.screens.engine import EngineScreen
 from tui.screens.fitting import question
 from tui.settings import ChatSettings
@@ -117,12 +119,26 @@ class ConversationScreen(EngineScreen):
         await self.query_one(ConversationView).keep(count)
 
     async def _answer(self) -> None:
-        """A new answer to everything that was said."""
-        messages = self._log.conversation.messages
-        with self._saving():
-            self._log.say("assistant", "")
-        widget = await self.query_one(ConversationView).answer(len(self._blocks()) + 1)
-        await self._generate(widget, messages)
+        """A new answer to everything that was said, and one to what its calls bring."""
+        while True:
+            messages = self._log.conversation.messages
+            with self._saving():
+                self._log.say("assistant", "")
+            widget = await self.query_one(ConversationView).answer(len(self._blocks()) + 1)
+            await self._generate(widget, messages)
+            if not (self._log.conversation.waiting and await self._results()):
+                return
+
+    async def _results(self) -> bool:
+        """Ask for what the calls at the end bring; whether an answer to that fits the context."""
+        waiting = self._log.conversation.waiting
+        for number, call in enumerate(waiting, 1):
+            result = await self.app.push_screen_wait(CallDialog(call, number, len(waiting)))
+            said = DECLINED if result is None else result
+            with self._saving():
+                self._log.say("tool", said, call.id)
+            await self.query_one(ConversationView).result(call.name, said)
+        return await self._fits(self._log.conversation.turns)
 
     async def _generate(
         self, widget: AnswerView, messages: tuple[Message, ...], *, continue_last: bool = False
@@ -142,6 +158,7 @@ class ConversationScreen(EngineScreen):
             numbers = after_turn(last, session.loaded.ctx, reread_reason(before, messages, last))
             ending = " · ".join((numbers, *self._unsaid(last.notes)))
             widget.note(ending)
+            self._keep_calls(widget, last)
         except LocalrunError as error:
             ending = one_line(str(error))
             if isinstance(error, EngineError | DoesNotFit):
@@ -159,19 +176,36 @@ class ConversationScreen(EngineScreen):
         """Those that no earlier turn has in its note."""
         return (note for note in notes if not any(note in turn.note for turn in self._log.conversation.turns))
 
-    def _grow(self, widget: AnswerView, chunks: list[Chunk]) -> None:
-        said = "".join(chunk.text for chunk in chunks)
-        thought = "".join(chunk.reasoning for chunk in chunks)
-        if said or thought:
+    def _keep_calls(self, widget: AnswerView, last: Chunk) -> None:
+        """Calls that are whole are part of the conversation; of an answer that was cut off they are not."""
+        if last.finish is Finish.CALLS:
             with self._saving():
-                self._log.grow(said, thought)
-            widget.grow(said, thought)
+                self._log.call(widget.calls)
+
+    def _grow(self, widget: AnswerView, chunks: list[Chunk]) -> None:
+        recast = next((place for place, chunk in enumerate(chunks) if chunk.recast), None)
+        if recast is not None:
+            self._grow_by(widget, chunks[:recast])
+            with self._saving():
+                self._log.recast()
+            widget.recast()
+        self._grow_by(widget, chunks[recast or 0 :])
         for note in filter(None, (chunk.happened for chunk in chunks)):
             self.complain(note)
             self.keep_up()
         self._last = chunks[-1]
         if not self._stopping:
             widget.note(f"{under_way(self._last)} · Esc stops")
+
+    def _grow_by(self, widget: AnswerView, chunks: Sequence[Chunk]) -> None:
+        said = "".join(chunk.text for chunk in chunks)
+        thought = "".join(chunk.reasoning for chunk in chunks)
+        if said or thought:
+            with self._saving():
+                self._log.grow(said, thought)
+            widget.grow(said, thought)
+        if calls := [delta for chunk in chunks for delta in chunk.calls]:
+            widget.call(reduce(with_delta, calls, widget.calls))
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
@@ -189,6 +223,11 @@ class ConversationScreen(EngineScreen):
 
     @work(exclusive=True, group="turn")
     async def _go_on(self) -> None:
+        """Let the last answer go on; where its calls wait, with what they bring."""
+        if self._log.conversation.waiting:
+            if await self._engine() and await self._results():
+                await self._answer()
+            return
         if not await self._fits(self._log.conversation.turns):
             return
         messages = self._log.conversation.messages

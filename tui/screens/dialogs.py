@@ -113,4 +113,9 @@ class TextDialog(Dialog[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """The text gets what the box, its title and its keys leave: no rule of the style sheet says so."""
-        self.query_one("#scroll").styles.max_height = max(1, int(_TALLEST * event.size.height) - _AROUND)
+        self.query_one("#scroll").styles.max_height = room_inside(event.size.height)
+
+
+def room_inside(height: int, besides: int = 0) -> int:
+    """Lines that scroll in a box on a screen of this height, where `besides` others stand in it; one at least."""
+    return max(1, int(_TALLEST * height) - _AROUND - besides)

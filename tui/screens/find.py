@@ -15,6 +15,7 @@ from runner.types.conversation import Conversation, Listed, Turn
 from tui.screens.dialogs import Dialog
 from tui.widgets.in_order import Line
 
+_WHO = {"user": "you    ", "tool": "result "}
 _NO_TITLE = "\u2003"  # a title that has no words: the beginning of a question counts once
 
 
@@ -74,5 +75,5 @@ def found_turns(conversation: Conversation, words: str) -> list[tuple[int, str]]
 
 
 def _row(turn: Turn, excerpt: str) -> Content:
-    who = "you    " if turn.role == "user" else "answer "
+    who = _WHO.get(turn.role, "answer ")
     return Content.assemble((who, "$quiet"), one_line(excerpt))

@@ -13,6 +13,7 @@ from tui.files import pasted_path, paths_like
 from tui.view.mentions import begun, completed, mention
 from tui.widgets.in_order import acted, actions_by_key
 
+ASK = "Ask something · Enter sends · Ctrl+J new line · / commands · @ files"
 _LONG_PASTE = 4000  # characters
 
 
@@ -29,10 +30,10 @@ class Composer(TextArea):
     class Left(Message):
         """A person pressed Escape."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, placeholder: str = ASK, *, id: str | None = None) -> None:
         super().__init__(
             id=id,
-            placeholder="Ask something · Enter sends · Ctrl+J new line · / commands · @ files",
+            placeholder=placeholder,
             show_line_numbers=False,
             soft_wrap=True,
             tab_behavior="focus",

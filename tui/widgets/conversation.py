@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from runner.types.conversation import Conversation
+from runner.types.conversation import Conversation, Turn
 from tui.markdown.blocks import code_blocks
-from tui.widgets.turn import AnswerView, QuestionView
+from tui.widgets.turn import AnswerView, QuestionView, TurnView, result_view
 
 _SHOWN = 60
 
@@ -38,7 +38,7 @@ class ConversationView(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.folded = True
-        self.turns: list[QuestionView | AnswerView] = []
+        self.turns: list[TurnView] = []
 
     def action_walk(self, step: int) -> None:
         """On to the next code block or link."""
@@ -62,9 +62,8 @@ class ConversationView(VerticalScroll):
             await self.mount(_line(f"{hidden} earlier turns are kept in the file; /export writes them all"))
         first = 1
         for index, turn in enumerate(conversation.turns):
-            widget: QuestionView | AnswerView = QuestionView(turn.text)
-            if turn.role != "user":
-                widget = AnswerView(first, turn, folded=self.folded)
+            widget = self._widget(conversation, turn, first)
+            if turn.role == "assistant":
                 first += len(code_blocks(turn.text))
             self.turns.append(widget)
             if index < hidden:
@@ -73,6 +72,14 @@ class ConversationView(VerticalScroll):
                 await self.say_skipped(conversation.skipped)
             await self.mount(widget)
         self.anchor()
+
+    def _widget(self, conversation: Conversation, turn: Turn, first: int) -> TurnView:
+        """What draws a turn; its code blocks are numbered from `first`."""
+        if turn.role == "user":
+            return QuestionView(turn.text)
+        if turn.role == "tool":
+            return result_view(conversation.called(turn), turn.text)
+        return AnswerView(first, turn, folded=self.folded)
 
     async def ask(self, text: str) -> None:
         """A question at the end."""
@@ -84,7 +91,11 @@ class ConversationView(VerticalScroll):
         await self._add(widget)
         return widget
 
-    async def _add(self, widget: QuestionView | AnswerView) -> None:
+    async def result(self, name: str, text: str) -> None:
+        """What a call of a function has brought, at the end."""
+        await self._add(result_view(name, text))
+
+    async def _add(self, widget: TurnView) -> None:
         self.turns.append(widget)
         await self.query(".welcome").remove()
         await self.mount(widget)
@@ -92,7 +103,7 @@ class ConversationView(VerticalScroll):
 
     async def keep(self, count: int) -> None:
         """Remove all turns but the first `count`."""
-        gone: Sequence[QuestionView | AnswerView] = self.turns[count:]
+        gone: Sequence[TurnView] = self.turns[count:]
         self.turns = self.turns[:count]
         await self.remove_children([widget for widget in gone if widget.is_attached])
 

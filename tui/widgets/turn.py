@@ -7,9 +7,12 @@ from textual.markup import escape
 from textual.widget import Widget
 from textual.widgets import Collapsible, Static
 
+from runner.report.tools import result_title
+from runner.report.turn import call_line
 from runner.report.words import one_line, plural, visible
 from runner.types.attachment import without_files
 from runner.types.conversation import Turn
+from runner.types.tools import ToolCall
 from tui.markdown.blocks import CodeBlock, Link, code_blocks, targets
 from tui.markdown.drawn import drawn
 from tui.markdown.split import cut, is_inside_code
@@ -34,6 +37,12 @@ class QuestionView(Vertical):
             lines = plural(file.text.count("\n") + 1, "line")
             title = f"{one_line(file.name)} · {lines}"
             yield Collapsible(Static(Content(visible(file.text))), title=escape(title), classes="file")
+
+
+def result_view(name: str, text: str) -> Collapsible:
+    """What a call of a function has brought, folded."""
+    title = escape(result_title(name, text))
+    return Collapsible(Static(Content(visible(text))), title=title, classes="file result")
 
 
 class MarkdownPiece(Drawing):
@@ -75,7 +84,7 @@ class MarkdownPieces(Vertical):
 
     def __init__(self, first: int | None = None) -> None:
         super().__init__(classes="pieces")
-        self._next = first
+        self._first = self._next = first
         self._continued = False
         self._last: MarkdownPiece | None = None
 
@@ -93,6 +102,11 @@ class MarkdownPieces(Vertical):
                 self._next, self._continued = self._last.after, is_inside_code(whole, parts)
                 self._last = None
 
+    def clear(self) -> None:
+        """Begin anew, empty."""
+        self.remove_children()
+        self._next, self._continued, self._last = self._first, False, None
+
     def piece_with(self, target: CodeBlock | Link, number: int) -> MarkdownPiece | None:
         """Where a link, or the code block of this number, stands."""
         pieces = list(self.query(MarkdownPiece))
@@ -109,21 +123,26 @@ class AnswerView(Vertical):
 
     def __init__(self, first: int, turn: Turn = _EMPTY, *, folded: bool = True) -> None:
         super().__init__(classes="answer")
-        self._begun = turn
+        self._begun, self._text = turn, ""
         self._thought, self._said = MarkdownPieces(), MarkdownPieces(first)
         self._thinking = Collapsible(self._thought, title="Thinking", collapsed=folded, classes="thinking")
         self._thinking.display = False
+        self.calls: tuple[ToolCall, ...] = ()
+        self._called = Static(classes="calls")
+        self._called.display = False
         self._note = Static(Content(turn.note), classes="note")
 
     def compose(self) -> ComposeResult:
-        """Thinking (hidden until there is some), answer, note."""
+        """Thinking (hidden until there is some), answer, calls (the same), note."""
         yield self._thinking
         yield self._said
+        yield self._called
         yield self._note
 
     def on_mount(self) -> None:
         """Only now there is something to grow."""
         self.grow(self._begun.text, self._begun.reasoning)
+        self.call(self._begun.calls)
 
     def grow(self, text: str, reasoning: str = "") -> None:
         """Append what is new."""
@@ -131,7 +150,20 @@ class AnswerView(Vertical):
             self._thinking.display = True
             self._thought.grow(reasoning)
         if text:
+            self._text += text
             self._said.grow(text)
+
+    def recast(self) -> None:
+        """All that it has said is thinking after all."""
+        thought, self._text = self._text, ""
+        self._said.clear()
+        self.grow("", thought)
+
+    def call(self, calls: tuple[ToolCall, ...]) -> None:
+        """What it calls, as far as it got."""
+        self.calls = calls
+        self._called.display = bool(calls)
+        self._called.update(Content("\n".join(f"→ {visible(call_line(call))}" for call in calls)))
 
     def note(self, text: str, *, error: bool = False) -> None:
         """The line below: what is going on, later how it went."""
@@ -145,3 +177,6 @@ class AnswerView(Vertical):
     def fold(self, folded: bool) -> None:
         """Fold or unfold the thinking."""
         self._thinking.collapsed = folded
+
+
+TurnView = QuestionView | AnswerView | Collapsible  # the last one is a result

@@ -69,7 +69,7 @@ def test_a_list_of_conversations(tmp_path: Path) -> None:
         "text",
         {"messages": []},
         {"messages": [{"role": "system", "content": "alone"}]},
-        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "robot", "content": "x"}]},
         {"messages": [{"role": "user"}]},
         {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
         {"messages": 5},
