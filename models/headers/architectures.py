@@ -52,6 +52,10 @@ HYBRID_BY_HEADS = _names(
 HYBRID_BY_INTERVAL: Mapping[str, int] = dict.fromkeys(_names("qwen3next qwen35 qwen35moe qwen4exp"), 4) | {
     "minimax-01": 8
 }
+# States on the way can be kept, to go back to (llama-arch.cpp: llm_arch_supports_rs_rollback).
+ROLLED_BACK = _names(
+    "kimi-k3 qwen35 qwen35moe qwen4exp deepseek4 glm5-next nemotron_h nemotron_h_moe lfm2 lfm2moe bailingmoe3"
+)
 # Their layers are the blocks run `num_loops` times.
 LOOPED = _names("nanbeige")
 # A layer more than blocks, whose one head remembers the adapter of each token.

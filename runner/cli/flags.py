@@ -22,6 +22,7 @@ from runner.cli.templates import read_template, template_variable
 from runner.storage.text_files import text_of
 from runner.storage.tool_files import tools_in
 from runner.types import sampling
+from runner.types.drafts import DraftKind
 from runner.types.notice import Notice
 from runner.types.numbers import parse_number
 from runner.types.placement import SplitMode
@@ -138,6 +139,10 @@ def _split_mode(text: str) -> SplitMode:
     return SplitMode(_one_of(*SplitMode)(text))
 
 
+def _draft(text: str) -> str | None:
+    return None if (said := _one_of(*_DRAFTS)(text)) == "auto" else said
+
+
 def _name(text: str) -> str:
     if not text.strip():
         raise UsageError("a name is not empty.")
@@ -177,6 +182,7 @@ _ORIGIN = re.compile(r"https?://[^/\s,*]+", re.IGNORECASE)
 _ROLES = tuple(TextRole)
 _POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
+_DRAFTS = (*DraftKind, "auto")
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
@@ -190,6 +196,13 @@ PLACEMENT = (
     Flag("rpc", "devices lent by other machines, as host:port or ssh:user@host", "LIST", _list_of(str)),
     Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", _whole(1)),
     Flag("parallel", "requests at once, in one KV cache (default: 1; a batch up to 8)", "N", _whole(1, 256)),
+    Flag(
+        "draft",
+        "guess tokens ahead: off, lookup (from the text so far), or auto (default)",
+        "WHO",
+        _draft,
+        words=_DRAFTS,
+    ),
     Flag("threads", "CPU threads (default: from the physical cores)", "N", _whole(1, 1024)),
     Flag("margin", "left free on every GPU (default 1024m)", "SIZE", parse_size),
     Flag("vram-limit", "use at most this much of every device", "SIZE", parse_size),

@@ -11,7 +11,8 @@ from models.headers.shape import LayerMemory, ModelShape
 class ContextSettings:
     """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max.
 
-    `checkpoints`: how many states of each sequence are kept where the caches cannot be rolled back.
+    `checkpoints`: how many states of each sequence are kept where the caches cannot be rolled back. `drafts`: the most
+    tokens that are guessed in a step. `rollback` is n_rs_seq: further copies of each recurrent state.
     """
 
     ctx: int
@@ -20,6 +21,8 @@ class ContextSettings:
     sequences: int = 1
     outputs: int = 1
     checkpoints: int = 0
+    drafts: int = 0
+    rollback: int = 0
 
 
 def padded(ctx: int) -> int:
@@ -38,8 +41,8 @@ class Caches:
         """Bytes that each repeating layer's cache and recurrent state take.
 
         A layer with a sliding window keeps the windows of all sequences and one ubatch (llama-kv-cache-iswa.cpp:
-        size_swa); recurrent states are float32, one per sequence (llama-memory-recurrent.cpp). Raises UsageError for
-        a type that a cache cannot have.
+        size_swa); recurrent states are float32, one per sequence and its copies (llama-memory-recurrent.cpp). Raises
+        UsageError for a type that a cache cannot have.
         """
         sizes = [_bytes(memory, settings) for memory in self.kinds]
         return [sizes[kind] for kind in self.layers]
@@ -81,7 +84,8 @@ def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:
     if memory.window:
         ubatch = min(settings.ubatch, settings.ctx)
         cells = padded(min(cells, memory.window * settings.sequences + ubatch))
-    return cells * _cell(memory, settings.kv_type) + 4 * memory.state_values * settings.sequences
+    states = settings.sequences * (1 + settings.rollback)
+    return cells * _cell(memory, settings.kv_type) + 4 * memory.state_values * states
 
 
 def _cell(memory: LayerMemory, kv_type: str) -> int:

@@ -75,6 +75,8 @@ def settings_of(placement: Placement) -> ContextSettings:
         placement.sequences,
         placement.outputs,
         CHECKPOINTS if placement.checkpoints else 0,
+        placement.drafts,
+        placement.rollback,
     )
 
 

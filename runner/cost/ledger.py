@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from runner.cost.blocks import Blocks
 from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.compute_buffers import compute_bytes, helper_of
+from runner.cost.drafts import copy_bytes
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.tensor_split import caches_on_each, weights_on_each
@@ -50,7 +51,7 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
         for index, device in enumerate(layout.devices)
     ]
     output = 4 * blocks.shape.vocabulary * max(settings.outputs, settings.sequences)
-    states = checkpoint_bytes(blocks.caches, settings, machine.ram_total)
+    states = checkpoint_bytes(blocks.caches, settings, machine.ram_total) + copy_bytes(blocks.caches, settings)
     host = MemoryRow("CPU", weights[HOST], kv[HOST], compute[HOST], output + states, machine.ram_available)
     return (*lines, _shared(host, lines, layout))
 

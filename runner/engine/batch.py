@@ -17,13 +17,15 @@ from runner.engine.llama import C
 class Piece:
     """Tokens of a sequence (llama.cpp's seq_id) for its positions `at`, `at` + 1 and so on.
 
-    `ends`: what comes next is to be drawn, from the logits of the last one.
+    `ends`: what comes next is to be drawn, from the logits of the last one; where the last tokens are `guesses`, from
+    theirs and those of the one before.
     """
 
     sequence: int
     at: int
     tokens: Sequence[int]
     ends: bool = True
+    guesses: int = 0
 
 
 class Batch:
@@ -51,7 +53,7 @@ class Batch:
             self._positions[start:end] = range(piece.at, piece.at + end - start)
             self._of[start:end] = self._names.ctypes.data + piece.sequence * self._names.itemsize
             self._outputs[start:end] = self._pools
-            self._outputs[end - 1] = piece.ends
+            self._outputs[end - 1 - piece.guesses : end] = piece.ends
         self._batch.n_tokens = end
         return self._batch
 

@@ -3,34 +3,38 @@
 A recurrent state and a sliding window hold the present alone. What they held is small beside the rest of the cache, of
 which it is only cut what came later; so it is kept in host memory wherever a conversation may go on another way.
 
-Source: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY of llama.h. llama.cpp takes a state for any sequence and says that all is
-well: whose it is, and that what came later is cut, is seen to here.
+llama.cpp takes a state for any sequence and says that all is well: whose it is, is seen to here.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from ctypes import c_uint8
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 from runner.engine.context import Context
 from runner.engine.llama import C
+from runner.engine.partial_state import PartialState, partial_bytes, partial_state
 from runner.engine.state_file import Checkpoint
-
-_PARTIAL = C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
     """The state of a sequence behind its first `count` tokens, of which there is a digest."""
 
-    sequence: int
-    count: int
     digest: bytes
-    state: Any
+    state: PartialState
+
+    @property
+    def sequence(self) -> int:
+        """Whose."""
+        return self.state.sequence
+
+    @property
+    def count(self) -> int:
+        """Behind how many tokens."""
+        return self.state.count
 
 
 class Checkpoints:
@@ -48,7 +52,7 @@ class Checkpoints:
     @property
     def bytes(self) -> int:
         """What they hold."""
-        return sum(len(one.state) for one in self._kept)
+        return sum(one.state.bytes for one in self._kept)
 
     @property
     def counts(self) -> tuple[tuple[int, int], ...]:
@@ -66,24 +70,23 @@ class Checkpoints:
             self._kept.remove(known)
             self._kept.append(known)
             return True
-        size = int(C.llama_state_seq_get_size_ext(self._handle, sequence, _PARTIAL))
-        if not tokens or not self._make_room(size):
+        if not tokens or not self._make_room(partial_bytes(self._handle, sequence)):
             return False
-        state = (c_uint8 * size)()
-        if C.llama_state_seq_get_data_ext(self._handle, state, size, sequence, _PARTIAL) != size:
+        state = partial_state(self._handle, sequence, len(tokens))
+        if state is None:
             return False
-        self._kept.append(_Checkpoint(sequence, len(tokens), digest, state))
+        self._kept.append(_Checkpoint(digest, state))
         return True
 
     def of(self, sequence: int) -> tuple[Checkpoint, ...]:
         """Those of a sequence, the oldest first."""
-        return tuple(Checkpoint(one.count, one.state) for one in self._kept if one.sequence == sequence)
+        return tuple(Checkpoint(one.count, one.state.data) for one in self._kept if one.sequence == sequence)
 
     def adopt(self, sequence: int, tokens: Sequence[int], found: Checkpoint) -> None:
         """Keep one that was taken elsewhere, of a sequence that holds these tokens with the state as it was then."""
         if found.count <= len(tokens) and self._make_room(len(found.state)):
             digest = _digest(tokens[: found.count])
-            self._kept.append(_Checkpoint(sequence, found.count, digest, found.state))
+            self._kept.append(_Checkpoint(digest, PartialState(self._handle, sequence, found.count, found.state)))
 
     def go_back(self, sequence: int, tokens: Sequence[int]) -> int:
         """Take a sequence back to its last state behind some or all of these tokens: how many it holds then.
@@ -94,7 +97,7 @@ class Checkpoints:
         self.cut(sequence, len(tokens))
         own = sorted((one for one in self._kept if one.sequence == sequence), key=lambda one: -one.count)
         found = next((one for one in own if one.digest == _digest(tokens[: one.count])), None)
-        if found is not None and self._restored(found):
+        if found is not None and found.state.restore():
             self.cut(sequence, found.count)
             return found.count
         C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
@@ -108,12 +111,6 @@ class Checkpoints:
     def cut(self, sequence: int, kept: int) -> None:
         """Forget the states of a sequence behind its first `kept` tokens: it holds them no longer."""
         self._kept = [one for one in self._kept if one.sequence != sequence or one.count <= kept]
-
-    def _restored(self, one: _Checkpoint) -> bool:
-        """The state first, then what came later is cut: the other way round the window would be empty."""
-        size = len(one.state)
-        taken = C.llama_state_seq_set_data_ext(self._handle, one.state, size, one.sequence, _PARTIAL)
-        return taken == size and bool(C.llama_memory_seq_rm(self._memory, one.sequence, one.count, -1))
 
     def _make_room(self, size: int) -> bool:
         """Whether there is room for so many bytes by now."""

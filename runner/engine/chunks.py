@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runner.chat.stream import RECAST, Said, TextStream
 from runner.engine.calls import Calls
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.generation import Chunk, Finish, Phase, TokenLogprobs
+
+
+@dataclass(slots=True)
+class DraftTally:
+    """What guesses have brought an answer; the steps that they saved are less than 0 where they lost time."""
+
+    drafted: int = 0
+    accepted: int = 0
+    saved: float = 0.0
+
+    def add(self, drafted: int, accepted: int, saved: float) -> None:
+        """A step had so many guesses, of which so many came true."""
+        self.drafted += drafted
+        self.accepted += accepted
+        self.saved += saved
+
+    def after(self, tokens: int) -> Drafted | None:
+        """All of it, in an answer of so many tokens; None where nothing was guessed."""
+        if not self.drafted:
+            return None
+        return Drafted(DraftKind.LOOKUP, self.drafted, self.accepted, tokens / max(1.0, tokens - self.saved))
 
 
 class Chunks:
@@ -30,6 +52,8 @@ class Chunks:
         self._stream = stream
         self._asked, self._calls = asked, calls
         self._take_logprobs = take_logprobs
+        self.drafts = DraftTally()
+        """What was guessed on the way."""
         self._began = time.perf_counter()
 
     @property
@@ -82,4 +106,5 @@ class Chunks:
             ttft_s=now - self._asked if ttft is None else ttft,
             decode_tps=(count - 1) / (now - self._began) if count > 1 else None,
             logprobs=self._take_logprobs(),
+            draft=self.drafts.after(count),
         )

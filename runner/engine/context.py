@@ -37,6 +37,7 @@ class Context:
         params.n_batch = params.n_ubatch = placement.ubatch
         params.n_seq_max = placement.sequences
         params.n_outputs_max = placement.outputs
+        params.n_rs_seq = placement.rollback
         params.n_threads = params.n_threads_batch = placement.threads
         params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
         params.swa_full = False
@@ -51,6 +52,8 @@ class Context:
         self.model = model
         self.size = C.llama_n_ctx(self.handle)
         self.ubatch = C.llama_n_ubatch(self.handle)
+        self.states = C.llama_n_rs_seq(self.handle)
+        """How many tokens of the last batch a recurrent state can go back."""
         self.sequences = min(placement.sequences, self.ubatch)  # each has room in every batch
         self._memory = C.llama_get_memory(self.handle)
         self._batch = Batch(self.ubatch, self.sequences, pools=placement.pooling is not None)
@@ -103,6 +106,13 @@ class Context:
     def cut(self, count: int, sequence: int = 0) -> bool:
         """Forget everything behind the first `count` tokens; False (nothing changed) where that cannot be exact."""
         return self.reaches(count, sequence) and bool(C.llama_memory_seq_rm(self._memory, sequence, count, -1))
+
+    def roll_back(self, count: int, sequence: int) -> bool:
+        """The same within the last batch, of which at least the first token stays: then it is exact in any cache.
+
+        But a recurrent state goes back no more than `states` tokens.
+        """
+        return bool(C.llama_memory_seq_rm(self._memory, sequence, count, -1))
 
     def keep(self, count: int, sequence: int = 0) -> bool:
         """The same, but where it cannot be exact nothing is kept."""

@@ -16,8 +16,10 @@ from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.calls import with_demanded
 from runner.engine.checkpoints import Checkpoints, are_needed
+from runner.engine.drafts import Drafts
 from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
+from runner.engine.rollback import Rollback
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
 from runner.engine.state_file import Checkpoint, read_state, write_state
@@ -40,7 +42,8 @@ class Generator:
         self._prompts = Prompts(self._model, self._context.size)
         keeps_states = placement.checkpoints > 0 and are_needed(self._context)
         self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
-        self._scheduler = Scheduler(self._context, self._cache, pulse)
+        drafts = Drafts(Rollback(self._context, placement.drafts), placement.outputs) if placement.drafts else None
+        self._scheduler = Scheduler(self._context, self._cache, pulse, drafts)
         self._caches_are = f"{llama.version()} {placement.kv_type}"
         self._markers = self._marker_tokens(markers.ALL)
         self.loaded = Loaded(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Many
 
 from models.errors import BadFile, EngineError, LocalrunError
 from runner.chat.template import common_prefix
 from runner.engine.batch import Piece
 from runner.engine.cache import Cache
 from runner.engine.context import Context
+from runner.engine.drafts import Drafts, Drawn
 from runner.engine.prefill_budget import PrefillBudget
 from runner.engine.sequence import Sequence
 from runner.types.generation import Phase
@@ -30,11 +32,11 @@ _WORTH_WAITING = 32  # tokens that another one is reading already
 class Scheduler:
     """The sequences of one context. A request starts when a slot and the cells for it are free, the first one first.
 
-    `pulse` is called now and then while a long step runs.
+    `pulse` is called now and then while a long step runs. Without `drafts` each step brings an answer one token.
     """
 
-    def __init__(self, context: Context, cache: Cache, pulse: Callable[[], None]) -> None:
-        self._context, self._cache, self._pulse = context, cache, pulse
+    def __init__(self, context: Context, cache: Cache, pulse: Callable[[], None], drafts: Drafts | None = None) -> None:
+        self._context, self._cache, self._pulse, self._drafts = context, cache, pulse, drafts
         self._budget = PrefillBudget(context.ubatch)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
@@ -71,12 +73,19 @@ class Scheduler:
         slot = sequence.slot
         if len(slot.tokens) >= slot.promised:
             self._has_cell(sequence)  # there is room, for nobody else wants any
+        guesses = self._drafts.next(sequence, sequence.behind) if self._drafts else ()
         if self._context.sequences > 1:
-            self._cache.make_room(1)
-        token = sequence.next
-        self._context.step(token, len(slot.tokens), slot.sequence)
-        self._cache.grow(slot, (token,))
-        self._draw(sequence, 0)
+            self._cache.make_room(sequence.behind + len(guesses))
+        if guesses or sequence.behind > 1:
+            self._run([(sequence, sequence.piece_with(guesses))])
+        else:
+            began = time.perf_counter()
+            token = sequence.next
+            self._context.step(token, len(slot.tokens), slot.sequence)
+            self._cache.grow(slot, (token,))
+            self._draw(sequence, 0)
+            if self._drafts:
+                self._drafts.learn(1, (Drawn(sequence, 0, 0),), time.perf_counter() - began)
         if sequence.phase is Phase.DONE:
             self._sweep()
 
@@ -142,7 +151,9 @@ class Scheduler:
 
     def _batch(self) -> list[tuple[Sequence, Piece]]:
         answering = [one for one in self._running if one.phase is Phase.DECODE]
-        batch = [(one, one.piece(1)) for one in answering if self._has_cell(one)]
+        answering = [one for one in answering if self._has_cell(one)]
+        guesses = self._guesses(answering)
+        batch = [(one, one.piece_with(guessed)) for one, guessed in zip(answering, guesses, strict=True)]
         room = min(self._budget.tokens, self._context.ubatch - len(batch)) if batch else self._context.ubatch
         for one in self._running:
             if one.phase is Phase.PREFILL and room > 0:
@@ -151,6 +162,16 @@ class Scheduler:
         self._cache.make_room(sum(len(piece.tokens) for _, piece in batch))
         return batch
 
+    def _guesses(self, answering: list[Sequence]) -> Iterator[Many[int]]:
+        """What each of them may say next; nothing while a prompt is read, which has a better use for the room."""
+        drafts, count = self._drafts, len(answering)
+        batch = sum(one.behind for one in answering)
+        for one in answering:
+            may = drafts is not None and len(self._running) == count and drafts.may_serve(count)
+            guesses = drafts.next(one, batch, count) if drafts is not None and may else ()
+            batch += len(guesses)
+            yield guesses
+
     def _has_cell(self, sequence: Sequence) -> bool:
         """Whether there is room for its next token; else it gives back its slot, and waits for more room."""
         slot = sequence.slot
@@ -158,11 +179,15 @@ class Scheduler:
             return True
         if self._cache.promise(slot, max(1, min(_MORE, self._cache.spare))):
             return True
+        self._read_again(sequence)
+        return False
+
+    def _read_again(self, sequence: Sequence) -> None:
+        """It gives back its slot, and waits for one."""
         self._running.remove(sequence)
-        self._cache.give_back(slot)
+        self._cache.give_back(sequence.slot)
         sequence.give_back()
         self._waiting.appendleft(sequence)
-        return False
 
     def _run(self, batch: list[tuple[Sequence, Piece]]) -> None:
         answers = sum(sequence.phase is Phase.DECODE for sequence, _ in batch)
@@ -173,16 +198,50 @@ class Scheduler:
                 self._cache.resync(sequence.slot)
             return
         end = read = 0
+        drawn = []
         for sequence, piece in batch:
             end += len(piece.tokens)
-            self._cache.grow(sequence.slot, piece.tokens)
+            self._cache.grow(sequence.slot, piece.tokens[: len(piece.tokens) - piece.guesses])
             if sequence.phase is Phase.PREFILL:
                 read += len(piece.tokens)
                 self._has_read(sequence, piece)
             if piece.ends:
-                self._draw(sequence, end - 1, at_once=is_reading)
+                accepted = self._draw_behind(sequence, piece, end, at_once=is_reading)
+                drawn.append(Drawn(sequence, piece.guesses, accepted))
         if answers:
-            self._budget.learn(time.perf_counter() - started, answers, read)
+            self._learn(drawn, end, read, time.perf_counter() - started)
+
+    def _learn(self, drawn: list[Drawn], tokens: int, read: int, seconds: float) -> None:
+        """A step with next tokens of answers took so long; so many of its tokens were of prompts."""
+        if read or tokens == len(drawn):
+            self._budget.learn(seconds, len(drawn), read)
+        if self._drafts and not read:
+            self._drafts.learn(tokens, drawn, seconds)
+
+    def _draw_behind(self, sequence: Sequence, piece: Piece, end: int, *, at_once: bool) -> int:
+        """Draw what comes behind the known tokens and behind each guess that comes true: how many of these did.
+
+        The piece ends before the place `end` of the batch. Cells of guesses that did not are given back.
+        """
+        accepted = 0
+        self._draw(sequence, end - 1 - piece.guesses, at_once=at_once)
+        for at in range(end - piece.guesses, end):
+            guess = piece.tokens[at - end]
+            if sequence.phase is Phase.DONE or sequence.next != guess:
+                break
+            self._cache.grow(sequence.slot, (guess,))
+            self._draw(sequence, at, at_once=at_once)
+            accepted += 1
+        if self._drafts and accepted < piece.guesses and not self._drafts.rollback.back(sequence.slot):
+            self._lose(sequence)
+        return accepted
+
+    def _lose(self, sequence: Sequence) -> None:
+        """Its slot could not be rolled back and holds nothing any more."""
+        self._cache.trim(sequence.slot, 0)
+        if sequence.phase is not Phase.DONE:
+            self._read_again(sequence)
+            self._may_start = True
 
     def _decode(self, pieces: list[Piece], *, may_abort: bool) -> bool:
         """Prompts alone are given up as soon as one of them is cancelled: the others read a ubatch again."""

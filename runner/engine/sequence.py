@@ -14,8 +14,9 @@ from runner.chat.template import Prompt
 from runner.engine.batch import Piece
 from runner.engine.cache import Slot
 from runner.engine.calls import Calls
-from runner.engine.chunks import Chunks
+from runner.engine.chunks import Chunks, DraftTally
 from runner.engine.context import Context
+from runner.engine.lookup import Following
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
 from runner.engine.steering import Steering
@@ -67,6 +68,7 @@ class Sequence:
         self._sampler.accept(model.tokenize(request.resumed, special=False) if request.resumed else [])
         self.tokens = list(asked.tokens)
         self.phase = Phase.WAITING
+        self.following: Following | None = None
         self._slot: Slot | None = None
         count, notes = len(asked.tokens), asked.prompt.notes
         self._state = Chunk(Phase.PREFILL, prompt_tokens=count, seed=asked.seed, notes=notes)
@@ -136,9 +138,24 @@ class Sequence:
         part = self.tokens[at : min(at + most, end)]
         return Piece(self.slot.sequence, at, part, ends=at + len(part) == len(self.tokens))
 
+    def piece_with(self, guesses: Many[int]) -> Piece:
+        """All its tokens that are not in the slot, and what may come behind them; only while it answers."""
+        at = len(self.slot.tokens)
+        return Piece(self.slot.sequence, at, [*self.tokens[at:], *guesses], guesses=len(guesses))
+
+    @property
+    def behind(self) -> int:
+        """How many of its tokens are not in the slot."""
+        return len(self.tokens) - len(self.slot.tokens)
+
+    @property
+    def may_take(self) -> int:
+        """How many more tokens it may have in its cells behind those that it has."""
+        return min(self._asked.limit - self._count - 1, self.slot.promised - len(self.tokens))
+
     @property
     def next(self) -> int:
-        """The token to decode; only while it is the only one."""
+        """The last token: the one to decode, while it is the only one."""
         return self.tokens[-1]
 
     @property
@@ -174,6 +191,12 @@ class Sequence:
             self._end(Finish.LENGTH)
         else:
             self.tokens.append(token)
+
+    @property
+    def drafts(self) -> DraftTally:
+        """What guesses have brought; only once its prompt was read."""
+        assert self._answer is not None
+        return self._answer.drafts
 
     def interrupt(self) -> None:
         """Nobody wants the rest."""

@@ -40,6 +40,8 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         pooling=wish.pooling,
         checkpoints=checkpoint_bytes(problem.blocks.caches, settings, problem.machine.ram_total),
         numa=None if layout.is_whole else problem.machine.numa,
+        drafts=settings.drafts,
+        rollback=settings.rollback,
     )
 
 

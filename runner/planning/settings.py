@@ -14,9 +14,11 @@ from itertools import product
 
 from models.headers.pooling import Pooling
 from runner.cost.checkpoints import CHECKPOINTS
+from runner.cost.drafts import with_lookup
 from runner.cost.kv import ContextSettings, padded
 from runner.planning.problem import Problem
 from runner.planning.search import largest_whole
+from runner.types.drafts import DraftKind
 from runner.types.wish import Wish
 
 USUAL_KV_TYPE = "f16"
@@ -33,7 +35,7 @@ TEXTS_AT_ONCE = 64  # of a few words each they are a usual ubatch
 
 def settings_in_order(problem: Problem, wish: Wish) -> Iterator[ContextSettings]:
     """All settings that may be tried, best first."""
-    usual = _usual(wish)
+    usual = _usual(problem, wish)
     if wish.pooling is not None:
         yield from _for_vectors(problem, wish)
         return
@@ -51,7 +53,9 @@ def settings_in_order(problem: Problem, wish: Wish) -> Iterator[ContextSettings]
 def _for_vectors(problem: Problem, wish: Wish) -> Iterator[ContextSettings]:
     contexts = [wish.ctx] if wish.ctx else _contexts_to_spill(problem.trained, _LAST_TEXTS)
     kv_types = [wish.kv_type] if wish.kv_type else _KV_TYPES
-    found = (replace(_usual(wish), ctx=padded(ctx), kv_type=kv_type) for ctx, kv_type in product(contexts, kv_types))
+    found = (
+        replace(_usual(problem, wish), ctx=padded(ctx), kv_type=kv_type) for ctx, kv_type in product(contexts, kv_types)
+    )
     yield from (_pooled(problem, wish, settings) for settings in found)
 
 
@@ -67,21 +71,22 @@ def _pooled(problem: Problem, wish: Wish, settings: ContextSettings) -> ContextS
 def settings_for_layers(problem: Problem, wish: Wish, count: int) -> ContextSettings:
     """What `count` layers on devices by command are run with: the largest context that fits if these are all."""
     if wish.ctx is None and wish.pooling is None and count == problem.layers_total:
-        ctx = largest_whole(problem, _usual(wish))
+        usual = _usual(problem, wish)
+        ctx = largest_whole(problem, usual)
         if ctx:
-            return replace(_usual(wish), ctx=ctx)
+            return replace(usual, ctx=ctx)
     return settings_to_hope_for(problem, wish)
 
 
 def settings_to_hope_for(problem: Problem, wish: Wish) -> ContextSettings:
     """What one would like to have where not everything is on the devices."""
-    hoped = replace(_usual(wish), ctx=padded(wish.ctx or min(problem.trained, _SPILLED_CONTEXT)))
+    hoped = replace(_usual(problem, wish), ctx=padded(wish.ctx or min(problem.trained, _SPILLED_CONTEXT)))
     return _pooled(problem, wish, hoped)
 
 
-def _usual(wish: Wish) -> ContextSettings:
+def _usual(problem: Problem, wish: Wish) -> ContextSettings:
     """What was wished, and the usual for the rest; the context is 0 where none was wished."""
-    return ContextSettings(
+    plain = ContextSettings(
         ctx=wish.ctx or 0,
         kv_type=wish.kv_type or USUAL_KV_TYPE,
         ubatch=wish.ubatch or USUAL_UBATCH,
@@ -89,6 +94,9 @@ def _usual(wish: Wish) -> ContextSettings:
         outputs=max(wish.outputs, wish.sequences or 1),
         checkpoints=CHECKPOINTS,
     )
+    if wish.pooling is not None or wish.draft == DraftKind.OFF:
+        return plain
+    return with_lookup(plain, problem.blocks.shape, problem.blocks.caches)
 
 
 def _contexts_to_spill(trained: int, lower: Sequence[int] = _LAST_CONTEXTS) -> list[int]:

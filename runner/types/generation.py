@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.types.drafts import Drafted
 from runner.types.sampling import Sampling
 from runner.types.tools import CallDelta, ToolCall
 
@@ -111,6 +112,7 @@ class Chunk:
     `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
     `calls` are new pieces of calls, each behind the text of its chunk.
     `logprobs`, where they were asked for, has an entry for each token drawn, those included that are no text.
+    `draft`: what guesses have brought; None where there are none.
     """
 
     phase: Phase
@@ -135,6 +137,7 @@ class Chunk:
     recast: bool = False
     calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    draft: Drafted | None = None
 
     @property
     def says_something(self) -> bool:

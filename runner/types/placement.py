@@ -37,6 +37,8 @@ class Placement:
     device (GGML_OP_OFFLOAD_MIN_BATCH). `checkpoints`: bytes of host memory for states that a cache can go back to where
     it cannot be rolled back. `pooling`: what a text becomes, where the model does not answer. `numa`: where the host
     computes and its memory is in several nodes.
+    `drafts`: the most tokens that are guessed in a step, each an output. `rollback` is n_rs_seq: how many tokens a
+    recurrent state can go back, with a copy of it for each.
     """
 
     devices: tuple[str, ...]
@@ -58,3 +60,5 @@ class Placement:
     pooling: Pooling | None = None
     checkpoints: int = 0
     numa: Numa | None = None
+    drafts: int = 0
+    rollback: int = 0

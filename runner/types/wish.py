@@ -24,7 +24,7 @@ class Wish:
     """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured.
 
     `sequences`: requests that are answered at once. `pooling`, for any use but CHAT: how a text becomes
-    one vector; None is as the model's header says.
+    one vector; None is as the model's header says. `draft`: off or lookup (runner.types.drafts).
     """
 
     ctx: int | None = None
@@ -45,4 +45,5 @@ class Wish:
     outputs: int = 1
     habits: tuple[Exchange, ...] = ()
     use: Purpose = Purpose.CHAT
+    draft: str | None = None
     pooling: Pooling | None = None

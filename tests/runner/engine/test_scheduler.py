@@ -19,13 +19,13 @@ from runner.types.commands import Count, Generate, Grammar, Load, Unload
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
+from tests.support.alike import check_alike
 from tests.support.waiting import joined, thread
 
 ALONE = Placement((), 0, 31, (), ctx=2048, threads=1)
 FOUR = replace(ALONE, sequences=4, outputs=4)
 GREEDY = Sampling(temperature=0, max_tokens=24, logprobs=2)
 BEGINNINGS = ("The sea is", "Three primary colours are", "The capital of France is", "One two three")
-NOISE = 0.3  # of a logarithm: llama.cpp computes in another order where more tokens are in a batch
 STORY = Request(raw="The sea", sampling=Sampling(temperature=0), ignore_end=True)
 
 
@@ -39,20 +39,6 @@ def chunks_of(engine: EngineProcess, request: Request) -> list[Chunk]:
 
 def told(chunks: list[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
-
-
-def check_alike(found: list[Chunk], expected: list[Chunk]) -> None:
-    """The same tokens as likely as before, until noise decides between two of them."""
-    pairs = list(
-        zip(*([one for chunk in chunks for one in chunk.logprobs] for chunks in (found, expected)), strict=False)
-    )
-    assert pairs
-    for ours, theirs in pairs:
-        if ours.drawn.id != theirs.drawn.id:
-            first, second = theirs.top
-            assert first.logprob - second.logprob < NOISE
-            return
-        assert ours.drawn.logprob == pytest.approx(theirs.drawn.logprob, abs=NOISE)
 
 
 def together(engine: EngineProcess, *requests: Request) -> list[list[Chunk]]:

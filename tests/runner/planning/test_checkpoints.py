@@ -66,4 +66,5 @@ def test_the_ledger_has_them_on_the_host() -> None:
     model = shape(GEOMETRIES["tiny-window"])
     found = placed(model, LARGE, Wish(ctx=4096))
     assert found.placement is not None
-    assert found.memory[-1].overhead == 4 * model.vocabulary + found.placement.checkpoints
+    outputs = 4 * model.vocabulary * found.placement.outputs
+    assert found.memory[-1].overhead == outputs + found.placement.checkpoints

@@ -1,0 +1,27 @@
+"""What drafts take: outputs of a step, and ways for a recurrent state to go back. Pure."""
+
+from dataclasses import replace
+
+from models.headers.architectures import ROLLED_BACK
+from models.headers.shape import ModelShape
+from runner.cost.kv import Caches, ContextSettings
+from runner.types.units import MIB
+
+MOST_GUESSED = 15  # with the token that is known they are sixteen, a size that kernels like
+_STATES = 3  # copies on the way, and with them guesses, where a state has to go back
+_STATES_BYTES = 256 * MIB  # copies that take more are not worth what a lookup brings
+
+
+def with_lookup(settings: ContextSettings, shape: ModelShape, caches: Caches) -> ContextSettings:
+    """The same with room for guesses that the text itself makes."""
+    outputs = max(settings.outputs, MOST_GUESSED + 1)
+    copies = 4 * sum(caches.kinds[kind].state_values for kind in caches.layers) * settings.sequences * _STATES
+    goes_back = shape.arch in ROLLED_BACK and copies <= _STATES_BYTES
+    return replace(settings, outputs=outputs, drafts=MOST_GUESSED, rollback=_STATES if goes_back else 0)
+
+
+def copy_bytes(caches: Caches, settings: ContextSettings) -> int:
+    """Host memory for the one state that guesses are taken back to where llama.cpp keeps none on the way."""
+    is_recurrent = any(memory.state_values for memory in caches.kinds)
+    needs_one = settings.drafts and is_recurrent and not settings.rollback
+    return caches.checkpoint(settings.kv_type, settings.ctx) if needs_one else 0

@@ -1,0 +1,24 @@
+"""Tokens that are guessed, and checked by the model several at once. Pure data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DraftKind(StrEnum):
+    """Who guesses: nobody, or the text itself, which may go on as it did before."""
+
+    OFF = "off"
+    LOOKUP = "lookup"
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What guesses have brought an answer so far: of `drafted` tokens the model would have said `accepted`.
+
+    `gain`: times as many tokens a second as without, by what steps with and without guesses usually take.
+    """
+
+    kind: DraftKind
+    drafted: int = 0
+    accepted: int = 0
+    gain: float = 1.0
