@@ -130,10 +130,13 @@ class EngineSession:
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
         message. `reuse` false prefills everything anew.
         """
-        history = to_answer(messages, continue_last=continue_last)
-        mark = UnderWay()
         before, suffix = (raw.before, raw.after) if isinstance(raw, Gap) else (raw, None)
-        request = Request(history, before, sampling, ignore_end, reuse, suffix=suffix)
+        history = to_answer(messages, continue_last=continue_last)
+        return self.ask(Request(history, before, sampling, ignore_end, reuse, suffix=suffix))
+
+    def ask(self, request: Request) -> Answer:
+        """Answer a request as it is, but for the sampling that it leaves open."""
+        mark = UnderWay()
         return Answer(self._steps(request, mark), mark, self._process)
 
     def _steps(self, request: Request, mark: UnderWay) -> Generator[Chunk]:

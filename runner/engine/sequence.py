@@ -150,7 +150,9 @@ class Sequence:
 
     @property
     def may_take(self) -> int:
-        """How many more tokens it may have in its cells behind those that it has."""
+        """How many more tokens may be guessed: as many as it wants, and has cells for."""
+        if not self._asked.request.drafts:
+            return 0
         return min(self._asked.limit - self._count - 1, self.slot.promised - len(self.tokens))
 
     @property

@@ -126,7 +126,7 @@ def measurement_of(
 
     `at` is the time in seconds since 1970.
     """
-    decode = last.decode_tps if last and last.completion_tokens >= _SURE_TOKENS else None
+    decode = last.plain_decode_tps if last and last.completion_tokens >= _SURE_TOKENS else None
     prefill = last.comparable_prefill_tps if last else None
     conditions = conditions_of(machine, candidate, placement)
     return Measurement(conditions, placement.ctx, tuple(measured), decode or 0.0, prefill or 0.0, at)

@@ -12,11 +12,12 @@ from runner.report.reread import no_way_back
 from runner.report.sampling import sampling_json
 from runner.report.slowness import slow_json
 from runner.types.codec import pack
+from runner.types.drafts import Drafted
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.exchange import Wait
 from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
 from runner.types.machine import Device, Machine
-from runner.types.measurement import Benchmark
+from runner.types.measurement import Benchmark, DraftBenchmark
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
 from runner.types.reasons import OnOthers
@@ -199,6 +200,7 @@ def answer_json(
             "ttft_s": _rounded(last.ttft_s, 3),
             "prefill_tps": _rounded(last.prefill_tps, 1),
             "decode_tps": _rounded(last.decode_tps, 2),
+            **({"draft": _draft_json(last.draft)} if last.draft else {}),
             **({"slow": slow_json(session.slowness)} if session.slowness else {}),
         },
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
@@ -208,6 +210,10 @@ def answer_json(
         "sampling": sampling_json(sampling),
         "notes": [*loaded.notes, *last.notes],
     }
+
+
+def _draft_json(draft: Drafted) -> Json:
+    return {**_some(draft, "kind", "drafted", "accepted"), "gain": round(draft.gain, 3)}
 
 
 def _logprobs_json(one: TokenLogprobs) -> Json:
@@ -231,6 +237,17 @@ def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: 
         "memory": planned_and_measured(candidate.memory, loaded.memory),
         "network": network_json(candidate),
         "runs": runs,
+        "draft": _draft_bench_json(measured.draft),
+    }
+
+
+def _draft_bench_json(draft: DraftBenchmark | None) -> Json | None:
+    if draft is None:
+        return None
+    return {
+        **_some(draft, "kind", "drafted", "accepted"),
+        "decode_tps": round(draft.decode_tps, 2),
+        "plain_decode_tps": round(draft.plain_decode_tps, 2),
     }
 
 

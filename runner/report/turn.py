@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 
 from runner.report.words import plural, rate, seconds
+from runner.types.drafts import Drafted
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.tools import ToolCall
 
@@ -65,7 +66,13 @@ def prefill_line(last: Chunk) -> str:
 
 def _written(last: Chunk) -> list[str]:
     count = [plural(last.completion_tokens, "token")]
-    return [*count, rate(last.decode_tps)] if last.decode_tps is not None else count
+    speed = [rate(last.decode_tps)] if last.decode_tps is not None else []
+    return [*count, *speed, *([drafted_line(last.draft)] if last.draft else [])]
+
+
+def drafted_line(draft: Drafted) -> str:
+    """What guesses have brought: `14 of 20 guessed tokens right, 1.32 × as fast`."""
+    return f"{draft.accepted:,} of {draft.drafted:,} guessed tokens right, {draft.gain:.2f} × as fast"
 
 
 def _ending(last: Chunk, ctx: int) -> str:

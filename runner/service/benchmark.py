@@ -11,13 +11,15 @@ from collections.abc import Callable
 
 from models.errors import EngineError, PromptTooLong
 from runner.client.session import EngineSession
-from runner.types.generation import Chunk
-from runner.types.measurement import Benchmark
+from runner.types.generation import Chunk, Request
+from runner.types.measurement import Benchmark, DraftBenchmark
 from runner.types.sampling import Sampling
 from runner.types.varied import varied
 
 RUNS = 5
 DECODE_TOKENS = 128
+WORDS_AGAIN = 100
+_PAIRS = 2  # of a text that is said again with guesses, and without
 PREFILL_TOKENS = 512
 
 
@@ -42,14 +44,29 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
         ttft_s=statistics.median(last.ttft_s or 0.0 for last in prefills),
         prompt_tokens=prefills[-1].prompt_tokens,
         last=decodes[-1],
+        draft=_drafted(session) if session.placement.drafts else None,
     )
 
 
-def turn(session: EngineSession, prompt: str, tokens: int) -> Chunk:
+def turn(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
     """The last chunk of an answer of so many tokens, greedy, to a prompt that is read anew."""
     sampling = Sampling(temperature=0, repeat_penalty=1, max_tokens=tokens)
-    chunks = session.generate((), sampling, raw=prompt, ignore_end=True, reuse=False)
-    return list(chunks)[-1]
+    request = Request(raw=prompt, sampling=sampling, ignore_end=True, reuse=False, drafts=drafts)
+    return list(session.ask(request))[-1]
+
+
+def _drafted(session: EngineSession) -> DraftBenchmark | None:
+    """A text that has begun to say itself again, with guesses and without, in turns; None where nothing is guessed."""
+    text = varied(WORDS_AGAIN)
+    prompt = f"{text}\n\n{text[: len(text) // 4]}"
+    pairs = [[turn(session, prompt, WORDS_AGAIN, drafts=drafts) for drafts in (True, False)] for _ in range(_PAIRS)]
+    with_them, without = ([last.decode_tps or 0.0 for last in ends] for ends in zip(*pairs, strict=True))
+    drafts = [last.draft for last, _ in pairs if last.draft]
+    if not drafts:
+        return None
+    drafted, accepted = sum(one.drafted for one in drafts), sum(one.accepted for one in drafts)
+    medians = statistics.median(with_them), statistics.median(without)
+    return DraftBenchmark(drafts[0].kind, *medians, drafted, accepted)
 
 
 def _decode(session: EngineSession) -> Chunk:

@@ -63,6 +63,7 @@ class Request:
 
     `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
     `resumed`: what an engine before this one has already answered to it; the conversation or `raw` ends with that.
+    `drafts` false (benchmarks) decodes a token at a time.
     """
 
     messages: tuple[Message, ...] = ()
@@ -72,6 +73,7 @@ class Request:
     reuse: bool = True
     resumed: str = ""
     suffix: str | None = None
+    drafts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,11 @@ class Chunk:
     def says_something(self) -> bool:
         """Whether it has words, or a piece of a call."""
         return bool(self.text or self.reasoning or self.calls)
+
+    @property
+    def plain_decode_tps(self) -> float | None:
+        """The speed of decode without what guesses have gained: what a prediction is held against."""
+        return self.decode_tps if self.decode_tps is None or self.draft is None else self.decode_tps / self.draft.gain
 
     @property
     def comparable_prefill_tps(self) -> float | None:

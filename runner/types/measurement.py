@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Exchange
 from runner.types.generation import Chunk
@@ -47,10 +48,21 @@ class Bandwidth:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftBenchmark:
+    """A text that says itself again, decoded in turns with guesses and without: medians, tokens per second."""
+
+    kind: DraftKind
+    decode_tps: float
+    plain_decode_tps: float
+    drafted: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Benchmark:
     """Medians and ranges over the runs; tokens per second and seconds.
 
-    `prompt_tokens` were read in a prefill run; `last` ends the last decode run.
+    `prompt_tokens` were read in a prefill run; `last` ends the last decode run. `draft`: None where nothing is guessed.
     """
 
     decode_tps: float
@@ -60,3 +72,4 @@ class Benchmark:
     ttft_s: float
     prompt_tokens: int
     last: Chunk
+    draft: DraftBenchmark | None = None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from runner.types.drafts import Drafted
 from runner.types.generation import Chunk, Phase
 from runner.types.plan import Predicted
 from runner.types.slowness import Slowness
@@ -26,6 +27,7 @@ class Speed:
     predicted_decode: float | None = None
     predicted_prefill: float | None = None
     slowness: Slowness | None = None
+    draft: Drafted | None = None
 
 
 class SpeedHistory:
@@ -57,5 +59,6 @@ class SpeedHistory:
             context_used=chunk.context_used,
             context=context,
             predicted_decode=decode,
+            draft=chunk.draft,
             predicted_prefill=None if chunk.prefill_tps and chunk.comparable_prefill_tps is None else prefill,
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from runner.report.slowness import slow_line
+from runner.report.turn import drafted_line
 from runner.report.words import rate_cell, seconds
 from runner.types.slowness import Slowness
 from tui.view.speed_history import Speed
@@ -26,7 +27,7 @@ class SpeedPanel(Drawing):
             self.changed()
 
     def lines(self, width: int) -> Sequence[Content]:
-        """Nine lines, and why it is slow where it stays so."""
+        """Nine lines, what guesses bring, and why it is slow where it stays so."""
         speed = self.speed
         fill = speed.context_used / max(1, speed.context)
         return [
@@ -39,6 +40,7 @@ class SpeedPanel(Drawing):
                 width,
             ),
             gauge(fill, width, "$error" if fill > 0.9 else "$kv"),
+            *((styled((drafted_line(speed.draft), "$quiet")),) if speed.draft else ()),
             *(why_slow(speed.slowness, width) if speed.slowness else ()),
         ]
 

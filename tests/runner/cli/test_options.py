@@ -130,6 +130,7 @@ def test_every_setting_may_stand_in_the_file_and_the_environment() -> None:
         "quant": "Q4_0",
         "repeat_penalty": "2",
         "think": "low",
+        "draft": "off",
     }
     for flag in PLACEMENT + SAMPLING:
         text = texts.get(flag.key, "1")

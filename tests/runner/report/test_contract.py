@@ -1,12 +1,14 @@
 """The contract's JSON: every field it promises, with the sums it promises."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 from models.errors import DoesNotFit
 from models.weights import WeightFile, WeightSet
 from runner.planning.choose import Contender, choose
 from runner.report.contract import answer_json, bench_json, error_json, plan_json, planned_and_measured
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, LikelyToken, Phase, TokenLogprobs
 from runner.types.measurement import Benchmark
@@ -88,6 +90,9 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2, "reread_reason": None}
+    drafted = replace(last, draft=Drafted(DraftKind.LOOKUP, 8, 5, 1.3214))
+    timings = answer_json("", "", drafted, session, Sampling())["timings"]
+    assert timings["draft"] == {"kind": "lookup", "drafted": 8, "accepted": 5, "gain": 1.321}
     assert told["timings"] == {"load_s": 0.5, "ttft_s": 0.123, "prefill_tps": None, "decode_tps": None}
     assert set(told["placement"]) >= PLACEMENT | {"ctx", "kv_type"}
     assert told["notes"] == ["One note.", "Another note."]

@@ -3,6 +3,7 @@
 import pytest
 
 from runner.report.turn import after_turn, cut_short, under_way
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.generation import Chunk, Finish, Phase
 
 DONE = Chunk(
@@ -20,6 +21,10 @@ DONE = Chunk(
     ("chunk", "words"),
     [
         (DONE, "312 tokens · 12.4 tok/s · first token 0.42 s · 40 prompt tokens read · complete"),
+        (
+            Chunk(Phase.DONE, completion_tokens=9, finish=Finish.STOP, draft=Drafted(DraftKind.LOOKUP, 8, 5, 1.321)),
+            "9 tokens · 5 of 8 guessed tokens right, 1.32 × as fast · complete",
+        ),
         (Chunk(Phase.DONE, finish=Finish.INTERRUPTED), "0 tokens · stopped by you"),
         (
             Chunk(Phase.DONE, completion_tokens=1, context_used=8, finish=Finish.LENGTH),

@@ -35,11 +35,13 @@ def session(a_user_of_their_own: None) -> Iterator[EngineSession]:
 
 def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "DECODE_TOKENS", 24)
+    monkeypatch.setattr(benchmark, "WORDS_AGAIN", 12)
     told: list[str] = []
     measured = benchmark.measure(session, runs=2, told=told.append)
     assert told == ["Run 1 of 2", "Run 2 of 2"]
     assert measured.last.completion_tokens == 25
     assert measured.decode_range[0] <= measured.decode_tps <= measured.decode_range[1]
+    assert measured.last.draft is None, "decode is a token at a time, whatever the text"
     assert measured.prefill_tps > measured.decode_tps > 0 < measured.ttft_s
     said = bench_json(measured, session.candidate, session.loaded, 2)
     assert json.loads(json.dumps(said)) == said
