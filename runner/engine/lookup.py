@@ -6,36 +6,46 @@ from collections.abc import Sequence
 
 from runner.engine.odds import Odds
 
-FIRST_ODDS = (0.3, 0.6, 0.8, 0.9, 0.97, 0.99)
-"""That a guess comes true behind 3, 4, 8, 16, 32, 64 tokens that are alike, until it is known."""
+FIRST_ODDS = (0.4, 0.3, 0.6, 0.8, 0.9, 0.97, 0.99)
+"""That a guess comes true, until it is known: behind a token that was changed, and behind 3, 4, 8, 16, 32, 64 that are
+alike."""
 SHORTEST = 3  # tokens that have to be alike
 LONGEST = 64  # more of them do not make a guess any surer
 _NO_MATCH = 0  # nothing comes before the first token
+_LONG = 8  # a match of so many goes on behind a token that was changed
+_FEW = 64  # tokens that are taken one by one
 
 
 class Lookup:
     """Knows where in a text that only grows its last tokens stood before.
 
     A match is followed for as long as it holds; else the newest place where the last `SHORTEST` tokens stood is taken.
-    Nothing is found again by searching: a dictionary has the place behind every run of so many tokens.
+    Where there is none, a long match is followed past the token that broke it. Nothing is found again by searching: a
+    dictionary has the place behind every run of so many tokens.
     """
 
     def __init__(self) -> None:
         self._behind: dict[tuple[int, ...], int] = {}
         self._seen = 0
         self._at = _NO_MATCH
+        self._held, self._has_skipped = 0, False
 
-    def follow(self, tokens: Sequence[int]) -> int:
+    def follow(self, tokens: Sequence[int]) -> int | None:
         """The text, with what has come since the last call; how many tokens of its end stood at the place found.
 
-        0 where there is no such place; at most LONGEST.
+        None where there is no such place; 0 behind a token that was changed; at most LONGEST. Those before a token that
+        was changed count, too, up to a bound, as soon as one behind it is alike.
         """
-        new, self._seen = len(tokens) - self._seen, len(tokens)
-        if new > 1:
-            self._read(tokens, new)
-        elif new == 1:
-            self._step(tokens)
-        return _alike(tokens, self._at) if self._at else 0
+        seen, self._seen = self._seen, len(tokens)
+        if len(tokens) - seen > _FEW:
+            self._read(tokens, seen)
+        else:
+            for end in range(max(seen, SHORTEST - 1), len(tokens)):
+                self._step(tokens, end)
+        if not self._at:
+            return None
+        alike = _alike(tokens, self._at)
+        return min(alike + _LONG, LONGEST) if alike and self._has_skipped else alike
 
     def guess(self, tokens: Sequence[int], most: int) -> list[int]:
         """What stood behind that place; what runs into the end of the text goes round."""
@@ -46,24 +56,25 @@ class Lookup:
             part += part[: most - len(part)]
         return part
 
-    def _step(self, tokens: Sequence[int]) -> None:
-        """The usual case: one token more."""
-        last = len(tokens) - 1
-        holds = self._at and tokens[self._at] == tokens[last]
-        key = tuple(tokens[last - SHORTEST + 1 :])
+    def _step(self, tokens: Sequence[int], end: int) -> None:
+        """The token at `end` has come."""
+        key = tuple(tokens[end - SHORTEST + 1 : end + 1])
         found = self._behind.get(key, _NO_MATCH)
-        self._behind[key] = last + 1
-        self._at = self._at + 1 if holds else found
+        self._behind[key] = end + 1
+        if self._at and tokens[self._at] == tokens[end]:
+            self._at, self._held = self._at + 1, self._held + 1
+            return
+        self._has_skipped = not found and self._held >= _LONG
+        self._at, self._held = self._at + 1 if self._has_skipped else found, 0
 
-    def _read(self, tokens: Sequence[int], new: int) -> None:
-        """A prompt, or what an accepted draft has added."""
-        first = max(0, len(tokens) - new - SHORTEST + 1)
+    def _read(self, tokens: Sequence[int], seen: int) -> None:
+        """A prompt has come, of which only the end matters."""
+        first = max(0, seen - SHORTEST + 1)
         ends = range(first + SHORTEST, len(tokens))  # all but the last, which must not find itself
         runs = zip(*(tokens[first + shift :] for shift in range(SHORTEST)), strict=False)
         self._behind.update(zip(runs, ends, strict=False))
-        key = tuple(tokens[-SHORTEST:])
-        self._at = self._behind.get(key, _NO_MATCH)
-        self._behind[key] = len(tokens)
+        self._at, self._held = _NO_MATCH, 0
+        self._step(tokens, len(tokens) - 1)
 
 
 def _alike(tokens: Sequence[int], at: int) -> int:
@@ -85,9 +96,10 @@ class Following:
     def chances(self, tokens: Sequence[int], most: int) -> list[float]:
         """Of each next token to come as it did before; none where the text has not been there before."""
         self._learn(tokens)
-        self._seen, self._alike = len(tokens), self._lookup.follow(tokens)
+        alike = self._lookup.follow(tokens)
+        self._seen, self._alike = len(tokens), alike or 0
         self._guessed = self._lookup.guess(tokens, 1)
-        return [self._odds.of(_kind(self._alike + ahead)) for ahead in range(most)] if self._alike else []
+        return [] if alike is None else [self._odds.of(_kind(alike + ahead)) for ahead in range(most)]
 
     def guess(self, tokens: Sequence[int], count: int) -> Sequence[int]:
         """So many tokens."""
@@ -103,4 +115,4 @@ class Following:
 
 def _kind(alike: int) -> int:
     """The class of a guess behind so many tokens that are alike: each has twice as many as the one before."""
-    return alike.bit_length() - SHORTEST.bit_length()
+    return max(0, alike.bit_length() - 1)

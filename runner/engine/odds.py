@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_NEW = 1 / 8  # of the mean is the newest one's
+_NEW = 1 / 16  # of the mean is the newest one's
 _SUREST = 0.995
 
 

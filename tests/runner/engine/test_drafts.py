@@ -203,20 +203,20 @@ def test_every_cache_goes_back(tmp_path: Path, model: str, placement: Placement,
 
 
 def test_what_is_drawn_is_distributed_as_without(tmp_path: Path, told: Tell) -> None:
-    """Of a vocabulary of 512 two can be drawn each time: how often each is in four places of 150 answers."""
+    """Of a vocabulary of 512 two can be drawn each time: how often each is in four places of 100 answers."""
     path = write(tmp_path / "x.gguf", GEOMETRIES["tiny-dense"], "F16")
     asked = ask("a b c", Sampling(temperature=2.0, top_k=2, max_tokens=4, repeat_penalty=1, logprobs=0))
     counts, guesses = [], 0
     for placement, first in ((PLAIN, 0), (DRAFTED, 1000)):
         found: Counter[tuple[int, int]] = Counter()
         with loaded(path, placement) as generator:
-            for seed in range(first, first + 150):
+            for seed in range(first, first + 100):
                 chunks = answer(generator, replace(asked, sampling=replace(asked.sampling, seed=seed)))
                 found.update(enumerate(one.drawn.id for chunk in chunks for one in chunk.logprobs))
                 guesses += accepted(chunks)
         told(chunks)
         counts.append(found)
     plain, drafted = counts
-    assert guesses > 9
+    assert guesses > 5
     apart = sum(abs(plain[one] - drafted[one]) for one in plain | drafted) / 2
     assert apart < 0.15 * plain.total()
