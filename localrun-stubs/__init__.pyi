@@ -127,6 +127,8 @@ class Placement(TypedDict):
     pooling: str | None
     checkpoints: int
     numa: str | None
+    drafts: int
+    rollback: int
 
 @type_check_only
 class LoadedPlacement(Placement):
@@ -252,12 +254,20 @@ class Slow(TypedDict):
     message: str
 
 @type_check_only
+class Draft(TypedDict):
+    kind: str
+    drafted: int
+    accepted: int
+    gain: float
+
+@type_check_only
 class Timings(TypedDict):
     load_s: float
     ttft_s: float | None
     prefill_tps: float | None
     decode_tps: float | None
     slow: NotRequired[Slow]
+    draft: NotRequired[Draft]
 
 @type_check_only
 class LikelyToken(TypedDict):
