@@ -14,7 +14,7 @@ from runner.types.placement import USUAL_OFFLOAD_BATCH, Placement
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LOG_LIMIT = 4 << 20
-_DEFAULTS = {
+DEFAULTS: Mapping[str, str] = {
     "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
     "GOMP_SPINCOUNT": "1000",  # idle OpenMP threads otherwise fight busy neighbours for the cores
     "OPENBLAS_NUM_THREADS": "1",  # numpy's threads would do nothing here but hold memory
@@ -41,7 +41,7 @@ def spawn(
             stderr=sink,
             pass_fds=(command_out, event_in),
             start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
-            env={**_DEFAULTS, **settings, **os.environ, "PYTHONPATH": _module_path()},
+            env={**DEFAULTS, **settings, **os.environ, "PYTHONPATH": _module_path()},
         )
     os.close(command_out)
     os.close(event_in)

@@ -182,7 +182,7 @@ class Sequence:
     def take(self, token: int, at_once: bool) -> None:
         """This is the next token: say it, `at_once` or with those of its span, and end or go on."""
         self._count += 1
-        if self._model.is_end(token) and not self._asked.request.ignore_end:
+        if not self._asked.request.ignore_end and self._model.is_end(token):
             self._end(Finish.STOP)
             return
         self._held += self._model.piece(token, token in self._markers)
@@ -214,7 +214,7 @@ class Sequence:
         assert self._answer is not None
         chunk, turn = self._answer.step(bytes(self._held), self._count, self._used), self.steering.after_words()
         note = None if turn is Move.END else self.steering.take_note()  # it goes with the last chunk, and says why
-        self._listener.tell(replace(chunk, happened=note or chunk.happened))
+        self._listener.tell(replace(chunk, happened=note) if note else chunk)
         self._due = now + _SPAN_S
         self._held.clear()
         return Finish.STOP if self._answer.is_stopped else Finish.LENGTH if turn is Move.END else None

@@ -1,9 +1,10 @@
 """How much of decoding passes outside llama_decode: sampling, text, Python. llama-bench does none of it.
 
-    python -m scripts.benchmarks.overhead FILE.gguf [--threads 1] [--rounds 5]
+    python -m scripts.benchmarks.overhead FILE.gguf [--threads 1] [--rounds 5] [--default-chain]
 
-Runs the engine in this very process, so that a noisy machine disturbs both shares alike. Prints per round the share of
-the time outside llama_decode, and microseconds per token for sampling and for the rest.
+Runs the engine in this very process, so that a noisy machine disturbs both shares alike; with one thread, seconds are
+those of the processor, so that others on the machine do not count. Prints per round the share of the time outside
+llama_decode, and microseconds per token for sampling and for the rest.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
 TOKENS = 128
+Clock = Callable[[], float]
 
 
 class Watch:
     """Adds up the seconds spent in a method."""
 
-    def __init__(self, owner: type, name: str, after: Callable[[Any], None] = lambda _self: None) -> None:
+    def __init__(self, clock: Clock, owner: type, name: str, after: Callable[[Any], None] = lambda _self: None) -> None:
         self.seconds = 0.0
         method = getattr(owner, name)
 
         def timed(own: Any, *arguments: Any) -> Any:
-            started = time.perf_counter()
+            started = clock()
             result = method(own, *arguments)
             after(own)
-            self.seconds += time.perf_counter() - started
+            self.seconds += clock() - started
             return result
 
         setattr(owner, name, timed)
@@ -50,14 +52,16 @@ def main() -> int:
     parser.add_argument("file")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--default-chain", action="store_true", help="draw from it (default: greedy)")
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
     placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
     generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: None)
-    decode, sample = Watch(Context, "decode", Context.wait), Watch(Sampler, "draw")
+    clock = time.thread_time if wanted.threads == 1 else time.perf_counter
+    decode, sample = Watch(clock, Context, "step", Context.wait), Watch(clock, Sampler, "draw")
     shares = []
     for _ in range(wanted.rounds + 1):
-        total = decoding_seconds(generator, (decode, sample))
+        total = decoding_seconds(generator, clock, wanted.default_chain, (decode, sample))
         rest = total - decode.seconds - sample.seconds
         shares.append(1 - decode.seconds / total)
         each = 1e6 / TOKENS
@@ -74,13 +78,13 @@ class Asker:
 
     is_cancelled = False
 
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self.started, self._watches = 0.0, watches
+    def __init__(self, clock: Clock, watches: Sequence[Watch]) -> None:
+        self.started, self._clock, self._watches = 0.0, clock, watches
 
     def tell(self, chunk: Chunk) -> None:
         """A step of the answer."""
         if not self.started and chunk.phase is Phase.DECODE:
-            self.started = time.perf_counter()
+            self.started = self._clock()
             for watch in self._watches:
                 watch.seconds = 0.0
 
@@ -89,13 +93,14 @@ class Asker:
         raise error
 
 
-def decoding_seconds(generator: Generator, watches: Sequence[Watch]) -> float:
-    """Seconds from the first token of a greedy answer to its end."""
-    request = Request(raw="The", sampling=Sampling(temperature=0, max_tokens=TOKENS + 1), ignore_end=True, reuse=False)
-    generator.begin(request, asker := Asker(watches))
+def decoding_seconds(generator: Generator, clock: Clock, is_drawn: bool, watches: Sequence[Watch]) -> float:
+    """Seconds from the first token of an answer to its end."""
+    sampling = Sampling(max_tokens=TOKENS + 1) if is_drawn else Sampling(temperature=0, max_tokens=TOKENS + 1)
+    request = Request(raw="The", sampling=sampling, ignore_end=True, reuse=False)
+    generator.begin(request, asker := Asker(clock, watches))
     while generator.is_busy:
         generator.step()
-    return time.perf_counter() - asker.started
+    return clock() - asker.started
 
 
 if __name__ == "__main__":

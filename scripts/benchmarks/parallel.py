@@ -3,9 +3,9 @@
     python -m scripts.benchmarks.parallel FILE.gguf [--prompts 64] [--tokens 100] [--parallel 8] [--threads 1]
         [--rounds 3] [--llama-server PATH]
 
-One engine with one sequence and one with --parallel answer the same greedy prompts in turns; with --llama-server, that
-one with as many slots, too. `stall`: the longest time between two pieces of an answer while a prompt of 1000 tokens is
-read beside it.
+One engine with one sequence and one with --parallel answer the same greedy prompts in turns, and so does llama.cpp by
+itself (`bare`: scripts.benchmarks.bare), which is the bound; with --llama-server, that one with as many slots, too.
+`stall`: the longest time between two pieces of an answer while a prompt of 1000 tokens is read beside it.
 """
 
 from __future__ import annotations
@@ -14,30 +14,33 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import statistics
+import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from runner.client.process import EngineProcess
+from runner.client.spawn import DEFAULTS as ENGINE_SETTINGS
 from runner.types.commands import Generate, Load
 from runner.types.generation import Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
+from scripts.benchmarks.prompts import CELLS, prompts
 from scripts.benchmarks.servers import llama_server
 
-TEXT = (
-    "The sea was calm on the morning of day {}, and the old man who kept the lighthouse went down to the rocks to see"
-)
 LONG = "one two three four " * 250
-CELLS = 256  # for a prompt and its answer
 Answer = Callable[[str, int], int]
+Rival = Callable[[int, int], float]
+"""Tokens of answers per second of so many prompts, with answers of so many tokens."""
 
 
 def main() -> int:
@@ -53,13 +56,16 @@ def main() -> int:
     one = Placement(devices, layers, layers, (1,) * len(devices), ctx, threads=wanted.threads)
     several = replace(one, sequences=wanted.parallel, outputs=wanted.parallel)
     with contextlib.ExitStack() as stack:
-        rivals = {
-            "one at a time": (1, stack.enter_context(_engine(wanted.file, one))),
-            f"{wanted.parallel} at a time": (wanted.parallel, stack.enter_context(_engine(wanted.file, several))),
+        engines = {1: _engine(wanted.file, one), wanted.parallel: _engine(wanted.file, several)}
+        rivals: dict[str, Rival] = {
+            f"{count} at a time": partial(_speed, stack.enter_context(engine), count)
+            for count, engine in engines.items()
         }
+        for count in engines:
+            rivals[f"bare, {count}"] = partial(_bare, wanted.file, replace(several, sequences=count))
         if wanted.llama_server:
-            served = _server(wanted.llama_server, wanted.file, several)
-            rivals["llama-server"] = (wanted.parallel, stack.enter_context(served))
+            served = stack.enter_context(_server(wanted.llama_server, wanted.file, several))
+            rivals["llama-server"] = partial(_speed, served, wanted.parallel)
         _compare(rivals, wanted.prompts, wanted.tokens, wanted.rounds)
     with closing(EngineProcess(Path("/dev/null"))) as engine:
         engine.ask(Load(str(wanted.file), several))
@@ -67,25 +73,38 @@ def main() -> int:
     return 0
 
 
-def _compare(rivals: dict[str, tuple[int, Answer]], prompts: int, tokens: int, rounds: int) -> None:
+def _compare(rivals: dict[str, Rival], count: int, tokens: int, rounds: int) -> None:
     speeds: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(rounds):
-        for name, (at_once, answer) in rivals.items():
-            speeds[name].append(_speed(answer, at_once, prompts, tokens))
-    first = speeds["one at a time"]
+        for name, speed in rivals.items():
+            speeds[name].append(speed(count, tokens))
     for name, found in speeds.items():
-        ratio = statistics.median(ours / alone for ours, alone in zip(found, first, strict=True))
+        ratio = _ratio(found, speeds["bare, 1" if name.startswith("bare") else "1 at a time"])
         each = ", ".join(f"{speed:.1f}" for speed in found)
         print(f"{name:16} {statistics.median(found):7.1f} tok/s ({each}), {ratio:.2f} of one at a time")
 
 
-def _speed(answer: Answer, at_once: int, prompts: int, tokens: int) -> float:
-    """Tokens of answers per second of everything."""
-    texts = [TEXT.format(number) for number in range(prompts)]
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
+def _bare(file: Path, placement: Placement, count: int, tokens: int) -> float:
+    settings = {
+        "prompts": count, "tokens": tokens, "sequences": placement.sequences, "threads": placement.threads,
+        "devices": ",".join(placement.devices),
+    }  # fmt: skip
+    words = [f"--{name}={value}" for name, value in settings.items()]
+    environment = {**ENGINE_SETTINGS, **os.environ}
+    command = [sys.executable, "-m", "scripts.benchmarks.bare", str(file), *words]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+
+def _speed(answer: Answer, at_once: int, count: int, tokens: int) -> float:
+    texts = prompts(count)
     started = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
-        count = sum(pool.map(lambda text: answer(text, tokens), texts))
-    return count / (time.perf_counter() - started)
+        told = sum(pool.map(lambda text: answer(text, tokens), texts))
+    return told / (time.perf_counter() - started)
 
 
 @contextmanager
