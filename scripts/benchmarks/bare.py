@@ -4,7 +4,7 @@
 
 No process beside it, no pipe, text, scheduler or sampler: the bound of what `scripts.benchmarks.parallel` measures,
 which runs this in turns with its engines. So many prompts are read as one batch and answered side by side to their end,
-then the next ones. Prints tokens of answers per second of everything but the load.
+then the next ones. Prints seconds of everything but the load, of the clock and of the processor.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def main() -> None:
     context = Context(model, placement)
     asked = [model.tokenize(text, special=True, begin=True) for text in prompts(wanted.prompts)]
     answer(context, asked[:count], 2)
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     for first in range(0, len(asked), count):
         answer(context, asked[first : first + count], wanted.tokens)
-    print(wanted.prompts * wanted.tokens / (time.perf_counter() - started))
+    print(time.perf_counter() - started, time.process_time() - used)
     sys.stdout.flush()
     os._exit(0)
 

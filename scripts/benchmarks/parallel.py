@@ -5,6 +5,8 @@
 
 One engine with one sequence and one with --parallel answer the same greedy prompts in turns, and so does llama.cpp by
 itself (`bare`: scripts.benchmarks.bare), which is the bound; with --llama-server, that one with as many slots, too.
+Tokens per second of the clock, and of the processor (of the process that computes), where others on the machine count
+less; with several threads these wait for each other busily, so that it says little.
 `stall`: the longest time between two pieces of an answer while a prompt of 1000 tokens is read beside it.
 """
 
@@ -21,12 +23,14 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from runner.client.process import EngineProcess
 from runner.client.spawn import DEFAULTS as ENGINE_SETTINGS
@@ -39,8 +43,18 @@ from scripts.benchmarks.servers import llama_server
 
 LONG = "one two three four " * 250
 Answer = Callable[[str, int], int]
-Rival = Callable[[int, int], float]
-"""Tokens of answers per second of so many prompts, with answers of so many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens of answers per second of the clock and of the processor."""
+
+    clock: float
+    processor: float
+
+
+Rival = Callable[[int, int], Speed]
+"""How so many prompts are answered, with so many tokens each."""
 
 
 def main() -> int:
@@ -74,21 +88,23 @@ def main() -> int:
 
 
 def _compare(rivals: dict[str, Rival], count: int, tokens: int, rounds: int) -> None:
-    speeds: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(rounds):
-        for name, speed in rivals.items():
-            speeds[name].append(speed(count, tokens))
+    speeds: dict[str, list[Speed]] = {name: [] for name in rivals}
+    for number in range(rounds):
+        for name in list(rivals)[:: 1 if number % 2 else -1]:
+            speeds[name].append(rivals[name](count, tokens))
     for name, found in speeds.items():
-        ratio = _ratio(found, speeds["bare, 1" if name.startswith("bare") else "1 at a time"])
-        each = ", ".join(f"{speed:.1f}" for speed in found)
-        print(f"{name:16} {statistics.median(found):7.1f} tok/s ({each}), {ratio:.2f} of one at a time")
+        alone = speeds["bare, 1" if name.startswith("bare") else "1 at a time"]
+        for clock in ("clock", "processor"):
+            each = [getattr(speed, clock) for speed in found]
+            ratios = [own / getattr(one, clock) for own, one in zip(each, alone, strict=True)]
+            print(
+                f"{name:14}{clock:10}{statistics.median(each):7.1f} tok/s ({', '.join(f'{one:.1f}' for one in each)}), "
+                f"{statistics.median(ratios):.2f} of one at a time",
+                flush=True,
+            )
 
 
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
-
-
-def _bare(file: Path, placement: Placement, count: int, tokens: int) -> float:
+def _bare(file: Path, placement: Placement, count: int, tokens: int) -> Speed:
     settings = {
         "prompts": count, "tokens": tokens, "sequences": placement.sequences, "threads": placement.threads,
         "devices": ",".join(placement.devices),
@@ -96,15 +112,22 @@ def _bare(file: Path, placement: Placement, count: int, tokens: int) -> float:
     words = [f"--{name}={value}" for name, value in settings.items()]
     environment = {**ENGINE_SETTINGS, **os.environ}
     command = [sys.executable, "-m", "scripts.benchmarks.bare", str(file), *words]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return Speed(*(count * tokens / float(seconds) for seconds in told.split()))
 
 
-def _speed(answer: Answer, at_once: int, count: int, tokens: int) -> float:
+def _speed(answer: Answer, at_once: int, count: int, tokens: int) -> Speed:
     texts = prompts(count)
-    started = time.perf_counter()
+    started, used = time.perf_counter(), _used_s()
     with ThreadPoolExecutor(at_once) as pool:
         told = sum(pool.map(lambda text: answer(text, tokens), texts))
-    return told / (time.perf_counter() - started)
+    return Speed(told / (time.perf_counter() - started), told / (_used_s() - used))
+
+
+def _used_s() -> float:
+    """Seconds of the processor that engines and servers have taken: all but one of them wait."""
+    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+    return sum(one.user + one.system for one in times)
 
 
 @contextmanager
