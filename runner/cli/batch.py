@@ -37,7 +37,7 @@ def batch(service: LocalService | AttachedService, options: Options, output: Out
     if options.out.exists() and options.out.samefile(options.batch):
         raise UsageError("--out must be another file than --batch.")
     sampling, text = sampling_of(options, service), read_text(options.batch)
-    lines = list(read_lines(text, sampling, service.grammar_of_schema, options.system or ""))
+    lines = list(read_lines(text, sampling, service, options.system or ""))
     wrong = [line for line in lines if line.wrong is not None]
     for line in wrong:
         output.warn(str(line.wrong))

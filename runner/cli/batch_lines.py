@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 from models.errors import UsageError
 from runner.service.schema import read_schema
 from runner.types.generation import Message
-from runner.types.grammar import alternatives, checked
+from runner.types.grammar import Grammars, alternatives, checked
 from runner.types.sampling import BESIDES, EVERY, Sampling, with_settings
 from runner.types.tools_json import read_messages, with_tools
 
 _SAMPLING_KEYS = {setting.key for setting in EVERY} | {*BESIDES}
 _FORMS = ("schema", "grammar", "choices")
-Compile = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,7 @@ class BatchLine:
     wrong: UsageError | None = None
 
 
-def read_lines(
-    text: str, sampling: Sampling, grammar_of_schema: Compile = str, system: str = ""
-) -> Iterator[BatchLine]:
+def read_lines(text: str, sampling: Sampling, grammars: Grammars, system: str = "") -> Iterator[BatchLine]:
     """The lines of a batch; `sampling` and `system` hold where a line does not say otherwise.
 
     Only a newline ends a line, and one that says nothing is none.
@@ -49,17 +46,17 @@ def read_lines(
             digest = blake2b(line.strip().encode(), digest_size=8).hexdigest()
             read = BatchLine(number, str(number), digest, sampling=sampling)
             try:
-                yield _understood(read, line, grammar_of_schema, system)
+                yield _understood(read, line, grammars, system)
             except UsageError as error:
                 wrong = UsageError(f"--batch, line {number}: {error}")
                 yield replace(read, prompt=line.strip(), wrong=wrong)
 
 
-def _understood(read: BatchLine, line: str, grammar_of_schema: Compile, system: str) -> BatchLine:
+def _understood(read: BatchLine, line: str, grammars: Grammars, system: str) -> BatchLine:
     said = _object(line) if line.lstrip().startswith("{") else {"prompt": line.removesuffix("\r")}
     messages = _messages(said, system)
     own = with_settings(read.sampling, {key: value for key, value in said.items() if key in _SAMPLING_KEYS})
-    formed = _formed(own, said, grammar_of_schema)
+    formed = _formed(own, said, grammars)
     return replace(
         read,
         id=str(said.get("id", read.number)),
@@ -94,7 +91,7 @@ def _messages(said: Mapping[str, Any], system: str) -> tuple[Message, ...]:
     return tuple(found if has_own or not system else [Message("system", system), *found])
 
 
-def _formed(sampling: Sampling, said: Mapping[str, Any], grammar_of_schema: Compile) -> Sampling:
+def _formed(sampling: Sampling, said: Mapping[str, Any], grammars: Grammars) -> Sampling:
     """With what the line wants its answer to be, instead of what all answers are to be."""
     asked = [name for name in _FORMS if said.get(name) is not None]
     if len(asked) > 1:
@@ -104,8 +101,8 @@ def _formed(sampling: Sampling, said: Mapping[str, Any], grammar_of_schema: Comp
     value = said[asked[0]]
     if asked == ["schema"]:
         schema = read_schema(value if isinstance(value, str) else json.dumps(value))
-        return replace(sampling, grammar=grammar_of_schema(schema), schema=schema)
+        return replace(sampling, grammar=grammars.grammar_of_schema(schema), schema=schema)
     if asked == ["choices"] and not (isinstance(value, list) and value):
         raise UsageError("choices: it is a list of texts.")
     grammar = checked(str(value)) if asked == ["grammar"] else alternatives(tuple(map(str, value)))
-    return replace(sampling, grammar=grammar, schema=None)
+    return replace(sampling, grammar=grammars.understood(grammar), schema=None)

@@ -111,9 +111,9 @@ def _with_grammar(options: Options, service: LocalService | AttachedService) -> 
         schema = read_schema(read_text(options.schema))
         return replace(options.sampling, grammar=service.grammar_of_schema(schema), schema=schema)
     if options.grammar is not None:
-        return replace(options.sampling, grammar=checked(read_text(options.grammar)))
+        return replace(options.sampling, grammar=service.understood(checked(read_text(options.grammar))))
     if options.choices:
-        return replace(options.sampling, grammar=alternatives(options.choices))
+        return replace(options.sampling, grammar=service.understood(alternatives(options.choices)))
     return options.sampling
 
 

@@ -64,7 +64,7 @@ class Outcome:
 def take_turn(session: Session, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
     """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error.
 
-    One that does not fit the schema it was asked for is an error too.
+    One that does not fit the schema it was asked for is an error too, and so is one that was cut before it did.
     """
     with stopping(session):
         return gathered(session.generate(messages, sampling), sampling, show)
@@ -77,8 +77,8 @@ def gathered(chunks: Iterable[Chunk], sampling: Sampling, show: Show) -> Outcome
         for chunk in chunks:
             answer = answer.with_chunk(chunk)
             show(chunk)
-        if sampling.schema is not None and answer.last.finish is Finish.STOP:
-            check_answer(answer.text, sampling.schema)
+        if sampling.schema is not None and (finish := answer.last.finish) in (Finish.STOP, Finish.LENGTH):
+            check_answer(answer.text, sampling.schema, is_cut=finish is Finish.LENGTH)
     except LocalrunError as error:
         answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer

@@ -172,6 +172,10 @@ class AttachedService:
         """GBNF of a JSON schema (JSON text). UsageError."""
         return self.session.grammar_of_schema(schema)
 
+    def understood(self, gbnf: str) -> str:
+        """The same grammar: the model is loaded, and whoever asks it is told."""
+        return gbnf
+
     def remember(self, _session: object, name: str, messages: Sequence[Message]) -> None:
         """Let what the engine has read of a conversation outlive it, where that is worth its bytes."""
         self.session.remember(name, messages)

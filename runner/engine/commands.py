@@ -36,6 +36,7 @@ from runner.types.commands import (
     RestoreState,
     Score,
     StandIns,
+    Understand,
     Unload,
     command_of,
 )
@@ -71,6 +72,7 @@ class Commands:
             Embed: lambda command: self._tell_all(self._embedder().embed(command)),
             Score: lambda command: self._tell_all(self._embedder().score(command)),
             Grammar: lambda command: llama.grammar_of_schema(command.schema),
+            Understand: lambda command: llama.understood(command.gbnf),
             Lend: self._lend,
         }
 

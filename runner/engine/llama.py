@@ -153,4 +153,19 @@ def _of_schema(letters: int) -> Iterator[None]:
 def grammar_of_schema(schema: str) -> str:
     """GBNF that admits exactly the JSON that fits `schema` (JSON text)."""
     with _of_schema(len(schema)):
-        return checked(str(json_schema_to_gbnf(schema)))
+        return understood(checked(str(json_schema_to_gbnf(schema))))
+
+
+def understood(gbnf: str) -> str:
+    """The same, if it is a grammar; without a vocabulary, so that one that names tokens is none."""
+    C.llama_sampler_free(grammar_sampler(gbnf, None))
+    return gbnf
+
+
+def grammar_sampler(gbnf: str, vocabulary: Any) -> Any:
+    """What holds a model to a grammar. UsageError where llama.cpp does not understand it."""
+    with bounded_work():
+        sampler = C.llama_sampler_init_grammar(vocabulary, gbnf.encode(), b"root")
+    if not sampler:
+        raise UsageError("llama.cpp does not understand the grammar; it must be GBNF with a rule named root.")
+    return sampler

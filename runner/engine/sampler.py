@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import EngineError, UsageError
+from models.errors import EngineError
 from runner.engine.bounds import bounded_work
 from runner.engine.candidates import Candidates, Logits, Shortlist, Tokens
 from runner.engine.context import Context
-from runner.engine.llama import C
+from runner.engine.llama import C, grammar_sampler
 from runner.engine.logprobs import logprobs_of
 from runner.engine.model import Model
 from runner.engine.penalties import Penalties
@@ -35,7 +35,7 @@ class Sampler:
         self._model, self._settings = model, sampling.chain
         self._wanted = sampling.logprobs
         self._penalties = Penalties(self._settings, sampling.logit_bias, model.tokens)
-        self._grammar = None if sampling.grammar is None else _grammar(model, sampling.grammar)
+        self._grammar = None if sampling.grammar is None else grammar_sampler(sampling.grammar, model.vocabulary)
         self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
         for link in _links(self._settings, seed):
             C.llama_sampler_chain_add(self._chain, link)
@@ -48,7 +48,7 @@ class Sampler:
     def bind(self, grammar: str) -> None:
         """Hold what comes next to this grammar, and to no other before it."""
         assert self._grammar is None
-        self._grammar, self.binds = _grammar(self._model, grammar), True
+        self._grammar, self.binds = grammar_sampler(grammar, self._model.vocabulary), True
 
     def draw(self, context: Context, at: int = -1) -> int:
         """The next token, already accepted, from the logits `at` a place of the last batch, which change: only once."""
@@ -133,11 +133,3 @@ def _links(chain: Chain, seed: int) -> Iterator[Any]:
     yield C.llama_sampler_init_min_p(chain.min_p, 1)
     yield C.llama_sampler_init_temp(chain.temperature)
     yield C.llama_sampler_init_dist(seed)
-
-
-def _grammar(model: Model, text: str) -> Any:
-    with bounded_work():
-        sampler = C.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
-    if not sampler:
-        raise UsageError("llama.cpp does not understand the grammar; it must be GBNF with a rule named root.")
-    return sampler

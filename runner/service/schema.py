@@ -33,11 +33,13 @@ def read_schema(text: str) -> str:
     return text
 
 
-def check_answer(text: str, schema: str) -> None:
-    """EngineError where a whole answer does not fit the schema."""
+def check_answer(text: str, schema: str, *, is_cut: bool = False) -> None:
+    """EngineError where an answer does not fit the schema; one that `is_cut` fits where no more could have come."""
     from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
+    if is_cut and not _is_whole(text):
+        raise EngineError("The answer was cut before it was whole: with more tokens it may fit the schema.")
     try:
         error = best_match(_validator(json.loads(schema)).iter_errors(json.loads(text)))
     except (ValueError, RecursionError, Unresolvable) as failure:
@@ -45,6 +47,15 @@ def check_answer(text: str, schema: str) -> None:
     if error is not None:
         place = "" if error.json_path == "$" else f" ({error.json_path})"
         raise EngineError(f"The answer does not fit the schema: {_said(error)}{one_line(place, LONGEST)}.")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is JSON that cannot go on; a number could have had more digits."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, bool) or not isinstance(value, int | float)
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:

@@ -44,10 +44,10 @@ from runner.storage import history, tuned
 from runner.storage.damage import set_aside
 from runner.storage.paths import paths
 from runner.storage.states import States
-from runner.types.commands import Grammar
+from runner.types.commands import Grammar, Understand
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message, Request
-from runner.types.grammar import unheld
+from runner.types.grammar import names_tokens, unheld
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
@@ -287,6 +287,10 @@ class LocalService:
         if left := unheld(json.loads(schema)):
             self._note(sentences.checked_at_the_end(left))
         return self.engine.ask(Grammar(schema))
+
+    def understood(self, gbnf: str) -> str:
+        """The same grammar; UsageError where it is none, as far as that can be said without the model's vocabulary."""
+        return gbnf if names_tokens(gbnf) else self.engine.ask(Understand(gbnf))
 
     def close(self) -> None:
         """End the engine process."""

@@ -127,6 +127,13 @@ class Grammar(Command[str]):
 
 
 @dataclass(frozen=True, slots=True)
+class Understand(Command[str]):
+    """The same GBNF, if llama.cpp understands it, with or without a model; else UsageError."""
+
+    gbnf: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lend(Command[None]):
     """Lend devices (repeats allowed) at `host:port`; this blocks until the process ends.
 
@@ -157,7 +164,7 @@ _BY_OP: dict[str, Any] = {
             Embed,
             Score,
         ),
-        *(Grammar, Lend),
+        *(Grammar, Understand, Lend),
     )
 }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from models.errors import UsageError
 
@@ -23,6 +24,25 @@ _SCHEMAS = {
     *("additionalProperties", "allOf", "anyOf", "contains", "else", "if", "items", "not", "oneOf", "prefixItems"),
     *("propertyNames", "then"),
 }
+
+
+# Where < is a letter like others: texts in quotes, sets of letters, comments.
+_NO_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*')
+
+
+class Grammars(Protocol):
+    """Who knows of grammars before a model is loaded."""
+
+    def grammar_of_schema(self, schema: str) -> str:
+        """GBNF of a JSON schema (JSON text). UsageError."""
+
+    def understood(self, gbnf: str) -> str:
+        """The same GBNF. UsageError where llama.cpp does not understand it."""
+
+
+def names_tokens(gbnf: str) -> bool:
+    """Whether it speaks of tokens of a vocabulary (`<think>`, `<[5]>`), without which nobody understands it."""
+    return "<" in _NO_TOKEN.sub("", gbnf)
 
 
 def checked(gbnf: str) -> str:

@@ -99,11 +99,13 @@ def test_what_a_grammar_does_not_hold_is_said_before_and_checked_after(localrun:
         (("--choices", ""), "there is nothing to choose from"),
         (("--choices", " , "), "there is nothing to choose from"),
         (("--grammar", "/dev/null"), "The grammar is empty"),
+        (("--grammar", "/etc/hosts"), "llama.cpp does not understand the grammar"),
     ],
 )
 def test_a_constraint_that_is_none_is_refused(localrun: Command, words: tuple[str, ...], sentence: str) -> None:
     done = localrun("smollm2-135m", "-p", "Pick.", *words)
     assert done.returncode == 2 and sentence in done.stderr and not done.stdout
+    assert "on the CPU" not in done.stderr, "nothing is loaded for it"
 
 
 def test_calls_are_json_in_pieces_as_a_whole_and_a_line_each(localrun: Command, tmp_path: Path) -> None:

@@ -10,18 +10,20 @@ import pytest
 from models.errors import PromptTooLong, UsageError
 from runner.cli.batch_files import Answers
 from runner.cli.batch_lines import BatchLine, read_lines
+from runner.engine import llama
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
+from tests.support.grammars import Grammars
 
 
 def lines_of(text: str) -> list[BatchLine]:
-    return list(read_lines(text, Sampling()))
+    return list(read_lines(text, Sampling(), Grammars()))
 
 
 def test_plain_lines_objects_and_empty_lines() -> None:
     base = Sampling(seed=1)
     text = 'Say one.\n\n{"prompt": "Say two.", "id": 7, "temp": 0, "stop": "."}\r\n  \n'
-    one, two = read_lines(text, base)
+    one, two = read_lines(text, base, Grammars())
     assert (one.number, one.id, one.prompt, one.sampling) == (1, "1", "Say one.", base)
     assert (two.number, two.id, two.prompt) == (3, "7", "Say two.")
     assert two.sampling == Sampling(temperature=0.0, seed=1, stop=(".",))
@@ -57,6 +59,7 @@ def test_only_a_newline_ends_a_line() -> None:
         ('{"messages": [{"role": "user"}]}', "a message is an object with a role and a content"),
         ('{"messages": "x"}', "a message is an object with a role and a content"),
         ('{"prompt": "x", "choices": ["a"], "grammar": "root ::= x"}', "grammar and choices exclude each other"),
+        ('{"prompt": "x", "grammar": "root ::= ("}', "llama.cpp does not understand the grammar"),
         ('{"prompt": "x", "choices": "a"}', "choices: it is a list of texts"),
         ('{"prompt": "x", "temp": 11}', "--batch, line 2: temp: 11 is out of range: 0 to 10."),
     ],
@@ -77,14 +80,14 @@ def test_a_line_brings_its_conversation_and_the_form_of_its_answer() -> None:
         {"prompt": "x", "schema": {"type": "integer"}},
     )
     text = "\n".join(map(json.dumps, lines))
-    talk, rude, *bound = read_lines(text, Sampling(grammar="all"), lambda schema: f"of {schema}", "Be kind.")
+    talk, rude, *bound = read_lines(text, Sampling(grammar="all"), Grammars(), "Be kind.")
     assert talk.messages == (Message("system", "Be kind."), Message("user", "Hi"), Message("assistant", "Hello"))
     assert rude.messages[0] == Message("system", "Be rude.")
     assert (talk.sampling.grammar, talk.prompt) == ("all", "Hello")
     assert [line.sampling.grammar for line in bound] == [
         'root ::= "yes" | "n\\"o"',
         "root ::= [a-z]",
-        'of {"type": "integer"}',
+        llama.grammar_of_schema('{"type": "integer"}'),
     ]
 
 

@@ -12,6 +12,7 @@ from runner.cli.batch_lines import read_lines
 from runner.cli.json_session import read_question
 from runner.cli.options import parse
 from runner.types.sampling import Sampling
+from tests.support.grammars import Grammars
 from tui import actions
 
 
@@ -32,7 +33,7 @@ def by_slash(name: str, text: str) -> Sampling:
 
 
 def by_batch_line(name: str, text: str) -> Sampling:
-    (line,) = read_lines(json.dumps({"prompt": "x", name.replace("-", "_"): text}), Sampling())
+    (line,) = read_lines(json.dumps({"prompt": "x", name.replace("-", "_"): text}), Sampling(), Grammars())
     if line.wrong:
         raise line.wrong
     return line.sampling

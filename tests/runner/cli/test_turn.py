@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DoesNotFit, ExitCode
 from runner.cli.output import Output
-from runner.cli.turn import Outcome, Show, as_json_lines, as_text, take_turn, unseen
+from runner.cli.turn import Outcome, Show, as_json_lines, as_text, gathered, take_turn, unseen
 from runner.client.session import EngineSession
 from runner.types.generation import Chunk, Finish, LikelyToken, Message, Phase, TokenLogprobs
 from runner.types.sampling import Sampling
@@ -64,6 +64,13 @@ def test_where_nothing_smaller_fits_what_was_said_stays_and_the_code_is_5() -> N
     answer = take_turn(turn, [Message("user", "Hi")], Sampling(), unseen(Output(io.StringIO(), io.StringIO())))
     assert (answer.text, answer.exit_code) == ("The sea ", ExitCode.DOES_NOT_FIT)
     assert answer.last.finish is Finish.ERROR and isinstance(answer.error, DoesNotFit)
+
+
+@pytest.mark.parametrize(("text", "code"), [("12", ExitCode.ENGINE), ("{}", ExitCode.OK), ('{"a', ExitCode.ENGINE)])
+def test_an_answer_that_is_cut_before_it_fits_its_schema_has_failed(text: str, code: ExitCode) -> None:
+    cut = Chunk(Phase.DONE, text=text, completion_tokens=1, finish=Finish.LENGTH)
+    assert gathered([cut], Sampling(schema='{"maximum": 99}'), lambda _chunk: None).exit_code == code
+    assert gathered([cut], Sampling(), lambda _chunk: None).exit_code == ExitCode.OK
 
 
 def test_logprobs_are_gathered_over_the_chunks() -> None:

@@ -1,5 +1,6 @@
 """What is heard of llama.cpp's log besides its complaints."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from models.errors import LocalrunError, UsageError
 from runner.engine import llama
 from runner.engine.generator import Generator
 from runner.types.generation import Chunk, Finish, Request
+from runner.types.grammar import names_tokens
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
@@ -75,3 +77,24 @@ def test_weights_that_cannot_be_pinned_are_mapped_instead_and_it_is_said(smollm2
 def test_a_schema_whose_grammar_would_crash_llama_cpp_is_refused(schema: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         llama.grammar_of_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("gbnf", "is_understood"),
+    [
+        ('root ::= "a" [<] # <b>', True),
+        ('root ::= "<think>"', True),
+        ("root ::= (", False),
+        ('start ::= "a"', False),
+        ("root ::= nowhere", False),
+        ('root ::= root "a"', False),
+    ],
+)
+def test_a_grammar_is_understood_without_a_model(gbnf: str, is_understood: bool) -> None:
+    assert not names_tokens(gbnf)
+    with nullcontext() if is_understood else pytest.raises(UsageError, match="does not understand the grammar"):
+        assert llama.understood(gbnf) == gbnf
+
+
+def test_a_grammar_that_names_tokens_is_left_to_the_model() -> None:
+    assert names_tokens('root ::= "\\"" <think>') and names_tokens("root ::= [\\]] <[5]>")

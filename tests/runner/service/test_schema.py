@@ -1,6 +1,7 @@
 """Answers that have to fit a JSON schema."""
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -44,6 +45,22 @@ def test_a_finished_answer_is_held_against_all_of_it(schema: Any, good: str, bad
     check_answer(good, text)
     with pytest.raises(EngineError, match=sentence):
         check_answer(bad, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_whole"),
+    [
+        ("", False),
+        ('{"a": 1', False),
+        ("12", False),
+        ('"x"', True),
+        ("true", True),
+        ('{"a": 1}', True),
+    ],
+)
+def test_a_cut_answer_fits_where_no_more_could_have_come(text: str, is_whole: bool) -> None:
+    with nullcontext() if is_whole else pytest.raises(EngineError, match="was cut before it was whole"):
+        check_answer(text, "{}", is_cut=True)
 
 
 def test_nothing_is_fetched_for_a_schema() -> None:
