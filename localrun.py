@@ -452,6 +452,7 @@ def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
             title=options.save or "",
             files=options.files,
             notice=options.notice,
+            keep=options.keep,
         )
         app = LocalrunApp(service, launch)
         with unchanged():

@@ -55,7 +55,7 @@ class LocalrunApp(App[None]):
             name = name or await self.push_screen_wait(Picker(self._service))
             if not name:
                 break
-            wanted = Wanted(name, launch.wish, ask=launch.ask)
+            wanted = Wanted(name, launch.wish, ask=launch.ask, keep=launch.keep)
             session = await self.push_screen_wait(Start(self._service, wanted, self._clocks.result))
             if session is None:
                 if not picked and name == launch.model:
@@ -71,6 +71,7 @@ class LocalrunApp(App[None]):
                 launch.title,
                 launch.files,
                 launch.notice,
+                launch.keep,
             )
             chosen = await self.push_screen_wait(Chat(self._service, self._conversations, session, settings))
             if chosen is None:

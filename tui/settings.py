@@ -16,7 +16,8 @@ class Launch:
 
     `notes` are what there was to say before there was a screen.
     `conversation`: the file of an earlier one to go on with; `title`: keep it, or a copy of that one, under this name.
-    `files` are what the first question is about. `notice` is given when a long answer ends.
+    `files` are what the first question is about. `notice` is given when a long answer ends. `keep` leaves the engine
+    warm for so many seconds.
     """
 
     model: str | None = None
@@ -29,6 +30,7 @@ class Launch:
     title: str = ""
     files: tuple[Path, ...] = ()
     notice: Notice = Notice.BELL
+    keep: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Next:
 class ChatSettings:
     """What a chat is held with; `name` is what was planned. /set, /think and /tools change the sampling.
 
-    `conversation`, `title`, `files` and `notice`: as in `Launch`.
+    `conversation`, `title`, `files`, `notice` and `keep`: as in `Launch`.
     """
 
     name: str
@@ -69,3 +71,4 @@ class ChatSettings:
     title: str = ""
     files: tuple[Path, ...] = ()
     notice: Notice = Notice.BELL
+    keep: float | None = None

@@ -65,7 +65,7 @@ class WarmDesk:
             wire.done(refused)
             return
         known = self._shelf.pool.meant(command.question)
-        if not self._shelf.has(known) and command.keep_s is None:
+        if not self._shelf.has(known) and not command.may_load:
             wire.done(Attached())
             return
         wire.watch()  # what is loaded for one who has gone stays for the next
@@ -133,7 +133,6 @@ def _attached(kept: Kept) -> Attached:
         "model": pack(plan.model),
         "machine": pack(plan.machine),
         "candidate": pack(candidate),
-        "wish": pack(plan.wish),
         "recommended": pack(plan.recommended(candidate)),
     }
     return Attached(kept.number, "", False, candidate.quant, running.placement, running.loaded, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from models.errors import Declined, EngineError
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.client.attach import Unkept, find, keep, made, question_of
-from runner.client.attached import AttachedService, AttachedSession
-from runner.client.runtime import is_fallback
-from runner.storage.paths import paths
+from runner.client.attach import find, question_of
+from runner.client.attached import AttachedService
 from runner.types.engine import LoadProgress
 
 if TYPE_CHECKING:  # whoever finds a warm engine plans nothing and does not wait for these
@@ -25,6 +23,7 @@ if TYPE_CHECKING:  # whoever finds a warm engine plans nothing and does not wait
     from runner.types.service import Answering
 
 Session = TypeVar("Session")
+Loading = TypeVar("Loading", bound="Answering")
 
 
 def service_for(
@@ -54,7 +53,7 @@ def ready(service: LocalService, options: Options, output: Output) -> tuple[Plan
 def warm_service(options: Options) -> AttachedService | None:
     """The engine that somebody keeps warm for this model and wish, if any."""
     assert options.model is not None
-    session = find(question_of(options.model, options.wish))
+    session = find(question_of(options.model, options.wish), options.keep)
     return None if session is None else AttachedService(session)
 
 
@@ -64,8 +63,10 @@ def open_model(service: LocalService | AttachedService, options: Options, output
         return service.session
     if (warm := warm_service(options)) is not None:
         return warm.session
-    planned = ready(service, options, output)
-    return _kept(service, options, output, planned) or load(service, output, *planned)
+    plan, index = ready(service, options, output)
+    if not options.keep:
+        return load(service, output, plan, index)
+    return _shown(service.load_kept(plan, index, options.keep), plan.candidates[index], output)
 
 
 def open_for_many(service: LocalService | AttachedService, options: Options, output: Output) -> Answering:
@@ -78,37 +79,14 @@ def open_for_many(service: LocalService | AttachedService, options: Options, out
     return open_model(service, replace(options, wish=for_many(service, options.model, options.wish)), output)
 
 
-def _kept(service: LocalService, options: Options, output: Output, planned: tuple[Plan, int]) -> AttachedSession | None:
-    """Let it be loaded by the server that keeps it; None, with a sentence, where nothing can be kept."""
-    from runner.report.warm import in_fallback, not_kept
-
-    if not options.keep:
-        return None
-    assert options.model is not None
-    service.engine.close()  # it holds memory of devices
-    plan, index = planned
-    try:
-        folder = made()
-        if is_fallback(folder):
-            output.note(in_fallback(str(folder)))
-        steps = keep(question_of(options.model, options.wish), options.keep, paths().engine_log)
-        session = shown(_with_result(steps), plan.candidates[index], output)
-    except Unkept as error:
-        output.warn(not_kept(str(error)))
-        return None
-    for sentence in session.loaded.notes:
-        output.warn(sentence)
-    return session
-
-
-def _with_result(steps: Generator[LoadProgress, None, AttachedSession]) -> Iterator[LoadProgress | AttachedSession]:
-    session = yield from steps
-    yield session
-
-
 def load(service: LocalService, output: Output, plan: Plan, index: int) -> EngineSession:
     """Load a candidate whose files are here; what ran before ends."""
-    session = shown(service.load(plan, index), plan.candidates[index], output)
+    return _shown(service.load(plan, index), plan.candidates[index], output)
+
+
+def _shown(steps: Iterator[LoadProgress | Loading], candidate: Candidate, output: Output) -> Loading:
+    """The session that is loaded; what befell it on the way is said."""
+    session = shown(steps, candidate, output)
     for sentence in session.loaded.notes:
         output.warn(sentence)
     return session

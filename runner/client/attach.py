@@ -53,11 +53,14 @@ def settings(environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], 
     )
 
 
-def find(question: Question) -> AttachedSession | None:
-    """The model, where it is warm for this very question. It costs next to nothing where nothing is warm."""
+def find(question: Question, keep_s: float | None = None) -> AttachedSession | None:
+    """The model, where it is warm for this very question; it costs next to nothing where nothing is warm.
+
+    It stays for `keep_s` seconds after its last use; None: as long as was said before.
+    """
     for path in runtime.sockets():
         try:
-            session, attached = reply_behind(_steps(path, Attach(question, _caller())))
+            session, attached = reply_behind(_steps(path, Attach(question, _caller(), keep_s)))
         except EngineError:  # gone, or it does not answer: it is as if there were none
             continue
         if session is not None:
@@ -75,7 +78,9 @@ def keep(question: Question, keep_s: float, log: Path) -> Generator[LoadProgress
     folder = made()
     for _ in range(_TRIES):
         try:
-            session, attached = yield from _steps(folder / runtime.KEEPER, Attach(question, _caller(), keep_s))
+            session, attached = yield from _steps(
+                folder / runtime.KEEPER, Attach(question, _caller(), keep_s, may_load=True)
+            )
         except Gone:
             _start(folder, log)
             continue
@@ -101,7 +106,7 @@ def _steps(path: Path, asked: Attach) -> Generator[LoadProgress, None, tuple[Att
     try:
         attached = yield from connection.stream(asked)
         if attached.number is not None:
-            return AttachedSession(path, connection, attached), attached
+            return AttachedSession(path, connection, attached, asked.question), attached
     except BaseException:
         connection.close()
         raise

@@ -15,7 +15,7 @@ from runner.types.generation import Chunk, Message, Request, to_answer
 from runner.types.pipe import Command
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
-from runner.types.warm import Ask, Attached, Remember, Rules, Slow, Tokens
+from runner.types.warm import Ask, Attached, Question, Remember, Rules, Slow, Tokens
 
 if TYPE_CHECKING:  # an answer needs none of these; whoever looks at them waits for their import
     from runner.types.plan import Candidate, Plan
@@ -61,10 +61,11 @@ class AttachedAnswer:
 class AttachedSession:
     """The model stays loaded as long as `held` is open, the connection that it was attached over."""
 
-    def __init__(self, path: Path, held: Connection, attached: Attached) -> None:
+    def __init__(self, path: Path, held: Connection, attached: Attached, question: Question) -> None:
         assert attached.number is not None and attached.placement is not None and attached.loaded is not None
         self._path, self._held, self._number = path, held, attached.number
         self._facts: dict[str, Any] = attached.facts
+        self._wish = question.wish
         self._answers: WeakSet[AttachedAnswer] = WeakSet()
         self._last: AttachedAnswer | None = None
         self._plan: Plan | None = None
@@ -73,17 +74,21 @@ class AttachedSession:
         self.loaded: Loaded = attached.loaded
 
     @property
+    def is_kept(self) -> bool:
+        """Its engine is somebody else's."""
+        return True
+
+    @property
     def plan(self) -> Plan:
         """The plan that was loaded, with the candidate that runs alone, and not why it was chosen."""
         if self._plan is None:
             from runner.types.machine import Machine
             from runner.types.plan import Candidate, ModelInfo, Plan
-            from runner.types.wish import Wish
 
             facts = self._facts
             candidate = unpack(Candidate, facts["candidate"])
             model, machine = unpack(ModelInfo, facts["model"]), unpack(Machine, facts["machine"])
-            self._plan = Plan(model, machine, (candidate,), 0, (), wish=unpack(Wish, facts["wish"]))
+            self._plan = Plan(model, machine, (candidate,), 0, (), wish=self._wish)
         return self._plan
 
     @property

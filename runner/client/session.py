@@ -76,6 +76,11 @@ class EngineSession:
         self.reloaded: Callable[[], None] = lambda: None
 
     @property
+    def is_kept(self) -> bool:
+        """Its engine ends with it."""
+        return False
+
+    @property
     def running(self) -> Running:
         """What is loaded."""
         return self._running

@@ -20,6 +20,7 @@ from models.hub import listing
 from models.hub.listing import Found
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
+from runner.client.attach import Unkept, find, question_of
 from runner.client.attached import AttachedSession
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Recover, Running
@@ -27,11 +28,13 @@ from runner.client.vectors import VectorSession
 from runner.planning import experience
 from runner.planning.placement import place, problem_of
 from runner.planning.rivals import Contest
-from runner.planning.tuned import question_of
+from runner.planning.tuned import question_of as tuned_question
 from runner.report import sentences
+from runner.report.warm import not_kept
 from runner.service import downloads, library
 from runner.service.descent import Descent
 from runner.service.instead import instead
+from runner.service.keeping import load_there
 from runner.service.kept_states import Keeper
 from runner.service.machines import Machines
 from runner.service.planned import planned
@@ -114,6 +117,7 @@ class LocalService:
         here is all there is.
         """
         started = time.perf_counter()
+        self._wake()
         study = self._studies.of(name, wish.quant, wide=wide or isinstance(on, str))
         machine = self.machine(wish, on)
         plan = self._planned(study, machine, wish)
@@ -180,12 +184,36 @@ class LocalService:
         history.add(self._paths.history, _measured(running))
         yield VectorSession(self.engine, running, self._resume(descent))
 
+    def warm(self, name: str, wish: Wish, keep_s: float | None = None) -> AttachedSession | None:
+        """The model, where somebody keeps it warm for the same name and wish: `keep_s` seconds from its last use on.
+
+        None: as long as was said before.
+        """
+        session = find(question_of(name, wish), keep_s)
+        if session is not None:
+            self.engine.close()  # until something is planned or loaded here
+        return session
+
+    def load_kept(
+        self, plan: Plan, index: int, keep_s: float
+    ) -> Iterator[LoadProgress | AttachedSession | EngineSession]:
+        """As `load`, by the server that keeps it; here, with a sentence, where nothing can be kept."""
+        self.engine.close()  # it holds memory of devices
+        try:
+            yield from load_there(plan, index, keep_s, self._paths.engine_log, self._note)
+        except Unkept as error:
+            self._note(not_kept(str(error)))
+            yield from self.load(plan, index)
+
+    def _wake(self) -> None:
+        if not self.engine.is_alive():
+            self.engine.restart()
+
     def _descent(self, plan: Plan, index: int) -> Descent:
         candidate = plan.candidates[index]
         if candidate.placement is None:
             raise DoesNotFit(f"{candidate.quant} does not fit this machine.")
-        if not self.engine.is_alive():
-            self.engine.restart()
+        self._wake()
         return Descent(self.engine, self._machines, self._planned, plan, index)
 
     def _resume(self, descent: Descent) -> Recover:
@@ -246,7 +274,7 @@ class LocalService:
 
     def keep(self, plan: Plan, index: int, tuning: Tuning) -> None:
         """Let the next plan take what won, or forget what won before where nothing beat the plan."""
-        question = question_of(weights_of(plan, index), plan.machine, plan.wish)
+        question = tuned_question(weights_of(plan, index), plan.machine, plan.wish)
         if tuning.is_kept:
             placement = tuning.trials[tuning.best].placement
             tuned.keep(self._paths.tuned, Tuned(question, placement, tuning.gain, time.time()))
@@ -257,6 +285,7 @@ class LocalService:
 
     def choices(self) -> Sequence[Choice]:
         """Rows for the picker: what is here, then what the catalog would run well here, largest first."""
+        self._wake()
         return library.choices(self._machines.here(), self._studies, self._paths)
 
     def search(self, words: str) -> Sequence[Found]:

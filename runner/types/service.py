@@ -46,6 +46,10 @@ class Session(Protocol):
         """The plan that was loaded."""
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its engine is kept warm by another process: the plan was made there, and cannot be loaded here."""
+
+    @property
     def candidate(self) -> Candidate:
         """The candidate that runs, with what was predicted for it."""
 
@@ -146,6 +150,12 @@ class Service(Protocol):
 
         One engine at a time: loading first ends the one before. Closing the iterator gives up.
         """
+
+    def load_kept(self, plan: Plan, index: int, keep_s: float) -> Iterator[LoadProgress | Session]:
+        """The same, in an engine that stays warm for `keep_s` seconds after its last use, whoever uses it."""
+
+    def warm(self, name: str, wish: Wish, keep_s: float | None = None) -> Session | None:
+        """The model where it is warm for this very wish, for `keep_s` seconds from its last use on (None: as ever)."""
 
     def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
         """Let what the engine has read of the conversation of that name outlive it, where that is worth its bytes."""

@@ -55,12 +55,13 @@ class Attached:
 class Attach(LongCommand[LoadProgress, Attached]):
     """The model for a question; it stays loaded as long as the connection is there, and `keep_s` seconds longer.
 
-    None: only one that is loaded already, for as long as it is kept anyway.
+    None: as long as it is kept anyway. One that is not loaded is loaded if it `may_load`.
     """
 
     question: Question
     caller: Caller
     keep_s: float | None = None
+    may_load: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class ScriptedSession:
     closed: bool = False
     busy: float = 0.97
     slowness: Slowness | None = None
+    is_kept: bool = False
 
     @property
     def candidate(self) -> Candidate:
@@ -156,6 +157,7 @@ class ScriptedService:
     fetched: list[str] = field(default_factory=list)
     remembered: list[str] = field(default_factory=list)
     recalled: list[str] = field(default_factory=list)
+    warm_for: dict[Wish, float] = field(default_factory=dict)
     closed: bool = False
 
     @property
@@ -198,6 +200,19 @@ class ScriptedService:
         session = ScriptedSession(plan, index, self.script, self.gate)
         self.sessions.append(session)
         yield session
+
+    def load_kept(self, plan: Plan, index: int, keep_s: float) -> Iterator[LoadProgress | Session]:
+        self.warm_for[plan.wish] = keep_s
+        yield from self.load(plan, index)
+        self.sessions[-1].is_kept = True
+
+    def warm(self, name: str, wish: Wish, keep_s: float | None = None) -> Session | None:
+        if wish not in self.warm_for:
+            return None
+        plan = replace(self.plans[name](wish), wish=wish)
+        session = ScriptedSession(plan, 0, self.script, self.gate, is_kept=True)
+        self.sessions.append(session)
+        return session
 
     def close(self) -> None:
         self.closed = True

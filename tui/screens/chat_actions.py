@@ -221,7 +221,7 @@ class ChatActions(WalkingScreen):
 
     def action_set(self, argument: str = "") -> None:
         """Show or change the sampling: what is in force, and whence."""
-        recommended = self._plan.recommended(self._candidate)
+        recommended = self._session.recommended if self._session else self._plan.recommended(self._candidate)
         if not argument:
             self.app.push_screen(SamplingDialog(self._settings, recommended))
             return

@@ -22,6 +22,7 @@ from runner.types.plan import Plan
 from runner.types.room import Shortage, shortage
 from runner.types.service import Service, Session
 from runner.types.tools import with_delta
+from runner.types.wish import Wish
 from tui.markdown.blocks import CodeBlock, code_blocks
 from tui.notice import give_notice
 from tui.screens.calling import CallDialog
@@ -63,9 +64,11 @@ class ConversationScreen(EngineScreen):
             await self._recall()
 
     async def on_unmount(self) -> None:
-        """Let another go on with the conversation."""
+        """Let another go on with the conversation, and with an engine that is kept."""
         await self._remember()
         self._log.close()
+        if self._session is not None and self._session.is_kept:
+            await aside(self._session.close)
 
     async def _remember(self) -> None:
         """The conversation is left for now: what was read of it outlives the engine."""
@@ -82,8 +85,8 @@ class ConversationScreen(EngineScreen):
         await self._remember()
         await super()._leave_engine()
 
-    async def _load(self, plan: Plan, index: int | None) -> None:
-        await super()._load(plan, index)
+    async def _load(self, wish: Wish, plan: Plan | None = None, index: int | None = None) -> None:
+        await super()._load(wish, plan, index)
         await self._recall()
 
     def show_session(self) -> None:

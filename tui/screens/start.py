@@ -1,6 +1,7 @@
 """The way to a loaded model: plan, choose, download, load; gone in a second when all is here."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ from tui.workers import aside, batches
 class Wanted:
     """What to plan; with `plan` and `index` it is planned, and goes straight to the load.
 
-    `ask` False: download without a question.
+    `ask` False: download without a question. `keep`: leave the engine warm for so many seconds.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Wanted:
     plan: Plan | None = None
     index: int | None = None
     ask: bool = True
+    keep: float | None = None
 
 
 class Start(CandidatesScreen[Session]):
@@ -72,12 +74,16 @@ class Start(CandidatesScreen[Session]):
 
     @work(exclusive=True)
     async def _begin(self) -> None:
-        """Plan; go on by itself when nothing has to be asked."""
-        plan = self._plan
+        """Take what is warm; else plan, and go on by itself when nothing has to be asked."""
+        plan, wanted = self._plan, self._wanted
         if plan is None:
-            self.say(f"Looking at this machine and at the headers of {one_line(self._wanted.name)}…")
+            self.say(f"Looking at this machine and at the headers of {one_line(wanted.name)}…")
             try:
-                plan = await aside(lambda: self._service.plan(self._wanted.name, self._wanted.wish))
+                warm = await aside(lambda: self._service.warm(wanted.name, wanted.wish, wanted.keep))
+                if warm is not None:
+                    self.dismiss(warm)
+                    return
+                plan = await aside(lambda: self._service.plan(wanted.name, wanted.wish))
             except LocalrunError as error:
                 self.say(str(error), error=True)
                 return
@@ -183,7 +189,7 @@ class Start(CandidatesScreen[Session]):
                     steps.show(*map(download_step, progress))
             self.say("Loading.")
             steps.clear()
-            async for items in batches(lambda: self._service.load(plan, index)):
+            async for items in batches(lambda: self._load(plan, index)):
                 self._loading(plan.candidates[index], items[-1])
         except LocalrunError as error:
             steps.clear()
@@ -191,6 +197,11 @@ class Start(CandidatesScreen[Session]):
             return
         if self._session is not None:
             await self._ready(self._session)
+
+    def _load(self, plan: Plan, index: int) -> Iterator[LoadProgress | Session]:
+        if self._wanted.keep:
+            return self._service.load_kept(plan, index, self._wanted.keep)
+        return self._service.load(plan, index)
 
     def _loading(self, candidate: Candidate, item: LoadProgress | Session) -> None:
         if isinstance(item, LoadProgress):
