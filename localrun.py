@@ -16,9 +16,7 @@ import json
 import os
 import queue
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -29,6 +27,8 @@ from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import subprocess
+
     from models.errors import ExitCode
     from runner.cli.options import Options
     from runner.client.process import EngineProcess
@@ -69,6 +69,8 @@ def plan(model: str, on: str | None = None, **flags: object) -> Json:
     Flags are those of the command, with underscores: `ctx=32768, kv="q8_0"`. A plan without a candidate that runs
     has `chosen` None. Raises Error.
     """
+    import subprocess
+
     words = ["plan", model, "--json", *(["--on", on] if on else []), *_words(flags)]
     quiet = subprocess.DEVNULL
     done = subprocess.run(
@@ -94,6 +96,9 @@ class Model:
     """
 
     def __init__(self, model: str, **flags: object) -> None:
+        import subprocess
+        import tempfile
+
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe that nobody reads would fill up)
         self._process = subprocess.Popen(
             _command(model, "--json-session", *_words(flags)),
@@ -360,6 +365,8 @@ def _last(said: Json) -> Chunk:
 
 def _end(process: subprocess.Popen[str], stderr: IO[bytes]) -> None:
     """The end of its standard input asks a model to end; a kill makes sure."""
+    import subprocess
+
     with suppress(OSError):  # the other end is gone, with what was not written yet
         _stream(process.stdin).close()
     try:
@@ -415,6 +422,10 @@ def main() -> None:
     """The command `localrun`."""
     sys.path.insert(0, _ROOT)  # a runner.py on the caller's PYTHONPATH is not ours
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until there is somebody to tell of it
+    from runner.client.handover import end_as, handed_over
+
+    if (code := handed_over(sys.argv[1:], _ROOT)) is not None:  # most of all that follows is there already
+        sys.exit(end_as(code))
     from runner.cli.main import main as run
 
     sys.exit(run(sys.argv[1:], _open_screen))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from models.errors import BadFile
@@ -10,6 +11,7 @@ from models.headers.kinds import FileKind, kind_by_keys, kind_of, predicts
 from models.headers.reader import Reader
 
 _WINDOW = 64 << 10
+_REMEMBERED = 1024  # files
 
 
 def read_header(path: Path) -> Header:
@@ -40,10 +42,17 @@ def _read_header(path: Path) -> Header:
 def kind_of_file(path: Path) -> FileKind:
     """What a local file is, mostly from its first kilobytes; one that cannot be read is taken for a model."""
     try:
-        keys = _first_keys(path)
-        return kind_of([read_header(path)]) if predicts(keys) else kind_by_keys(keys)
+        status = path.stat()
+        return _kind_of_file(path, status.st_size, status.st_mtime_ns)
     except (OSError, BadFile):
         return FileKind.CHAT  # whoever wants to run it will hear what is wrong
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _kind_of_file(path: Path, _size: int, _written_ns: int) -> FileKind:
+    """The same of a file as it was; a process that lasts looks at it once."""
+    keys = _first_keys(path)
+    return kind_of([read_header(path)]) if predicts(keys) else kind_by_keys(keys)
 
 
 def _first_keys(path: Path) -> Mapping[str, Value]:

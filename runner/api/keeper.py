@@ -19,6 +19,7 @@ from models.errors import EngineError, LocalrunError
 from runner.api.door import Door
 from runner.api.kept import Shelf
 from runner.api.pool import Pool
+from runner.api.standby import standing_by
 from runner.api.warm import WarmDesk
 from runner.client.runtime import KEEPER
 from runner.client.socket import Connection, Gone, sweep
@@ -48,7 +49,8 @@ def _keep(folder: Path) -> None:
         shelf = Shelf(pool)
         with closing(Door(folder / KEEPER, WarmDesk(shelf).answer)):
             _close_stdout()
-            shelf.wait()
+            with standing_by(folder / KEEPER):
+                shelf.wait()
 
 
 def _close_stdout() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from models.errors import EngineError, LocalrunError
 from runner.api.kept import Kept, Shelf
 from runner.api.pool import Resident
 from runner.api.wire import Wire
-from runner.client.attach import ROOT, settings
+from runner.client.attach import settings
+from runner.client.version import ROOT, code_stamp
 from runner.report.warm import OTHER_SETTINGS, OTHER_VERSION
 from runner.types.codec import pack
 from runner.types.engine import LoadProgress
@@ -112,18 +112,6 @@ def is_called(resident: Resident, name: str) -> bool:
     known, model = resident.known.name, resident.running.plan.model.name
     names = {known, model, Path(known).stem, f"{known}:{resident.running.candidate.quant}"}
     return name.casefold() in {one.casefold() for one in names}
-
-
-def code_stamp() -> object:
-    """What changes when the program is another version: its files, with their sizes and times."""
-    found = []
-    for folder in ("runner", "models"):
-        for place, _, names in os.walk(ROOT / folder):
-            for name in names:
-                if name.endswith(".py"):
-                    status = os.stat(os.path.join(place, name))  # noqa: PTH116, PTH118  (hundreds, at each attach)
-                    found.append((name, status.st_size, status.st_mtime_ns))
-    return sorted(found)
 
 
 def _attached(kept: Kept) -> Attached:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -29,13 +29,20 @@ if TYPE_CHECKING:  # either is imported when it is known which it is
 OpenScreen = Callable[[Options], ExitCode]
 
 
-def main(argv: Sequence[str], open_screen: OpenScreen) -> int:
-    """Run one command. `open_screen` opens the TUI; only the caller knows it."""
+class Elsewhere(Exception):  # noqa: N818
+    """The command is not for this process; nothing was read or written."""
+
+
+def main(argv: Sequence[str], open_screen: OpenScreen, *, is_warm: bool = False) -> int:
+    """Run one command. `open_screen` opens the TUI; only the caller knows it.
+
+    `is_warm`: only what a warm engine answers; Elsewhere for all else.
+    """
     _open_closed_streams()
     _take_any_text()
     output = Output()
     try:
-        code = _ended(argv, output, open_screen)
+        code = _ended(argv, output, open_screen, is_warm=is_warm)
         output.end()
     except BrokenPipeError:
         return _die_of_a_closed_pipe()
@@ -47,7 +54,7 @@ def main(argv: Sequence[str], open_screen: OpenScreen) -> int:
     return code
 
 
-def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> ExitCode:
+def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen, *, is_warm: bool) -> ExitCode:
     """Run it to its end, which is told where it is an error."""
     options: Options | None = None
     try:
@@ -55,7 +62,7 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen) -> Exit
         _check(understood)
         options = understood
         take_interrupts()
-        return _run(options, output, open_screen)
+        return _run(options, output, open_screen, is_warm=is_warm)
     except (LocalrunError, KeyboardInterrupt) as error:
         calm()
         if options is not None and (options.json or options.jsonl):
@@ -98,22 +105,46 @@ def _die_of_a_closed_pipe() -> int:
     return ExitCode.ENGINE
 
 
-def _run(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
+def _run(options: Options, output: Output, open_screen: OpenScreen, *, is_warm: bool) -> ExitCode:
     if options.command == RUN:
-        return _run_model(options, output, open_screen)
+        return _run_model(options, output, open_screen, is_warm=is_warm)
+    if is_warm:
+        raise Elsewhere
     command = import_module(f"runner.cli.subcommands.{options.command}")
     code: ExitCode = command.run(options, output)
     return code
 
 
-def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> ExitCode:
+def _run_model(options: Options, output: Output, open_screen: OpenScreen, *, is_warm: bool) -> ExitCode:
     """A model is run: by lines of JSON, in a batch, for one answer, as a chat with or without a screen."""
     is_terminal = output.out_is_terminal and sys.stdin.isatty()
-    takes_stdin = options.batch is None and not options.plain and not options.json_session
     if options.continued is not None or options.save is not None:
         from runner.cli.earlier import with_earlier
 
         options = with_earlier(options)
+    with ExitStack() as stack:
+        warm = _warm(options, may_chat=is_terminal)
+        if warm is not None:
+            stack.enter_context(closing(warm))
+        elif is_warm:
+            raise Elsewhere
+        return _asked(options, output, open_screen, warm)
+
+
+def _warm(options: Options, *, may_chat: bool) -> AttachedService | None:
+    """Who answers from a warm engine, found before anything is read from stdin. A chat looks for it itself."""
+    is_asked = (options.prompt, options.named_prompt, options.batch) != (None, None, None) or options.json_session
+    if options.model is None or options.plain or (may_chat and not is_asked):
+        return None
+    from runner.cli.load import warm_service
+
+    return warm_service(options)
+
+
+def _asked(options: Options, output: Output, open_screen: OpenScreen, warm: AttachedService | None) -> ExitCode:
+    """Whatever is to be answered, once stdin is read."""
+    is_terminal = output.out_is_terminal and sys.stdin.isatty()
+    takes_stdin = options.batch is None and not options.plain and not options.json_session
     prompt = prompt_of(options, output, takes_stdin=takes_stdin)
     is_chat = takes_stdin and (prompt is None or (is_terminal and prompt.has_only_files))
     if is_chat and is_terminal and os.environ.get("TERM") not in NO_SCREEN:
@@ -127,16 +158,8 @@ def _run_model(options: Options, output: Output, open_screen: OpenScreen) -> Exi
     if is_chat:
         output.note("This terminal shows no screen (TERM): a plain chat.")
         options = replace(options, plain=True)
-    return _without_screen(options, output, prompt)
-
-
-def _without_screen(options: Options, output: Output, prompt: Prompt | None) -> ExitCode:
-    if options.batch is not None or options.json_session or (prompt is not None and not options.plain):
-        from runner.cli.load import warm_service
-
-        if (warm := warm_service(options)) is not None:
-            with closing(warm):
-                return _without_chat(warm, options, output, prompt)
+    if warm is not None:
+        return _without_chat(warm, options, output, prompt)
     with started_engine() as engine:  # first of all: it gets ready while this process imports the rest
         return _with_engine(engine, options, output, prompt)
 

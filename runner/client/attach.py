@@ -14,12 +14,12 @@ from models.errors import EngineError
 from runner.client import runtime
 from runner.client.attached import AttachedSession
 from runner.client.socket import Connection, Gone, told
+from runner.client.version import ROOT, environment
 from runner.types.engine import LoadProgress
 from runner.types.pipe import reply_behind
 from runner.types.warm import Attach, Attached, Caller, End, Question
 from runner.types.wish import Wish
 
-ROOT = Path(__file__).resolve().parents[2]
 _DECIDING = ("CUDA_", "GGML_", "HIP_", "HSA_", "ROCR_", "VK_", "HF_", "HUGGINGFACE_", "LLAMA_", "OLLAMA_", "XDG_")
 _SECRET = "TOKEN"
 _OTHERS = ("HOME", "LD_LIBRARY_PATH")
@@ -131,7 +131,6 @@ def _caller() -> Caller:
 def _start(folder: Path, log: Path) -> None:
     """Start the server and wait until it listens. EngineError with what it says where it does not."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    others = os.environ.get("PYTHONPATH")
     with log.open("ab") as sink:
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", "runner.api.keeper", str(folder)],
@@ -140,7 +139,7 @@ def _start(folder: Path, log: Path) -> None:
             stderr=sink,
             start_new_session=True,  # it survives this terminal
             cwd="/",
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{others}" if others else str(ROOT)},
+            env=environment(),
         )
     assert server.stdout is not None
     with server.stdout as said:

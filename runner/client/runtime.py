@@ -37,6 +37,16 @@ def sockets() -> list[Path]:
     return list(found)
 
 
+def standbys() -> list[Path]:
+    """Where a process may stand ready beside each of them."""
+    return list(map(standby_of, sockets()))
+
+
+def standby_of(server: Path) -> Path:
+    """Where one stands ready beside the server behind a socket."""
+    return server.with_suffix(".ready")
+
+
 def made() -> Path:
     """The folder, made where it is missing. EngineError where there can be none, in a sentence."""
     *_, folder = (best := list(places())[:1])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from models.errors import EngineError
 from runner.client.peer import is_ours
-from runner.client.runtime import KEEPER
+from runner.client.runtime import KEEPER, standby_of
 from runner.types.codec import pack, unpack
 from runner.types.pipe import Command, Event, EventKind, Failure, LongCommand, reply_behind
 
@@ -116,3 +116,4 @@ def sweep(folder: Path) -> None:
                 Connection(path).close()
             except Gone:
                 path.unlink(missing_ok=True)
+                standby_of(path).unlink(missing_ok=True)

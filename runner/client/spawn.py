@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
+from runner.client.version import module_path
 from runner.types.placement import USUAL_OFFLOAD_BATCH, Placement
 
-_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LIMIT = 4 << 20
 DEFAULTS: Mapping[str, str] = {
     "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger on itself
@@ -41,17 +41,12 @@ def spawn(
             stderr=sink,
             pass_fds=(command_out, event_in),
             start_new_session=True,  # Ctrl-C belongs to the parent, which decides what to stop
-            env={**DEFAULTS, **settings, **os.environ, "PYTHONPATH": _module_path()},
+            env={**DEFAULTS, **settings, **os.environ, "PYTHONPATH": module_path()},
         )
     os.close(command_out)
     os.close(event_in)
     os.set_blocking(command_in, False)  # one that does not listen shall not hold us
     return process, os.fdopen(command_in, "wb", buffering=0), os.fdopen(event_out, "rb", buffering=0)
-
-
-def _module_path() -> str:
-    others = os.environ.get("PYTHONPATH")
-    return f"{_ROOT}{os.pathsep}{others}" if others else str(_ROOT)
 
 
 def _open_log(path: Path) -> BinaryIO:

@@ -68,6 +68,7 @@ def _open_private_door(stack: ExitStack, pool: Pool, output: Output) -> None:
     """`ps`, `stop` and this user's other front ends come in there, as long as the server lasts."""
     from runner.api.door import Door
     from runner.api.kept import Shelf
+    from runner.api.standby import standing_by
     from runner.api.warm import WarmDesk
 
     def leave() -> None:
@@ -79,7 +80,9 @@ def _open_private_door(stack: ExitStack, pool: Pool, output: Output) -> None:
         sweep(folder)
         stack.callback(leave)
         desk = WarmDesk(Shelf(pool, is_lasting=True))
-        stack.enter_context(closing(Door(folder / runtime.of_server(os.getpid()), desk.answer)))
+        path = folder / runtime.of_server(os.getpid())
+        stack.enter_context(closing(Door(path, desk.answer)))
+        stack.enter_context(standing_by(path))
     except EngineError as error:
         output.warn(no_private_door(str(error)))
 
