@@ -1,0 +1,103 @@
+"""Who comes in by the private door, and what is there where it cannot be made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from models.errors import EngineError
+from runner.api import warm
+from runner.api.door import Door
+from runner.api.kept import Shelf
+from runner.api.pool import Pool
+from runner.client import attach, runtime
+from runner.client.socket import Gone, told
+from runner.types.warm import Attach, Caller, Residents
+from runner.types.wish import Wish
+
+NOBODY = 65534
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+QUESTION = attach.question_of("smollm2-135m", Wish())
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a short path, and open to all: only who asks decides."""
+    made = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """A door to a pool that has nothing loaded."""
+    with closing(Pool(Wish())) as pool, closing(Door(path, warm.WarmDesk(Shelf(pool)).answer)):
+        yield path
+
+
+@AS_ROOT
+def test_another_user_is_turned_away_at_both_ends(folder: Path) -> None:
+    with opened(folder / "keep.sock") as path:
+        path.chmod(0o777)
+        assert told(path, Residents()) == ()
+        with somebody_else(), pytest.raises(Gone):
+            told(path, Residents())
+    with somebody_else():
+        theirs = Door(folder / "theirs.sock", lambda wire: wire.close())
+    with closing(theirs), pytest.raises(Gone, match="somebody else's"):
+        told(folder / "theirs.sock", Residents())
+
+
+def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(folder / "keep.sock") as path:
+        same = Caller(str(attach.ROOT), attach.settings())
+        assert not told(path, Attach(QUESTION, same)).is_outdated
+        assert told(path, Attach(QUESTION, Caller("/elsewhere", same.settings))).is_outdated
+        other = told(path, Attach(QUESTION, Caller(same.root, (("CUDA_VISIBLE_DEVICES", "1"),))))
+        assert "other settings" in other.why and not other.is_outdated
+        monkeypatch.setattr(warm, "code_stamp", lambda: [("llama_cpp/lib/libllama.so", 1, 2)])
+        assert told(path, Attach(QUESTION, same)).is_outdated
+
+
+def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
+    names = [name for name, _, _ in warm.code_stamp()]
+    assert any(name.endswith("runner/api/warm.py") for name in names)
+    assert any("libllama" in name for name in names)
+
+
+@AS_ROOT
+def test_a_full_tmp_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=2,size=4k", "none", folder], check=False)
+    if full.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        monkeypatch.setenv("TMPDIR", str(folder))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+        (folder / f"localrun-{os.getuid()}").mkdir(mode=0o700)  # the last that fits
+        with pytest.raises(EngineError, match="cannot be made: No space left on device"):
+            Door(runtime.made() / runtime.KEEPER, lambda wire: None)
+        (folder / f"localrun-{os.getuid()}").rmdir()
+        (folder / "full").touch()
+        with pytest.raises(EngineError, match="cannot be made: No space left on device"):
+            runtime.made()
+    finally:
+        subprocess.run(["umount", folder], check=True)
