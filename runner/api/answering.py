@@ -41,6 +41,7 @@ class Answering:
         try:
             with self._pool.lease(self._asked.model, self._put) as resident:
                 self.model = resident.known.name
+                resident.meets(self._asked.terms)
                 self._answer_all(resident)
         except LocalrunError as error:
             end = error

@@ -20,9 +20,10 @@ from runner.api.dialect import Dialect, Handler
 from runner.api.errors import Failure, Kind, failure_of
 from runner.api.guard import Guard, Rules
 from runner.api.metrics import CONTENT_TYPE
+from runner.api.ollama.dialect import OLLAMA
 from runner.api.openai.dialect import OPENAI
 
-DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC)
+DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC, OLLAMA)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

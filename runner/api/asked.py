@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-from runner.types.generation import Chunk, Gap, Message, TokenLogprobs
+from runner.types.generation import Chunk, Gap, Marked, Message, TokenLogprobs
 from runner.types.sampling import Sampling
 from runner.types.tools import ToolCall, with_delta
 
@@ -28,8 +28,18 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What is wanted of a loaded model besides answers: a context of at least `ctx` tokens, and that it stays loaded
+    for `keep_s` seconds behind its last use (None: nothing is said).
+    """
+
+    ctx: int = 0
+    keep_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants of a model: to answer a conversation, or to go on with `raw` text, or to fill its gap.
+    """What somebody wants of a model: to answer a conversation, or to go on with a `raw` text, or to fill its gap.
 
     `sampling` has what was asked of it, limits, stops, thinking, logprobs and tools included. `count` answers are
     wanted to the same question.
@@ -37,10 +47,21 @@ class Asked:
 
     model: str
     messages: tuple[Message, ...] = ()
-    raw: str | Gap | None = None
+    raw: Marked | Gap | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009
     constraint: Constraint = Constraint()
     count: int = 1
+    terms: Terms = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts that are to become vectors; the end of one that is too long is left out if it `may_cut`, else refused."""
+
+    model: str
+    texts: tuple[str, ...]
+    may_cut: bool = False
+    terms: Terms = Terms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.types import Receive
 
 from models.errors import LocalrunError
 from runner.api.answering import Answering
-from runner.api.asked import Asked, Piece, Step, Whole
+from runner.api.asked import Asked, Piece, Step, Terms, Texts, Whole
 from runner.api.errors import Kind, Refused
 from runner.api.held import prompt_tokens
 from runner.api.limits import Limits
@@ -84,11 +84,11 @@ class Desk:
                     answers[step.index] = answers[step.index].with_chunk(step.chunk)
         return answers
 
-    async def vectors(self, model: str, texts: Sequence[str], receive: Receive) -> list[Made]:
+    async def vectors(self, asked: Texts, receive: Receive) -> list[Made]:
         """A vector for each text; not all are made where the client goes away."""
         left = threading.Event()
         try:
-            made = asyncio.to_thread(vectors, self.pool, model, texts, lambda: not left.is_set())
+            made = asyncio.to_thread(vectors, self.pool, asked, lambda: not left.is_set())
             return await unless_gone(receive, made)
         finally:
             left.set()
@@ -96,6 +96,15 @@ class Desk:
     async def prompt_tokens(self, asked: Asked, receive: Receive) -> int:
         """How long a prompt is."""
         return await unless_gone(receive, asyncio.to_thread(prompt_tokens, self.pool, asked))
+
+    async def load(self, model: str, terms: Terms, receive: Receive) -> None:
+        """Nothing is asked of a model but that it is there. As `Pool.lease`."""
+
+        def load() -> None:
+            with self.pool.lease(model) as resident:
+                resident.meets(terms)
+
+        await unless_gone(receive, asyncio.to_thread(load))
 
     async def read(self, request: Request) -> Any:
         """The JSON of a request. Refused where it is none, too large, or too slow."""

@@ -36,18 +36,26 @@ class Fields:
             raise invalid(self.place(name), "it is a text.")
         return value
 
+    def texts(self, name: str, most: int) -> tuple[str, ...]:
+        """A text or a list of texts, of `most` at most; none where it is not there."""
+        value = self.take(name)
+        texts = self._listed(name, [value] if isinstance(value, str) else value, most)
+        if not all(isinstance(text, str) for text in texts):
+            raise invalid(self.place(name), "it is a text or a list of texts; tokens are not taken.")
+        return tuple(texts)
+
     def needed_text(self, name: str) -> str:
         """A text that has to be there."""
         if (value := self.text(name)) is None:
             raise invalid(self.place(name), "it is missing.")
         return value
 
-    def flag(self, name: str) -> bool:
-        """True or false; false where it is not there."""
+    def flag(self, name: str, default: bool = False) -> bool:
+        """True or false; `default` where it is not there."""
         value = self.take(name)
         if value is not None and not isinstance(value, bool):
             raise invalid(self.place(name), "it is true or false.")
-        return bool(value)
+        return default if value is None else value
 
     def whole(self, name: str, low: int, high: int) -> int | None:
         """A whole number within bounds."""

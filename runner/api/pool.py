@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
-from models.errors import DoesNotFit, EngineError, ModelNotFound
-from runner.api.asked import Loading
+from models.errors import DoesNotFit, EngineError, ModelNotFound, UsageError
+from runner.api.asked import Loading, Terms
 from runner.api.names import Known, Names
 from runner.api.room import fewest_gone, held_bytes, left, mapped_bytes
 from runner.client.attach import question_of
@@ -33,7 +33,8 @@ _TICK_S = 0.5
 class Resident:
     """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic.
 
-    Those that make vectors take turns. `marks`: what its plan depended on when it was loaded.
+    It stays for `keep_s` seconds behind its last use, None: until its room is wanted. Those that make vectors take
+    turns. `marks`: what its plan depended on when it was loaded.
     """
 
     known: Known
@@ -44,6 +45,17 @@ class Resident:
     taking_turns: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.time)
+    keep_s: float | None = None
+    alarm: threading.Timer | None = None
+
+    def meets(self, terms: Terms) -> None:
+        """Keep it as it is asked for. UsageError where its context is smaller than that."""
+        if terms.ctx > (ctx := self.running.loaded.ctx):
+            raise UsageError(
+                f"A context of {terms.ctx} tokens was asked for; {self.known.name} is loaded with {ctx}. The server's "
+                f"--ctx says how long contexts are."
+            )
+        self.keep_s = self.keep_s if terms.keep_s is None else terms.keep_s
 
     @property
     def running(self) -> Running:
@@ -103,6 +115,14 @@ class Pool:
             with self._changing:
                 resident.requests -= 1
                 resident.used = time.monotonic()
+            self._rest(resident)
+
+    def expire(self, known: Known) -> None:
+        """Unload it as soon as it is idle."""
+        for resident in self.residents():
+            if resident.known == known:
+                resident.keep_s = 0.0
+                self.unload(resident)
 
     def unload(self, resident: Resident, *, is_idle: bool = True) -> bool:
         """End its engine; one that `is_idle` shall be, unless it is in use."""
@@ -110,6 +130,8 @@ class Pool:
             if (is_idle and resident.requests) or self._residents.get(resident.known) is not resident:
                 return False
             del self._residents[resident.known]
+            if resident.alarm is not None:
+                resident.alarm.cancel()
         resident.service.close()
         return True
 
@@ -119,7 +141,26 @@ class Pool:
             self._is_closed = True
             residents, self._residents = list(self._residents.values()), {}
         for resident in residents:
+            if resident.alarm is not None:
+                resident.alarm.cancel()
             resident.service.close()
+
+    def _rest(self, resident: Resident) -> None:
+        """Unload it if it has been idle for as long as it is kept, else see to that later."""
+        with self._changing:
+            if resident.keep_s is None or resident.requests:
+                return
+            if resident.alarm is not None:
+                resident.alarm.cancel()
+            left = resident.used + resident.keep_s - time.monotonic()
+            if left > threading.TIMEOUT_MAX:
+                return
+            if left > 0:
+                resident.alarm = threading.Timer(left, self._rest, (resident,))
+                resident.alarm.daemon = True
+                resident.alarm.start()
+                return
+        self.unload(resident)
 
     def _taken(self, known: Known) -> Resident | None:
         with self._changing:

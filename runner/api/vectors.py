@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from models.errors import PromptTooLong, UsageError
+from runner.api.asked import Texts
 from runner.api.pool import Pool
 from runner.client.vectors import VectorSession
 from runner.types.commands import Embed
@@ -13,19 +14,20 @@ from runner.types.vectors import Made, Purpose
 _PORTION = 32  # texts
 
 
-def vectors(pool: Pool, model: str, texts: Sequence[str], is_wanted: Callable[[], bool]) -> list[Made]:
+def vectors(pool: Pool, asked: Texts, is_wanted: Callable[[], bool]) -> list[Made]:
     """A vector for each text; fewer where nobody wants them any more. UsageError, PromptTooLong, as `Pool.lease`."""
-    with pool.lease(model) as resident:
-        session = resident.session
+    with pool.lease(asked.model) as resident:
+        session, texts = resident.session, asked.texts
         if not isinstance(session, VectorSession) or resident.running.plan.wish.use is not Purpose.EMBED:
             raise UsageError(f"{resident.known.name} makes no vectors; embedding models do.")
+        resident.meets(asked.terms)
         made: list[Made] = []
         for start in range(0, len(texts), _PORTION):
             if not is_wanted():
                 break
-            portion = tuple(texts[start : start + _PORTION])
+            portion = Embed(texts[start : start + _PORTION], asked.may_cut)
             with resident.taking_turns:
-                made += [one for step in session.made(Embed(portion)) for one in step]
+                made += [one for step in session.made(portion) for one in step]
         return [*_accepted(made)]
 
 

@@ -64,6 +64,13 @@ def switch_for(asked: Think, budget: int | None, renderer: Renderer) -> Switch:
     return Switch(variables, word, not (on or flags or word), knows, notes)
 
 
+def knows_thinking(template: str) -> bool:
+    """Whether a model with this chat template thinks, as far as the text says without being read."""
+    names = (*_FLAGS, *_LEVELS, *_MODES, _BUDGET)
+    named = re.search(rf"\b({'|'.join(names)})\b", template)
+    return named is not None or markers.fence_in(template) is not None
+
+
 def _effort(asked: Think, renderer: Renderer) -> str:
     """How hard, by the first of these words that the template speaks of; the plain word where it speaks of none."""
     quoted = (word for word in _EFFORTS[asked] if re.search(f"['\"]{word}['\"]", renderer.text))

@@ -20,7 +20,7 @@ from runner.hardware.meter import sample
 from runner.hardware.strain import strain
 from runner.types.commands import Count, Generate, KeepState, RestoreState
 from runner.types.engine import Loaded
-from runner.types.generation import Chunk, Finish, Gap, Message, Phase, Request, to_answer
+from runner.types.generation import Chunk, Finish, Gap, Marked, Message, Phase, Request, to_answer
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
@@ -126,7 +126,7 @@ class EngineSession:
         sampling: Sampling,
         *,
         continue_last: bool = False,
-        raw: str | Gap | None = None,
+        raw: str | Marked | Gap | None = None,
         ignore_end: bool = False,
         reuse: bool = True,
     ) -> Answer:
@@ -135,9 +135,16 @@ class EngineSession:
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
         message. `reuse` false prefills everything anew.
         """
-        before, suffix = (raw.before, raw.after) if isinstance(raw, Gap) else (raw, None)
         history = to_answer(messages, continue_last=continue_last)
-        return self.ask(Request(history, before, sampling, ignore_end, reuse, suffix=suffix))
+        request = Request(history, None, sampling, ignore_end, reuse)
+        match raw:
+            case Gap(before, after):
+                request = replace(request, raw=before, suffix=after)
+            case Marked(text):
+                request = replace(request, raw=text, is_marked=True)
+            case _:
+                request = replace(request, raw=raw)
+        return self.ask(request)
 
     def ask(self, request: Request) -> Answer:
         """Answer a request as it is, but for the sampling that it leaves open."""

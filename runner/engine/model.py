@@ -62,13 +62,13 @@ class Model:
             C.llama_model_free(self.handle)
             self.handle = None
 
-    def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
-        """Token ids; `special` reads control tokens in the text, `begin` adds the model's own first token, if any.
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids; `special` reads control tokens in the text.
 
-        Not its last token, too, which llama.cpp would add where a file asks for one (add_eos_token): this is no text to
-        train on but one to go on with.
+        Without the model's first token, and without the last that llama.cpp would add where a file asks for one
+        (add_eos_token): this is no text to train on but one to go on with.
         """
-        tokens = self.begin if begin else []
+        tokens: list[int] = []
         for part in long_words.parts(text, long_words.longest()):
             tokens += self._tokens(part, special)
         return tokens

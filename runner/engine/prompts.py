@@ -67,11 +67,15 @@ class Prompts:
             if request.suffix is not None:
                 self._reject_hopeless(request.suffix)
                 return self._model.around_gap(request.raw, request.suffix), Prompt(request.raw)
-            return self._model.tokenize(request.raw, special=False, begin=True), Prompt(request.raw)
+            return self._begun(self._model.tokenize(request.raw, special=request.is_marked)), Prompt(request.raw)
         prompt = self._rendered(request)
         self._reject_hopeless(prompt.text)
-        tokens, begin = self._model.tokenize_parts(parts(prompt.text)), self._model.begin
-        return tokens if tokens[: len(begin)] == begin else begin + tokens, prompt
+        return self._begun(self._model.tokenize_parts(parts(prompt.text))), prompt
+
+    def _begun(self, tokens: list[int]) -> list[int]:
+        """With the model's first token, unless it is there."""
+        begin = self._model.begin
+        return tokens if tokens[: len(begin)] == begin else begin + tokens
 
     def borders(self, request: Request, prompt: Prompt, tokens: Sequence[int]) -> tuple[int, ...]:
         """Behind how many of its tokens a prompt may go on another way: around its last question, and in a long one.

@@ -9,6 +9,9 @@ from runner.report.words import gib, percent, seconds
 from runner.types.generation import Chunk, Phase
 from runner.types.plan import Plan
 
+OLLAMA_PROBE = "localrun is running, and answers what Ollama is asked."
+"""For programs that look whether Ollama is there."""
+
 
 def does_not_fit(name: str, plan: Plan, held: Sequence[tuple[str, int]]) -> str:
     """Why a model has no room; `held`: what is loaded, each with its bytes."""

@@ -52,6 +52,15 @@ def here() -> list[Choice]:
     return [_unplanned(offer, one) for offer in _by_name(local.find_local()) for one in offer.sets]
 
 
+def offers_here() -> list[Offer]:
+    """The same as offers of one quantization each, called what to type for it."""
+    return [
+        replace(offer, name=typed_name(offer, one), sets=(one,))
+        for offer in _by_name(local.find_local())
+        for one in offer.sets
+    ]
+
+
 def from_disk(offers: Iterable[Offer], plan_of: Callable[[Offer], Plan], patience: float = _PATIENCE_S) -> list[Choice]:
     """A row for each quantization that is here: those that run first, then the larger.
 

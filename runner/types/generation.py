@@ -58,9 +58,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A whole prompt as its author wants it: marks of the vocabulary in it are control tokens."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What to generate: a conversation, or `raw` text that goes to the model as it is; what lies before a `suffix`.
 
+    `is_marked`: marks in `raw` are control tokens, not text.
     `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
     `resumed`: what an engine before this one has already answered to it; the conversation or `raw` ends with that.
     `drafts` false (benchmarks) decodes a token at a time.
@@ -74,6 +82,7 @@ class Request:
     resumed: str = ""
     suffix: str | None = None
     drafts: bool = True
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from runner.api.openai import settings
 from runner.api.openai.envelope import EventWriter, Head, Json, read_streaming
 from runner.api.openai.messages import read_messages
 from runner.api.openai.usage import finish_of, logprobs_json, usage_json
-from runner.api.streams import event
 from runner.types.generation import Chunk
 from runner.types.tools_json import calls_json, deltas_json
 
@@ -99,7 +98,3 @@ class ChatWriter(EventWriter):
     def _choice(self, index: int, delta: Json, chunk: Chunk) -> Json:
         logprobs = logprobs_json(chunk.logprobs, self._wants_logprobs)
         return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_of(chunk)}
-
-    def _event(self, choice: Json) -> bytes:
-        usage = {"usage": None} if self._with_usage else {}
-        return event({**self._head, "choices": [choice], **usage})

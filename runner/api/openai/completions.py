@@ -15,8 +15,7 @@ from runner.api.fields import Fields
 from runner.api.openai import settings
 from runner.api.openai.envelope import EventWriter, Head, Json, read_streaming
 from runner.api.openai.usage import finish_of, usage_json
-from runner.api.streams import event
-from runner.types.generation import Gap, TokenLogprobs
+from runner.types.generation import Gap, Marked, TokenLogprobs
 
 _NAME = "text_completion"
 
@@ -27,7 +26,7 @@ async def complete(desk: Desk, request: Request) -> Response:
     is_streamed, with_usage = read_streaming(fields)
     echoes = fields.flag("echo")
     asked = read_completion(fields, desk)
-    before = _said(asked.raw) if echoes else ""
+    before = _said(asked) if echoes else ""
     if is_streamed:
         return await desk.stream(asked, TextWriter(asked, before, with_usage), request.receive)
     answers = await desk.whole(asked, request.receive)
@@ -61,18 +60,22 @@ def read_completion(fields: Fields, desk: Desk) -> Asked:
     return asked
 
 
-def _said(raw: str | Gap | None) -> str:
+def _said(asked: Asked) -> str:
     """What goes before the answer."""
-    return raw.before if isinstance(raw, Gap) else raw or ""
+    match asked.raw:
+        case Gap(before=text) | Marked(text):
+            return text
+        case None:
+            return ""
 
 
-def _raw(fields: Fields) -> str | Gap:
+def _raw(fields: Fields) -> Marked | Gap:
     prompt, suffix = fields.take("prompt"), fields.text("suffix")
     if isinstance(prompt, list) and len(prompt) == 1:
         (prompt,) = prompt
     if not isinstance(prompt, str):
         raise invalid("prompt", "it is one text; lists of texts and of tokens are not taken.")
-    return prompt if suffix is None else Gap(prompt, suffix)
+    return Marked(prompt) if suffix is None else Gap(prompt, suffix)
 
 
 class TextWriter(EventWriter):
@@ -94,7 +97,7 @@ class TextWriter(EventWriter):
         self._letters[piece.index] = offset + len(chunk.text)
         logprobs = _logprobs(chunk.logprobs, offset) if self._wants_logprobs else None
         choice = {"index": piece.index, "text": text, "logprobs": logprobs, "finish_reason": finish_of(chunk)}
-        yield event({**self._head, "choices": [choice]})
+        yield self._event(choice)
 
 
 def _logprobs(found: Sequence[TokenLogprobs], offset: int) -> Json:

@@ -41,6 +41,11 @@ class EventWriter:
         self._head, self._with_usage = head, with_usage
         self._last: dict[int, Chunk] = {}
 
+    def _event(self, choice: Json) -> bytes:
+        """A step of one answer; where the numbers are wanted it says that they are not there yet."""
+        usage = {"usage": None} if self._with_usage else {}
+        return event({**self._head, "choices": [choice], **usage})
+
     def end(self) -> Iterable[bytes]:
         """All answers have ended."""
         if self._with_usage:

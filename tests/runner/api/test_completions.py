@@ -20,6 +20,7 @@ def test_whole_and_in_pieces_it_is_the_same_text(served: Served) -> None:
     assert whole["choices"][0]["text"].startswith(" Paris") and whole["object"] == "text_completion"
     assert "".join(one["choices"][0]["text"] for one in pieces) == whole["choices"][0]["text"]
     assert usage["usage"]["completion_tokens"] == 6 and done == "[DONE]"
+    assert usage["choices"] == [] and {one["usage"] for one in pieces} == {None}
 
 
 def test_echo_and_logprobs_are_those_of_the_older_interface(served: Served) -> None:
@@ -34,6 +35,13 @@ def test_echo_and_logprobs_are_those_of_the_older_interface(served: Served) -> N
 def test_a_gap_needs_a_model_with_tokens_for_it(served: Served) -> None:
     said = served.post(TEXT, {**ASKED, "prompt": "def add(a, b):\n", "suffix": "\nprint(add(1, 2))"})
     assert said.status == 400 and said.json["error"]["message"].startswith("suffix: this model has no tokens")
+
+
+def test_marks_in_a_prompt_are_marks(served: Served) -> None:
+    """An editor that frames a prompt by itself gets what it meant: here, the end of a turn is one token."""
+    plain = served.post(TEXT, {**ASKED, "prompt": "Hi", "max_tokens": 1}).json["usage"]["prompt_tokens"]
+    marked = served.post(TEXT, {**ASKED, "prompt": "Hi<|im_end|>", "max_tokens": 1}).json["usage"]["prompt_tokens"]
+    assert marked == plain + 1
 
 
 def test_lists_of_tokens_are_refused(served: Served) -> None:

@@ -1,0 +1,1 @@
+"""Ollama's dialect: chats, texts, vectors, what is here and what is loaded."""
