@@ -106,15 +106,23 @@ GEOMETRIES: Mapping[str, Geometry] = {
 }
 
 
-def header(geometry: Geometry, quant: str) -> bytes:
-    """Everything before the weights."""
-    kv = {**metadata(geometry, quant, "none"), **_tokenizer(geometry.vocabulary)}
+def header(geometry: Geometry, quant: str, further: Mapping[str, Typed] | None = None) -> bytes:
+    """Everything before the weights, with `further` keys."""
+    kv = {**metadata(geometry, quant, "none"), **_tokenizer(geometry.vocabulary), **(further or {})}
     return header_bytes(kv, entries(geometry, quant))
 
 
-def write(path: Path, geometry: Geometry, quant: str, seed: int = 1, *, sparse: bool = False) -> Path:
-    """The file, unless one of its size is there already. `sparse` leaves holes, see above."""
-    head, table = header(geometry, quant), entries(geometry, quant)
+def write(
+    path: Path,
+    geometry: Geometry,
+    quant: str,
+    seed: int = 1,
+    *,
+    sparse: bool = False,
+    further: Mapping[str, Typed] | None = None,
+) -> Path:
+    """The file, unless one of its size is there already, with `further` keys. `sparse` leaves holes, see above."""
+    head, table = header(geometry, quant, further), entries(geometry, quant)
     size = len(head) + sum(aligned(entry.bytes, ALIGNMENT) for entry in table)
     if path.exists() and path.stat().st_size == size:
         return path

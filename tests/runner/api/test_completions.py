@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from scripts.synthetic.embedders import write
+from scripts.synthetic.random_weights import GEOMETRIES
+from scripts.synthetic.random_weights import write as write_random
+from scripts.synthetic.typed import U32, Typed
 from tests.support.server import Served
 
 MODEL = "smollm2-135m"
@@ -35,6 +38,25 @@ def test_echo_and_logprobs_are_those_of_the_older_interface(served: Served) -> N
 def test_a_gap_needs_a_model_with_tokens_for_it(served: Served) -> None:
     said = served.post(TEXT, {**ASKED, "prompt": "def add(a, b):\n", "suffix": "\nprint(add(1, 2))"})
     assert said.status == 400 and said.json["error"]["message"].startswith("suffix: this model has no tokens")
+
+
+def test_a_gap_is_filled_where_the_model_has_tokens_for_it(served: Served, tmp_path: Path) -> None:
+    """Three words of its vocabulary are marked for that: a text that says them in their places is answered alike."""
+    first = 284  # " aa", behind 258 single bytes and 26 letters
+    marks = {
+        f"tokenizer.ggml.fim_{name}_token_id": Typed(U32, first + n) for n, name in enumerate(("pre", "suf", "mid"))
+    }
+    file = write_random(tmp_path / "gaps-Q4_K_M.gguf", GEOMETRIES["tiny-dense"], "Q4_K_M", further=marks)
+    served.pool.names.serve(str(file))
+    asked = {**ASKED, "model": "gaps-Q4_K_M", "max_tokens": 8}
+    filled = served.post(TEXT, {**asked, "prompt": " ba bc", "suffix": " cd"}).json
+    said = served.post(TEXT, {**asked, "prompt": " aa ba bc ab cd ac"}).json
+    assert filled["choices"][0]["text"] == said["choices"][0]["text"] != ""
+    assert filled["usage"]["prompt_tokens"] == said["usage"]["prompt_tokens"] == 6
+    options = {"temperature": 0, "num_predict": 8}
+    other = {"model": "gaps-Q4_K_M", "prompt": " ba bc", "suffix": " cd", "stream": False, "options": options}
+    assert served.post("/api/generate", other).json["response"] == filled["choices"][0]["text"]
+    assert "insert" in served.post("/api/show", {"model": "gaps-Q4_K_M"}).json["capabilities"]
 
 
 def test_marks_in_a_prompt_are_marks(served: Served) -> None:

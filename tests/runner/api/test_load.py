@@ -4,12 +4,15 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from tests.support.server import PATIENCE_S, Served
+from runner.api.limits import Limits
+from runner.api.pool import Pool
+from runner.types.wish import Wish
+from tests.support.server import PATIENCE_S, Served, serving
+from tests.support.waiting import until
 
 MODEL = "smollm2-135m"
 CHAT = "/v1/chat/completions"
@@ -28,24 +31,17 @@ def requests(served: Served) -> int:
     return sum(one.requests for one in served.pool.residents())
 
 
-def wait_for(is_so: Callable[[], bool], seconds: float, what: str) -> float:
-    """How long that took."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < seconds, what
-        time.sleep(0.005)  # nobody tells
-    return time.monotonic() - began
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    until(is_so, lambda: what)
 
 
 def test_a_client_that_goes_away_frees_its_place(served: Served) -> None:
     served.post(CHAT, {**LONG, "max_tokens": 1})
-    freed = []
     for is_streamed in (True, False):
         with closing(served.connected()) as connection:
             connection.request("POST", CHAT, json.dumps({**LONG, "stream": is_streamed}))
-            wait_for(lambda: under_way(served) == 1, PATIENCE_S, "it has not begun")
-        freed.append(wait_for(lambda: requests(served) == 0, 5, "it goes on for nobody"))
-    assert min(freed) < 0.2, freed
+            wait_for(lambda: under_way(served) == 1, "it has not begun")
+        wait_for(lambda: requests(served) == 0, "it goes on for nobody")
 
 
 def test_a_client_that_reads_nothing_holds_up_nobody(served: Served) -> None:
@@ -56,9 +52,9 @@ def test_a_client_that_reads_nothing_holds_up_nobody(served: Served) -> None:
         lazy.settimeout(PATIENCE_S)
         lazy.connect(("127.0.0.1", served.port))
         lazy.sendall(head + body)
-        wait_for(lambda: requests(served) == 1, PATIENCE_S, "it has not begun")
+        wait_for(lambda: requests(served) == 1, "it has not begun")
         assert served.post(CHAT, {**LONG, "max_tokens": 4}).status == 200
-        wait_for(lambda: requests(served) == 0, PATIENCE_S, "its answer waits for its reader")
+        wait_for(lambda: requests(served) == 0, "its answer waits for its reader")
         found = http.client.HTTPResponse(lazy)
         found.begin()
         assert found.read().endswith(b"data: [DONE]\n\n")
@@ -73,4 +69,13 @@ def test_64_at_once_are_all_answered(served: Served) -> None:
 
     with ThreadPoolExecutor(64) as clients:
         assert set(clients.map(ask, range(64))) <= {(200, 2), (200, 1)}
-    wait_for(lambda: threading.active_count() <= threads + 1, 5, "threads stay")
+    wait_for(lambda: threading.active_count() <= threads + 1, "threads stay")
+
+
+def test_more_than_are_taken_are_refused_in_a_sentence(home: None) -> None:
+    with serving(Pool(Wish()), Limits(at_once=0)) as full:
+        said = full.post(CHAT, LONG)
+        other = full.post("/api/chat", {"model": MODEL, "messages": LONG["messages"]})
+    assert (said.status, other.status) == (429, 429)
+    assert said.json["error"]["message"] == other.json["error"]
+    assert other.json["error"] == "0 requests are under way; ask again when some have ended."
