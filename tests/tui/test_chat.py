@@ -10,7 +10,7 @@ import pytest
 from textual import events
 from textual.widgets import OptionList
 
-from models.errors import DoesNotFit, EngineError, PromptTooLong
+from models.errors import DoesNotFit, EngineError, PromptTooLong, UsageError
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Chunk, Finish, Message, Phase
 from runner.types.notice import Notice
@@ -623,6 +623,36 @@ async def test_errors_of_the_engine_before_a_turn(tmp_path: Path, monkeypatch: p
         await app.pilot.press("enter")
         await app.until(lambda: len(app.service.sessions) == 2)
         await app.until_words("complete")
+
+
+async def test_what_is_too_long_to_be_counted_costs_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+
+        def too_long(messages: object) -> int:
+            raise UsageError("The prompt has far more than 4096 tokens.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(app.session, "count_tokens", too_long)
+            await app.say("Hi")
+            await app.until_told("far more than 4096")
+            assert app.composer.text == "Hi"
+        await app.pilot.press("enter")
+        await app.until_words("complete")
+        assert len(app.service.sessions) == 1
+
+
+async def test_forty_columns_and_ten_lines_leave_room_to_write_and_to_read(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path), size=(40, 10)) as app:
+        await app.until_screen(Chat)
+        chat = app.screen
+        assert isinstance(chat, Chat)
+        app.session.slowness = Slowness(0.61, CoresTaken("another localrun", 23880, 1.6))
+        chat.tick()
+        await app.until_words("Decode is")
+        await app.pilot.press(*"Hello")
+        await app.until_words("│ Hello")
+        assert "f1 Help" in app.words().splitlines()[-1]
 
 
 async def test_a_conversation_that_another_window_holds_goes_on_as_a_copy(tmp_path: Path) -> None:

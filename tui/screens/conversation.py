@@ -36,6 +36,7 @@ from tui.widgets.turn import AnswerView
 from tui.workers import aside, batches
 
 _WORTH_A_NOTICE_S = 10.0
+_OF_THE_ENGINE = (EngineError, DoesNotFit)  # behind them the engine is to be started anew
 
 
 class ConversationScreen(EngineScreen):
@@ -164,7 +165,7 @@ class ConversationScreen(EngineScreen):
             self._keep_calls(widget, last)
         except LocalrunError as error:
             ending = one_line(str(error))
-            if isinstance(error, EngineError | DoesNotFit):
+            if isinstance(error, _OF_THE_ENGINE):
                 await self._drop_engine()
                 ending += " Nothing said is lost: Ctrl+R starts the engine anew and answers again."
             widget.note(ending, error=True)
@@ -321,7 +322,8 @@ class ConversationScreen(EngineScreen):
                     turns = turns[-1:]
         except LocalrunError as error:
             self.complain(str(error))
-            await self._drop_engine()
+            if isinstance(error, _OF_THE_ENGINE):
+                await self._drop_engine()
         return False
 
     async def _make_room(self, remedy: str | None, short: Shortage) -> bool:
