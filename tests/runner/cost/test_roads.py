@@ -4,10 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from runner.cost.blocks import blocks_of
+from models.headers.reader import parse
+from models.headers.shape import shape_of
+from runner.cost.blocks import Blocks, blocks_of
 from runner.cost.layout import HOST, Layout
-from runner.cost.roads import decode_seconds, load_seconds, prefill_seconds, token_bytes, visits
+from runner.cost.roads import decode_seconds, graph_bytes, load_seconds, prefill_seconds, token_bytes, visits
 from runner.types.machine import Device, Kind, Lent, Road
+from scripts.synthetic.geometry import Attention
+from scripts.synthetic.headers import entries, header_bytes, metadata
+from scripts.synthetic.random_weights import Size, geometry
 from tests.support.planner import gpu, shape
 
 SMOL = blocks_of(shape("llama-3.3-70b"))
@@ -47,12 +52,38 @@ def test_work_that_leaves_another_machine_waits_for_a_round_trip(
     assert decode_seconds(SMOL, found, 0) == pytest.approx(1e-3 * sum(times))
 
 
-def test_bytes_of_a_token_are_those_that_a_relay_counted() -> None:
-    """A worker's own count for SmolLM2 with all its layers there: 4.6 KB came for each token, 196,624 bytes went."""
-    smol = shape("llama-3.3-70b")
-    blocks = blocks_of(replace(smol, embedding=576, vocabulary=49152))
-    (one,) = visits(Layout((A,), (0,) * TOTAL))
-    assert token_bytes(blocks, one) == pytest.approx(196_624 + 4_600, rel=0.01)
+def tiny(layers: int, experts: int) -> Blocks:
+    size = Size(256, layers, 256 if experts else 768, 512, experts=experts)
+    found = geometry("tiny", size, Attention(4, 2, 64))
+    return blocks_of(shape_of([parse(header_bytes(metadata(found, "Q8_0", "none"), entries(found, "Q8_0")))]))
+
+
+@pytest.mark.parametrize(
+    ("layers", "experts", "there", "parts", "counted"),
+    [
+        (4, 0, 3, {}, 7_172),
+        (4, 0, 5, {}, 5_834),
+        (4, 16, 3, {}, 8_518),
+        (12, 64, 7, {}, 14_686),
+        (4, 0, 0, {1: 0, 2: 0}, 14_100),
+        (24, 0, 0, dict.fromkeys(range(24), 0), 169_504),
+        (4, 16, 0, {2: 0, 3: 0}, 70_160),
+        (12, 16, 0, {5: 0, 6: 0}, 111_592),
+        (24, 16, 0, {22: 0, 23: 0}, 354_320),
+        (24, 16, 0, dict.fromkeys(range(24), 0), 481_304),
+        (12, 16, 7, dict.fromkeys((6, 7, 8), HOST), 206_505),
+    ],
+)
+def test_bytes_of_a_token_are_those_that_a_worker_counted(
+    layers: int, experts: int, there: int, parts: dict[int, int], counted: int
+) -> None:
+    """Both ways, of random models with the first layers here, the last and some parts of others at one worker."""
+    blocks = tiny(layers, experts)
+    stems = blocks.layers[0].movable
+    moved = {(layer, stem): to for layer, to in parts.items() for stem in stems}
+    (one,) = visits(Layout((A,), laid_out((HOST, layers + 1 - there), (0, there)), moved))
+    sent = token_bytes(blocks, one, depth=20) + (graph_bytes(blocks, one) if one.times > 1 else 0)
+    assert sent == pytest.approx(counted, rel=0.05)
 
 
 def test_a_prompt_pays_by_its_tokens_and_a_load_by_its_weights() -> None:
