@@ -16,7 +16,7 @@ from scripts.checks.soak.found import Found, Process
 from scripts.checks.soak.served import Said, Served
 
 _STORY = {"messages": [{"role": "user", "content": "Tell a very long story."}]}
-_LETTERS = {**_STORY, "grammar": "root ::= [a-z ]+", "max_tokens": 600}  # it ends when it is stopped
+_LETTERS = {**_STORY, "grammar": "root ::= [a-z ] root", "max_tokens": 900}  # the model cannot end it
 _SOON_S = 5.0
 _NONSENSE: tuple[tuple[int, bytes], ...] = (
     (400, b"{"),
@@ -78,7 +78,7 @@ class Clients:
         how = self._rng.choice((signal.SIGTERM, signal.SIGINT, signal.SIGKILL))
         answers = self._while_they_write(lambda: self._end(how))
         if any(answer.ending in ("stop", "length") for answer in answers):
-            self._found.fault("wrong ends", f"After {how.name} an answer passes for a whole one.")
+            self._found.fault("wrong ends", f"After {how.name} an answer passes for a whole one: {answers}.")
         self._server = self._start()
 
     def check(self) -> dict[str, Process]:
