@@ -39,7 +39,7 @@ def main() -> None:
     )  # fmt: skip
     model = Model(wanted.file, placement)
     context = Context(model, placement)
-    asked = [model.tokenize(text, special=True, begin=True) for text in prompts(wanted.prompts)]
+    asked = [model.tokenize(text, special=True) for text in prompts(wanted.prompts)]
     answer(context, asked[:count], 2)
     started, used = time.perf_counter(), time.process_time()
     for first in range(0, len(asked), count):

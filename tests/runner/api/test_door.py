@@ -69,7 +69,7 @@ def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(folder / "keep.sock") as path:
-        same = Caller(str(attach.ROOT), attach.settings())
+        same = Caller(str(version.ROOT), attach.settings())
         assert not told(path, Attach(QUESTION, same)).is_outdated
         assert told(path, Attach(QUESTION, Caller("/elsewhere", same.settings))).is_outdated
         other = told(path, Attach(QUESTION, Caller(same.root, (("CUDA_VISIBLE_DEVICES", "1"),))))
@@ -79,7 +79,7 @@ def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
 
 
 def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
-    names = [name for name, _, _ in warm.code_stamp()]
+    names = [name for name, _, _ in version.code_stamp()]
     assert any(name.endswith("runner/api/warm.py") for name in names)
     assert any("libllama" in name for name in names)
 
