@@ -17,7 +17,7 @@ from runner.api import warm
 from runner.api.door import Door
 from runner.api.kept import Shelf
 from runner.api.pool import Pool
-from runner.client import attach, runtime
+from runner.client import attach, runtime, version
 from runner.client.socket import Gone, told
 from runner.types.warm import Attach, Caller, Residents
 from runner.types.wish import Wish
