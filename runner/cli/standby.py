@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile  # noqa: F401
 import threading
 import time
 import traceback
@@ -21,13 +22,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from models.errors import ExitCode
-from runner.cli import load, run  # noqa: F401  (in memory for every fork)
+from runner.cli import load, run  # noqa: F401  (these and their like: in memory for every fork)
 from runner.cli.main import Elsewhere, main
 from runner.cli.options import Options
 from runner.client import attached  # noqa: F401
 from runner.client.handover import ELSEWHERE
 from runner.client.peer import is_ours
 from runner.client.version import ROOT, code_stamp
+from runner.report import comparison, contract  # noqa: F401
+from runner.storage.paths import paths
 
 _BACKLOG = 32
 _MOST = 4 << 20  # bytes of a command with its environment
@@ -39,6 +42,7 @@ def stand_by(path: Path) -> None:
     """Until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who mind a command
     stamp = code_stamp()
+    paths()  # what finds them is in memory, too
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         fresh = path.with_suffix(".new-ready")
         fresh.unlink(missing_ok=True)
