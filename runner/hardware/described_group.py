@@ -17,6 +17,7 @@ from runner.types.machine import Device, Kind, Lent, Machine, Road
 _ROAD = re.compile(
     r"(.+?)\s*@\s*(\d+(?:\.\d+)?)\s*([gm])bit(?:/s)?(?:\s*,\s*(\d+(?:\.\d+)?)\s*(ms|us))?", re.IGNORECASE
 )
+_MEMORY_SPEED = re.compile(r"@\s*\d+(?:\.\d+)?\s*gbps", re.IGNORECASE)
 _BITS = {"g": 1e9, "m": 1e6}
 _SECONDS = {"ms": 1e-3, "us": 1e-6}
 _USUAL_LATENCY = 0.2e-3  # of a switch and two kernels
@@ -26,11 +27,24 @@ _ARRIVES = 0.94 / 8  # bytes a bit: what TCP leaves of Ethernet's frames of 1500
 def parse_hardware(text: str) -> Machine:
     """The computer, or the group of them, that `text` describes, with nothing running. UsageError."""
     parts = re.split(r"\s\+\s", text.strip())
+    if len(parts) > 1:
+        _check(parts)
     if not any(_ROAD.fullmatch(part) for part in parts):
         return parse_computer(text)
     if len(parts) < 2 or _ROAD.fullmatch(parts[0]):
         raise UsageError(f"{text!r} has a road and nobody at its other end; write it like A + B @10gbit,0.2ms.")
     return _group([_computer(part) for part in parts])
+
+
+def _check(parts: list[str]) -> None:
+    """What stands behind an @ is a road or the speed of a memory."""
+    for part in parts:
+        computer, at, rest = _MEMORY_SPEED.sub("", part).partition("@")
+        if at and not _ROAD.fullmatch(f"{computer or '-'}@{rest}"):
+            said = f"@{rest.strip()}"
+            raise UsageError(
+                f"{said!r} is neither a road, like @10gbit,0.2ms, nor the speed of a memory, like @60gbps."
+            )
 
 
 def _computer(text: str) -> tuple[Machine, Road | None]:
