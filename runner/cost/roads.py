@@ -1,8 +1,9 @@
 """What it costs that parts of a model are on other machines: round trips, and bytes over the network. Pure.
 
-As ggml-rpc.cpp (protocol 7) and ggml-backend.cpp do it, to the byte what a worker's relay counted
-(docs/several-machines.md). All goes through the borrower. Whenever the work leaves another machine's device, its result
-is asked for, one round trip; what goes there needs no answer. So one token takes
+As ggml-rpc.cpp (protocol 7) and ggml-backend.cpp do it, within 13 % of what a worker's relay counted for a token in
+fourteen placements; for a prompt only while no experts are apart (docs/several-machines.md). All goes through the
+borrower. Whenever the work leaves another machine's device, its result is asked for, one round trip; what goes there
+needs no answer. So one token takes
 
     round trips      one for each run of layers there, one more for a layer taken apart whose parts are there
     bytes there      for each of them its hidden state (4 bytes a value); behind a layer of the host or for parts of a
