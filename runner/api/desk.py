@@ -21,6 +21,7 @@ from runner.api.held import prompt_tokens
 from runner.api.limits import Limits
 from runner.api.metrics import Metrics
 from runner.api.pool import Pool
+from runner.api.remembered import Remembered
 from runner.api.streams import EventStream, Writer, unless_gone
 from runner.api.vectors import vectors
 from runner.types.sampling import Sampling
@@ -33,6 +34,7 @@ class Desk:
     def __init__(self, pool: Pool, sampling: Sampling, limits: Limits) -> None:
         self.pool, self.sampling, self.limits = pool, sampling, limits
         self.metrics = Metrics()
+        self.memory = Remembered(limits.kept, limits.kept_letters)
         self._under_way: set[Answering] = set()
         self._numbers = count(1)
 

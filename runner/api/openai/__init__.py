@@ -1,1 +1,1 @@
-"""OpenAI's dialect: models, chat completions."""
+"""OpenAI's dialect: models, chats, responses, texts, vectors."""

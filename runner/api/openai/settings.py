@@ -25,7 +25,15 @@ _SETTINGS = {
     "repeat_penalty": "repeat_penalty",
     "think_budget": "think_budget",
 }
-_EFFORTS = {"none": Think.OFF, "minimal": Think.LOW, "low": Think.LOW, "medium": Think.MEDIUM, "high": Think.HIGH}
+_EFFORTS = {
+    "none": Think.OFF,
+    "minimal": Think.LOW,
+    "low": Think.LOW,
+    "medium": Think.MEDIUM,
+    "high": Think.HIGH,
+    "xhigh": Think.HIGH,
+    "max": Think.HIGH,
+}
 # They identify, store or price a request, or say how it may be carried out; no answer depends on them.
 _IDLE = (
     *("user", "metadata", "safety_identifier"),
@@ -49,13 +57,13 @@ def read_limit(fields: Fields, sampling: Sampling, *names: str) -> Sampling:
     return replace(sampling, max_tokens=min(found)) if found else sampling
 
 
-def read_effort(fields: Fields, sampling: Sampling) -> Sampling:
+def read_effort(fields: Fields, sampling: Sampling, name: str = "reasoning_effort") -> Sampling:
     """How hard to think."""
-    effort = fields.text("reasoning_effort")
+    effort = fields.text(name)
     if effort is None:
         return sampling
     if effort not in _EFFORTS:
-        raise invalid("reasoning_effort", f"{effort!r} is not one of {', '.join(_EFFORTS)}.")
+        raise invalid(fields.place(name), f"{effort!r} is not one of {', '.join(_EFFORTS)}.")
     return replace(sampling, think=_EFFORTS[effort])
 
 
