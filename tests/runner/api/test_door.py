@@ -86,7 +86,9 @@ def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
 
 @AS_ROOT
 def test_a_full_tmp_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=2,size=4k", "none", folder], check=False)
+    full = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=2,size=4k", "none", folder], check=False, timeout=60
+    )
     if full.returncode:
         pytest.skip("nothing can be mounted here")
     try:
@@ -100,4 +102,4 @@ def test_a_full_tmp_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(EngineError, match="cannot be made: No space left on device"):
             runtime.made()
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", folder], check=True, timeout=60)
