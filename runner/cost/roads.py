@@ -1,7 +1,7 @@
 """What it costs that parts of a model are on other machines: round trips, and bytes over the network. Pure.
 
 As ggml-rpc.cpp (protocol 7) and ggml-backend.cpp do it, within 13 % of what a worker's relay counted for a token in
-fourteen placements; for a prompt only while no experts are apart (docs/several-machines.md). All goes through the
+fourteen placements; for a prompt only while layers stay whole (docs/several-machines.md). All goes through the
 borrower. Whenever the work leaves another machine's device, its result is asked for, one round trip; what goes there
 needs no answer. So one token takes
 
