@@ -31,4 +31,13 @@ def standing_by(server: Path) -> Iterator[None]:
         yield
     finally:
         if process is not None:
-            process.communicate(timeout=_END_S)
+            _end(process)
+            standby_of(server).unlink(missing_ok=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.communicate(timeout=_END_S)
+    except subprocess.TimeoutExpired:  # it has hardly begun, on a busy machine
+        process.kill()
+        process.communicate()

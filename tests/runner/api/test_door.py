@@ -17,10 +17,12 @@ from runner.api import warm
 from runner.api.door import Door
 from runner.api.kept import Shelf
 from runner.api.pool import Pool
-from runner.client import attach, runtime, version
+from runner.client import attach, runtime
 from runner.client.socket import Gone, told
+from runner.client.version import ROOT, code_stamp
 from runner.types.warm import Attach, Caller, Residents
 from runner.types.wish import Wish
+from tests.support.waiting import COMMAND_S
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
@@ -69,7 +71,7 @@ def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(folder / "keep.sock") as path:
-        same = Caller(str(version.ROOT), attach.settings())
+        same = Caller(str(ROOT), attach.settings())
         assert not told(path, Attach(QUESTION, same)).is_outdated
         assert told(path, Attach(QUESTION, Caller("/elsewhere", same.settings))).is_outdated
         other = told(path, Attach(QUESTION, Caller(same.root, (("CUDA_VISIBLE_DEVICES", "1"),))))
@@ -79,7 +81,7 @@ def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
 
 
 def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
-    names = [name for name, _, _ in version.code_stamp()]
+    names = [name for name, _, _ in code_stamp()]
     assert any(name.endswith("runner/api/warm.py") for name in names)
     assert any("libllama" in name for name in names)
 
@@ -87,7 +89,7 @@ def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
 @AS_ROOT
 def test_a_full_tmp_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "nr_inodes=2,size=4k", "none", folder], check=False, timeout=60
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=2,size=4k", "none", folder], check=False, timeout=COMMAND_S
     )
     if full.returncode:
         pytest.skip("nothing can be mounted here")
@@ -102,4 +104,4 @@ def test_a_full_tmp_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(EngineError, match="cannot be made: No space left on device"):
             runtime.made()
     finally:
-        subprocess.run(["umount", folder], check=True, timeout=60)
+        subprocess.run(["umount", folder], check=True, timeout=COMMAND_S)
