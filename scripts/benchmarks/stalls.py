@@ -66,7 +66,8 @@ def main() -> None:
         each = sorted(took[which] for took in beside)
         print(
             f"{name}: {bare:.3f} s without a prompt; beside it {len(each)} steps, "
-            f"median {statistics.median(each):.3f}, 19 of 20 within {each[len(each) * 19 // 20]:.3f}, longest {each[-1]:.3f} s"
+            f"median {statistics.median(each):.3f}, "
+            f"19 of 20 within {each[len(each) * 19 // 20]:.3f}, longest {each[-1]:.3f} s"
         )
     sys.stdout.flush()
     os._exit(0)
