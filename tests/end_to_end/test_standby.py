@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,10 @@ def test_streams_folder_and_exit_code_are_those_of_the_command(home: dict[str, s
 def test_a_stop_keeps_what_was_said_and_the_engine_goes_on(home: dict[str, str]) -> None:
     before = warm(home)
     long = (*MODEL, "-p", "Write a long story.", "--jsonl", "--max-tokens", "600", "--no-stdin")
-    with short_lived(subprocess.Popen([*LOCALRUN, *long], env=home, stdout=subprocess.PIPE, text=True)) as told:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background a shell has it ignored
+    with short_lived(
+        subprocess.Popen([*LOCALRUN, *long], env=home, stdout=subprocess.PIPE, text=True, preexec_fn=heard)  # noqa: PLW1509
+    ) as told:
         first = json.loads(line_of(told))["delta"]
         told.send_signal(signal.SIGINT)
         said, _ = told.communicate(timeout=COMMAND_S)

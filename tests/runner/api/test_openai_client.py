@@ -53,7 +53,7 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
 
 
 def test_texts_at_temperature_0_are_those_of_the_command(client: openai.OpenAI) -> None:
-    words = ["-p", QUESTION, "--temp", "0", "--max-tokens", "24", "--ctx", "4096", "--threads", "1"]
+    words = ["-p", QUESTION, "--temp", "0", "--max-tokens", "24", "--ctx", "4096", "--threads", "1", "--draft", "off"]
     command = [sys.executable, "-P", "-m", "localrun", MODEL, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, stdin=-3)
     found = client.chat.completions.create(model=MODEL, messages=ASKED, temperature=0, max_tokens=24)
