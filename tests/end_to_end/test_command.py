@@ -155,7 +155,7 @@ def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localr
     prompts, answers = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     lines: list[object] = [
         {"prompt": "Is water wet?", "id": "wet", "choices": ["yes", "no"]},
-        {"messages": [{"role": "user", "content": "How many legs has a dog?"}], "schema": {"type": "integer"}},
+        {"messages": [{"role": "user", "content": "How many legs has a dog?"}], "schema": {"enum": [2, 4, 6]}},
         {"prompt": "x", "temp": "hot"},
         {"prompt": "Say two.", "max_tokens": 3, "logprobs": 1},
     ]
