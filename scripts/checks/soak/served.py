@@ -56,8 +56,8 @@ class Served:
 
     @property
     def engines(self) -> list[psutil.Process]:
-        """Those that it has started."""
-        return psutil.Process(self._process.pid).children()
+        """Those that it has started; who stands ready beside it is none."""
+        return [one for one in psutil.Process(self._process.pid).children() if "runner.engine" in one.cmdline()]
 
     def end(self, how: signal.Signals) -> bool:
         """Whether a signal ends it in time; if not, it is killed."""
