@@ -13,7 +13,7 @@ import psutil
 
 _MOST_GROWTH = 0.05
 _FRESH = "memory, server's engine"  # killed and begun anew all the time: how much of its cache was used differs
-_ENOUGH = 60  # quiet moments, so that their thirds are alike in that
+_ENOUGH = 600  # quiet moments, so that their thirds are alike in that
 _FAULTS = ("lost messages", "hangs", "orphans", "wrong ends")
 
 
