@@ -12,8 +12,6 @@ from statistics import median
 import psutil
 
 _MOST_GROWTH = 0.05
-_FRESH = "memory, server's engine"  # killed and begun anew all the time: how much of its cache was used differs
-_ENOUGH = 600  # quiet moments, so that their thirds are alike in that
 _FAULTS = ("lost messages", "hangs", "orphans", "wrong ends")
 
 
@@ -69,8 +67,7 @@ class Found:
         names = self._names()
         found = ["children"] if _added(self._children()) > 0 else []
         found += [f"descriptors, {name}" for name in names if _added(self._descriptors(name)) > 0]
-        grown = [f"memory, {name}" for name in names if _growth(self._resident(name)) > _MOST_GROWTH]
-        return found + [one for one in grown if one != _FRESH or len(self.quiet) >= _ENOUGH]
+        return found + [f"memory, {name}" for name in names if _growth(self._resident(name)) > _MOST_GROWTH]
 
     def rows(self) -> list[tuple[str, str]]:
         """The report, a name and a value a row."""
