@@ -45,11 +45,6 @@ class DraftLength:
                 best, best_rate = count, expected / cost
         return best
 
-    @property
-    def may_try(self) -> bool:
-        """Whether there is enough for a guess against the odds, to see whether they have changed."""
-        return self._purse >= _START
-
     def learn(self, batch: int, answers: int, brought: int, seconds: float) -> float:
         """A step of so many tokens, of which one for each answer was no guess, brought so many.
 
