@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from models.errors import UsageError
@@ -49,6 +49,19 @@ class Fields:
         if (value := self.text(name)) is None:
             raise invalid(self.place(name), "it is missing.")
         return value
+
+    def word(self, name: str, known: Collection[str]) -> str | None:
+        """One of the words that are known."""
+        word = self.text(name)
+        if word is not None and word not in known:
+            raise invalid(self.place(name), f"{word!r} is not one of {', '.join(known)}.")
+        return word
+
+    def needed_word(self, name: str, known: Collection[str]) -> str:
+        """One of them, which has to be there."""
+        if (word := self.word(name, known)) is None:
+            raise invalid(self.place(name), "it is missing.")
+        return word
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false; `default` where it is not there."""

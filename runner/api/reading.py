@@ -9,9 +9,11 @@ from typing import Any
 from models.errors import UsageError
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
+from runner.api.fields import Fields
+from runner.types.generation import Message
 from runner.types.sampling import Sampling
 from runner.types.tools import ToolChoice
-from runner.types.tools_json import KEYS, with_tools
+from runner.types.tools_json import KEYS, read_messages, with_tools
 
 ANY_OBJECT = {"type": "object"}
 """The schema of any JSON object."""
@@ -23,6 +25,16 @@ def held_to(schema: Any, field: str, most: int) -> Constraint:
     if len(text) > most:
         raise invalid(field, f"the schema has {len(text)} letters; at most {most} are taken.")
     return Constraint(text, field=field)
+
+
+def message_of(one: Fields, said: Mapping[str, Any]) -> Message:
+    """A turn in OpenAI's words, of which `one` is all read."""
+    one.done()
+    try:
+        (message,) = read_messages([said])
+    except UsageError as error:
+        raise invalid(one.place("tool_calls"), str(error)) from None
+    return message
 
 
 def with_calls(sampling: Sampling, said: Mapping[str, Any], constraint: Constraint) -> Sampling:

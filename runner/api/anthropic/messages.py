@@ -25,9 +25,7 @@ def read_messages(fields: Fields, most: int) -> tuple[Message, ...]:
 
 
 def _turn(one: Fields, most: int) -> Iterator[Message]:
-    role, blocks = one.needed_text("role"), one.parts("content", most)
-    if role not in _ROLES:
-        raise invalid(one.place("role"), f"{role!r} is not one of {', '.join(_ROLES)}.")
+    role, blocks = one.needed_word("role", _ROLES), one.parts("content", most)
     one.done()
     if isinstance(blocks, str):
         yield Message(role, blocks)

@@ -37,9 +37,7 @@ def read_output(fields: Fields, most: int) -> tuple[Think | None, Constraint]:
     config = fields.inner("output_config")
     if config is None:
         return None, Constraint()
-    effort, form = config.text("effort"), config.inner("format")
-    if effort is not None and effort not in _EFFORTS:
-        raise invalid(config.place("effort"), f"{effort!r} is not one of {', '.join(_EFFORTS)}.")
+    effort, form = config.word("effort", _EFFORTS), config.inner("format")
     config.done()
     return _EFFORTS[effort] if effort else None, _form(form, most) if form else Constraint()
 

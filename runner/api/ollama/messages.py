@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.errors import UsageError
 from runner.api.errors import invalid
 from runner.api.fields import Fields
-from runner.types import tools_json
+from runner.api.reading import message_of
 from runner.types.generation import Message
 
 _ROLES = ("system", "user", "assistant", "tool")
@@ -28,21 +27,14 @@ def refuse_images(fields: Fields) -> None:
 
 def _message(one: Fields, open_calls: _Calls) -> Message:
     """`open_calls` have no result yet."""
-    role = one.needed_text("role")
-    if role not in _ROLES:
-        raise invalid(one.place("role"), f"{role!r} is not one of {', '.join(_ROLES)}.")
+    role = one.needed_word("role", _ROLES)
     refuse_images(one)
     said = {"role": role, "content": one.text("content") or "", "reasoning_content": one.text("thinking")}
     if role == "assistant" and (calls := one.take("tool_calls")):
         said["tool_calls"] = open_calls[:] = _numbered(calls)
     if role == "tool":
         said["tool_call_id"] = _answered(one, open_calls)
-    one.done()
-    try:
-        (message,) = tools_json.read_messages([said])
-    except UsageError as error:
-        raise invalid(one.place("tool_calls"), str(error)) from None
-    return message
+    return message_of(one, said)
 
 
 def _numbered(calls: Any) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from models.errors import UsageError
 from runner.api.errors import invalid, no_text
 from runner.api.fields import Fields
-from runner.types import tools_json
+from runner.api.reading import message_of
 from runner.types.generation import Message
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -20,9 +19,7 @@ def read_messages(fields: Fields, most: int) -> tuple[Message, ...]:
 
 
 def _message(one: Fields, most: int) -> Message:
-    role = one.needed_text("role")
-    if role not in _ROLES:
-        raise invalid(one.place("role"), f"{role!r} is not one of {', '.join(_ROLES)}.")
+    role = one.needed_word("role", _ROLES)
     said = {
         "role": _ROLES[role],
         "content": _content(one.parts("content", most)),
@@ -33,12 +30,7 @@ def _message(one: Fields, most: int) -> Message:
     one.idle("refusal", "annotations")  # what servers add to their answers comes back with them
     if role == "tool":
         one.idle("name")  # of the function, which the call has
-    one.done()
-    try:
-        (message,) = tools_json.read_messages([said])
-    except UsageError as error:
-        raise invalid(one.place("tool_calls"), str(error)) from None
-    return message
+    return message_of(one, said)
 
 
 def _content(parts: str | list[Fields]) -> str:

@@ -59,12 +59,8 @@ def read_limit(fields: Fields, sampling: Sampling, *names: str) -> Sampling:
 
 def read_effort(fields: Fields, sampling: Sampling, name: str = "reasoning_effort") -> Sampling:
     """How hard to think."""
-    effort = fields.text(name)
-    if effort is None:
-        return sampling
-    if effort not in _EFFORTS:
-        raise invalid(fields.place(name), f"{effort!r} is not one of {', '.join(_EFFORTS)}.")
-    return replace(sampling, think=_EFFORTS[effort])
+    effort = fields.word(name, _EFFORTS)
+    return sampling if effort is None else replace(sampling, think=_EFFORTS[effort])
 
 
 def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:

@@ -71,9 +71,7 @@ def _read(item: Fields, most: int) -> Message:
 
 
 def _message(item: Fields, most: int) -> Message:
-    role = item.needed_text("role")
-    if role not in _ROLES:
-        raise invalid(item.place("role"), f"{role!r} is not one of {', '.join(_ROLES)}.")
+    role = item.needed_word("role", _ROLES)
     return Message(_ROLES[role], _words(item.parts("content", most), _TEXTS))
 
 
