@@ -9,14 +9,11 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic.types import MessageParam, TextBlockParam, ToolParam, ToolUseBlock
-from pydantic import BaseModel
 
 from runner.types.sampling import Sampling
-from runner.types.templating import Templating
+from tests.support.asked import COUNTRY, MODEL, QUESTION, THINKS, Answer
 from tests.support.server import PATIENCE_S, Served
 
-MODEL = "smollm2-135m"
-QUESTION = "What is the capital of France?"
 ASKED: list[MessageParam] = [{"role": "user", "content": QUESTION}]
 GREEDY = {"temperature": 0}
 HEAD = {"anthropic-version": "2023-06-01"}
@@ -24,26 +21,10 @@ TOOLS: list[ToolParam] = [
     {
         "name": "capital",
         "description": "The capital of a country.",
-        "input_schema": {
-            "type": "object",
-            "properties": {"country": {"enum": ["France", "Spain"]}},
-            "required": ["country"],
-        },
+        "input_schema": COUNTRY,
         "cache_control": {"type": "ephemeral"},
     }
 ]
-THINKS = Templating(
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{{ '<|im_start|>assistant\n<think>\n' }}",
-    "test",
-)
-
-
-class Answer(BaseModel):
-    """What is asked for as JSON."""
-
-    city: str
-    is_large: bool
 
 
 @pytest.fixture(scope="module")

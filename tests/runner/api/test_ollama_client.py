@@ -12,11 +12,10 @@ import ollama
 import pytest
 
 from scripts.synthetic.embedders import write
+from tests.support.asked import MODEL, QUESTION
 from tests.support.server import PATIENCE_S, Served
 from tests.support.waiting import until
 
-MODEL = "smollm2-135m"
-QUESTION = "What is the capital of France?"
 ASKED = [{"role": "user", "content": QUESTION}]
 GREEDY = {"temperature": 0, "num_predict": 12}
 SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}

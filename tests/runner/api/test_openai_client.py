@@ -13,13 +13,11 @@ from typing import cast
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam, ChatCompletionToolUnionParam
-from pydantic import BaseModel
 
 from scripts.synthetic.embedders import write
+from tests.support.asked import COUNTRY, MODEL, QUESTION, Answer
 from tests.support.server import PATIENCE_S, Served
 
-MODEL = "smollm2-135m"
-QUESTION = "What is the capital of France?"
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
 
 
@@ -29,21 +27,10 @@ TOOLS: list[ChatCompletionToolUnionParam] = [
         "function": {
             "name": "capital",
             "description": "The capital of a country.",
-            "parameters": {
-                "type": "object",
-                "properties": {"country": {"enum": ["France", "Spain"]}},
-                "required": ["country"],
-            },
+            "parameters": COUNTRY,
         },
     }
 ]
-
-
-class Answer(BaseModel):
-    """What is asked for as JSON."""
-
-    city: str
-    is_large: bool
 
 
 @pytest.fixture(scope="module")

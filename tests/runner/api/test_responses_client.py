@@ -10,44 +10,24 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall, ResponseInputParam
-from pydantic import BaseModel
 
 from runner.api.openai.responses.conversation import joined
 from runner.api.remembered import Memory, Remembered
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
-from runner.types.templating import Templating
 from runner.types.tools import ToolCall
+from tests.support.asked import COUNTRY, MODEL, QUESTION, THINKS, Answer
 from tests.support.server import PATIENCE_S, Served
 
-MODEL = "smollm2-135m"
-QUESTION = "What is the capital of France?"
 TOOLS: list[FunctionToolParam] = [
     {
         "type": "function",
         "name": "capital",
         "description": "The capital of a country.",
-        "parameters": {
-            "type": "object",
-            "properties": {"country": {"enum": ["France", "Spain"]}},
-            "required": ["country"],
-            "additionalProperties": False,
-        },
+        "parameters": {**COUNTRY, "additionalProperties": False},
         "strict": True,
     }
 ]
-THINKS = Templating(
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{{ '<|im_start|>assistant\n<think>\n' }}",
-    "test",
-)
-
-
-class Answer(BaseModel):
-    """What is asked for as JSON."""
-
-    city: str
-    is_large: bool
 
 
 @pytest.fixture(scope="module")
