@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol
 
 from runner.types.generation import Message
-from runner.types.tools import ToolCall
+from runner.types.tools import ToolCall, read_arguments
 
 Said = dict[str, Any]
 """A message as templates read it."""
@@ -74,10 +72,7 @@ class _Ids:
 
 
 def _call(call: ToolCall, key: str, *, in_text: bool) -> Said:
-    arguments: object = call.arguments
-    if not in_text:
-        with suppress(ValueError, RecursionError):
-            arguments = json.loads(call.arguments)
+    arguments = call.arguments if in_text else read_arguments(call.arguments)
     return {"id": key, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 

@@ -1,12 +1,11 @@
 """A turn in words: while it runs, and how it went. Pure."""
 
 import json
-from contextlib import suppress
 
 from runner.report.words import plural, rate, seconds
 from runner.types.drafts import Drafted
 from runner.types.generation import Chunk, Finish, Phase
-from runner.types.tools import ToolCall
+from runner.types.tools import ToolCall, read_arguments
 
 
 def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
@@ -42,10 +41,7 @@ def _read(last: Chunk) -> str:
 
 def call_line(call: ToolCall) -> str:
     """A call as a line of JSON; arguments that are none stay the text that they are."""
-    arguments: object = call.arguments
-    with suppress(ValueError, RecursionError):
-        arguments = json.loads(call.arguments)
-    return json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False)
+    return json.dumps({"name": call.name, "arguments": read_arguments(call.arguments)}, ensure_ascii=False)
 
 
 def under_way(last: Chunk) -> str:

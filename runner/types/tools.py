@@ -1,5 +1,6 @@
 """Functions that a model may call, and the calls that it makes. Pure data."""
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -50,6 +51,14 @@ class CallDelta:
     id: str = ""
     name: str = ""
     arguments: str = ""
+
+
+def read_arguments(text: str) -> object:
+    """What a model wrote for arguments, as JSON has it; the text itself where it is none, or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def with_delta(calls: tuple[ToolCall, ...], delta: CallDelta) -> tuple[ToolCall, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,7 @@ from runner.api.asked import Asked, Piece, Whole
 from runner.api.errors import Failure, Kind, Refused
 from runner.api.streams import EVENTS, event
 from runner.types.generation import Chunk, Finish, Phase
-from runner.types.tools import CallDelta, ToolCall
+from runner.types.tools import CallDelta, ToolCall, read_arguments
 
 Json = dict[str, Any]
 _SIGNATURE = "unsigned"  # clients send back no thinking without one
@@ -67,10 +66,7 @@ def _blocks(whole: Whole, *, is_cut: bool) -> Iterator[Json]:
 
 def _input(call: ToolCall, *, is_cut: bool) -> Json:
     """The arguments; of a call that was cut there are none."""
-    try:
-        said = json.loads(call.arguments)
-    except ValueError:
-        said = None
+    said = read_arguments(call.arguments)
     if isinstance(said, dict):
         return said
     if is_cut:

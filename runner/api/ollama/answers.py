@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from runner.api.asked import Asked, Piece, Whole
 from runner.api.errors import Failure
 from runner.api.ollama.errors import error_json
-from runner.api.openai.usage import logprobs_json
-from runner.types.generation import Chunk, Finish, TokenLogprobs
-from runner.types.tools import ToolCall
+from runner.api.openai.usage import likely
+from runner.types.generation import Chunk, Finish
+from runner.types.tools import ToolCall, read_arguments
 
 Json = dict[str, Any]
 LINES = "application/x-ndjson"
@@ -47,7 +47,7 @@ class Shape:
     def _words(self, said: Whole) -> Json:
         whole, text = _sorted(said)
         thinking = {"thinking": said.reasoning} if said.reasoning else {}
-        logprobs = {"logprobs": _likely(said.logprobs)} if self._wants_logprobs and said.logprobs else {}
+        logprobs = {"logprobs": likely(said.logprobs)} if self._wants_logprobs and said.logprobs else {}
         if not self._is_chat:
             return {"response": text, **thinking, **logprobs}
         calls = {"tool_calls": whole} if whole else {}
@@ -129,13 +129,5 @@ def _sorted(said: Whole) -> tuple[list[Json], str]:
 
 
 def _arguments(call: ToolCall) -> Json | None:
-    try:
-        found = json.loads(call.arguments)
-    except ValueError:
-        return None
+    found = read_arguments(call.arguments)
     return found if isinstance(found, dict) else None
-
-
-def _likely(found: Sequence[TokenLogprobs]) -> Any:
-    told = logprobs_json(found, is_asked=True)
-    return told and told["content"]

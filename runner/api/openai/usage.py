@@ -33,7 +33,12 @@ def logprobs_json(found: Sequence[TokenLogprobs], is_asked: bool) -> dict[str, A
     """Of a piece of a chat's answer."""
     if not is_asked:
         return None
-    return {"content": [{**_likely(one.drawn), "top_logprobs": [*map(_likely, one.top)]} for one in found]}
+    return {"content": likely(found)}
+
+
+def likely(found: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:
+    """Tokens with their likelihood, and with others beside each."""
+    return [{**_likely(one.drawn), "top_logprobs": [*map(_likely, one.top)]} for one in found]
 
 
 def _likely(one: LikelyToken) -> dict[str, Any]:

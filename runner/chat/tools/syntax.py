@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from runner.types.tools import ToolCall
+from runner.types.tools import ToolCall, read_arguments
 
 
 class Form(Enum):
@@ -52,7 +51,4 @@ def json_syntax(mark: str, key: str = "arguments") -> Syntax:
 
 def is_object(arguments: str) -> bool:
     """Whether this is the JSON text of an object."""
-    try:
-        return isinstance(json.loads(arguments), dict)
-    except (ValueError, RecursionError):
-        return False
+    return isinstance(read_arguments(arguments), dict)

@@ -1,13 +1,17 @@
-"""Answers in Ollama's shape, of steps that are made up: calls, thinking, ends."""
+"""Answers in Ollama's shape (and calls in Anthropic's), of steps that are made up: calls, thinking, ends."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from runner.api.asked import Asked, Piece
+import pytest
+
+from runner.api.anthropic.answers import message_json
+from runner.api.asked import Asked, Piece, Whole
+from runner.api.errors import Refused
 from runner.api.ollama.answers import LineWriter, Shape
 from runner.types.generation import Chunk, Finish, Phase
-from runner.types.tools import CallDelta
+from runner.types.tools import CallDelta, ToolCall
 
 
 def lines(*chunks: Chunk, is_chat: bool = True) -> list[Any]:
@@ -35,6 +39,15 @@ def test_what_is_left_of_a_call_that_was_cut_off_is_text() -> None:
     told, end = lines(cut)
     assert told["message"] == {"role": "assistant", "content": 'capital({"of": "Fr)'}
     assert (end["done"], end["done_reason"]) == (True, "length")
+
+
+def test_arguments_that_are_nested_too_deeply_are_no_object() -> None:
+    deep = '{"of": ' + "[" * 100_000
+    told, _ = lines(Chunk(Phase.DONE, calls=(CallDelta(0, "a", "capital", deep),), finish=Finish.LENGTH))
+    assert told["message"]["content"] == f"capital({deep})"
+    whole = Whole(calls=(ToolCall("a", "capital", deep),), last=Chunk(Phase.DONE, finish=Finish.CALLS))
+    with pytest.raises(Refused, match="arguments that are no object"):
+        message_json(Asked("one"), whole)
 
 
 def test_thinking_is_apart_and_what_was_taken_for_text_is_called_back() -> None:

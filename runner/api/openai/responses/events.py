@@ -9,7 +9,8 @@ from typing import Any
 from runner.api.asked import Piece, Whole
 from runner.api.errors import Failure
 from runner.api.openai.envelope import Json
-from runner.api.openai.responses.items import Envelope, Item, likely
+from runner.api.openai.responses.items import Envelope, Item
+from runner.api.openai.usage import likely
 from runner.api.streams import EVENTS, event
 from runner.types.generation import Chunk
 from runner.types.tools import CallDelta

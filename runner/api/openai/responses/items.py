@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from runner.api.asked import Asked, Whole
 from runner.api.openai.envelope import Json
-from runner.api.openai.usage import logprobs_json
+from runner.api.openai.usage import likely
 from runner.types.generation import Chunk, Finish, TokenLogprobs
 from runner.types.tools import ToolCall
 
@@ -73,11 +73,6 @@ class Item:
             return {**head, "role": "assistant", "content": content}
         sealed = {"encrypted_content": b64encode(self.text.encode()).decode()} if is_sealed and self.text else {}
         return {**head, "summary": [], "content": content, **sealed}
-
-
-def likely(found: Sequence[TokenLogprobs]) -> list[Json]:
-    """Tokens with their likelihood."""
-    return (logprobs_json(found, is_asked=True) or {})["content"]  # type: ignore[no-any-return]
 
 
 def item_of(call: ToolCall) -> Item:
