@@ -7,6 +7,7 @@ ones (ggml's kernels), and where two tokens are equally likely that may decide.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
@@ -28,10 +29,13 @@ class Drawn:
 
 
 class Drafts:
-    """Drafts for the sequences of one context, whose batches have at most `most` tokens that are guessed or drawn."""
+    """Drafts for the sequences of one context, whose batches have at most `most` tokens that are guessed or drawn.
 
-    def __init__(self, rollback: Rollback, most: int) -> None:
-        self.rollback = rollback
+    `clock`: the seconds that steps are compared by, for who says of each when it begins.
+    """
+
+    def __init__(self, rollback: Rollback, most: int, clock: Callable[[], float]) -> None:
+        self.rollback, self._clock, self._began = rollback, clock, 0.0
         self._most = most
         self._length = DraftLength(StepTimes(most), reads_again=rollback.needs_copies)
         self._odds = Odds(FIRST_ODDS)
@@ -51,8 +55,13 @@ class Drafts:
         count = self._length.choose(chances, answers, batch) if chances else 0
         return following.guess(sequence.tokens, count) if count and self.rollback.prepare(sequence.slot) else ()
 
-    def learn(self, batch: int, drawn: Many[Drawn], seconds: float) -> None:
-        """A step took so long."""
+    def begin(self) -> None:
+        """A step begins."""
+        self._began = self._clock()
+
+    def learn(self, batch: int, drawn: Many[Drawn]) -> None:
+        """That step of so many tokens is done, and has brought this."""
+        seconds = self._clock() - self._began
         if batch > self._most:
             return
         brought = sum(1 + one.accepted for one in drawn)

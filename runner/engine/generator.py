@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.calls import with_demanded
 from runner.engine.checkpoints import Checkpoints, are_needed
+from runner.engine.context import Context
 from runner.engine.drafts import Drafts
 from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
@@ -42,8 +44,7 @@ class Generator:
         self._prompts = Prompts(self._model, self._context.size)
         keeps_states = placement.checkpoints > 0 and are_needed(self._context)
         self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
-        drafts = Drafts(Rollback(self._context, placement.drafts), placement.outputs) if placement.drafts else None
-        self._scheduler = Scheduler(self._context, self._cache, pulse, drafts)
+        self._scheduler = Scheduler(self._context, self._cache, pulse, _drafts(self._context, placement))
         self._caches_are = f"{llama.version()} {placement.kv_type}"
         self._markers = self._marker_tokens(markers.ALL)
         self.loaded = Loaded(
@@ -137,6 +138,14 @@ class Generator:
         model = self._model
         tokens = (token for text in marks for token in model.tokenize(text, special=True))
         return frozenset(token for token in tokens if not model.piece(token))
+
+
+def _drafts(context: Context, placement: Placement) -> Drafts | None:
+    """Processors alone are timed by their own seconds, which do not pass while others have them."""
+    if not placement.drafts:
+        return None
+    clock = time.perf_counter if placement.devices or sys.platform == "win32" else time.process_time
+    return Drafts(Rollback(context, placement.drafts), placement.outputs, clock)
 
 
 def _fitting(checkpoints: tuple[Checkpoint, ...], most: int | None) -> tuple[Checkpoint, ...]:

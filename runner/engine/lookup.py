@@ -12,7 +12,8 @@ alike."""
 SHORTEST = 3  # tokens that have to be alike
 LONGEST = 64  # more of them do not make a guess any surer
 _NO_MATCH = 0  # nothing comes before the first token
-_LONG = 8  # a match of so many goes on behind a token that was changed
+_LONG = 8  # a match of so many goes on behind tokens that were changed
+_AHEAD = 12  # so many tokens after it was lost, and among so many behind that place, it is taken up again
 _FEW = 64  # tokens that are taken one by one
 
 
@@ -20,8 +21,9 @@ class Lookup:
     """Knows where in a text that only grows its last tokens stood before.
 
     A match is followed for as long as it holds; else the newest place where the last `SHORTEST` tokens stood is taken.
-    Where there is none, a long match is followed past the token that broke it. Nothing is found again by searching: a
-    dictionary has the place behind every run of so many tokens.
+    Where there is none, a long match is followed past the token that broke it, and taken up again by the first one that
+    stands a little further on: some tokens were put in or left out. A dictionary has the place behind every run of so
+    many tokens.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,7 @@ class Lookup:
         self._seen = 0
         self._at = _NO_MATCH
         self._held, self._has_skipped = 0, False
+        self._lost, self._lost_until = _NO_MATCH, 0
 
     def follow(self, tokens: Sequence[int]) -> int | None:
         """The text, with what has come since the last call; how many tokens of its end stood at the place found.
@@ -64,8 +67,18 @@ class Lookup:
         if self._at and tokens[self._at] == tokens[end]:
             self._at, self._held = self._at + 1, self._held + 1
             return
-        self._has_skipped = not found and self._held >= _LONG
-        self._at, self._held = self._at + 1 if self._has_skipped else found, 0
+        if self._held >= _LONG:
+            self._lost, self._lost_until = self._at, end + _AHEAD
+            behind = self._at + 1
+        else:
+            behind = self._taken_up(tokens, end)
+        self._has_skipped = not found and behind != _NO_MATCH
+        self._at, self._held = found or behind, 0
+
+    def _taken_up(self, tokens: Sequence[int], end: int) -> int:
+        """Behind the token at `end`, where that stands soon behind the place that was lost."""
+        ahead = range(self._lost, min(self._lost + _AHEAD, end)) if end <= self._lost_until else ()
+        return next((place + 1 for place in ahead if tokens[place] == tokens[end]), _NO_MATCH)
 
     def _read(self, tokens: Sequence[int], seen: int) -> None:
         """A prompt has come, of which only the end matters."""
@@ -73,7 +86,7 @@ class Lookup:
         ends = range(first + SHORTEST, len(tokens))  # all but the last, which must not find itself
         runs = zip(*(tokens[first + shift :] for shift in range(SHORTEST)), strict=False)
         self._behind.update(zip(runs, ends, strict=False))
-        self._at, self._held = _NO_MATCH, 0
+        self._at, self._held, self._lost_until = _NO_MATCH, 0, 0
         self._step(tokens, len(tokens) - 1)
 
 

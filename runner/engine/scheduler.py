@@ -79,13 +79,14 @@ class Scheduler:
         if guesses or sequence.behind > 1:
             self._run([(sequence, sequence.piece_with(guesses))])
         else:
-            began = time.perf_counter()
+            if self._drafts:
+                self._drafts.begin()
             token = sequence.next
             self._context.step(token, len(slot.tokens), slot.sequence)
             self._cache.grow(slot, (token,))
             self._draw(sequence, 0)
             if self._drafts:
-                self._drafts.learn(1, (Drawn(sequence, 0, 0),), time.perf_counter() - began)
+                self._drafts.learn(1, (Drawn(sequence, 0, 0),))
         if sequence.phase is Phase.DONE:
             self._sweep()
 
@@ -193,6 +194,8 @@ class Scheduler:
         answers = sum(sequence.phase is Phase.DECODE for sequence, _ in batch)
         is_reading = any(one.phase is Phase.PREFILL for one in self._running)
         started = time.perf_counter()
+        if self._drafts:
+            self._drafts.begin()
         if not self._decode([piece for _, piece in batch], may_abort=not answers):
             for sequence, _ in batch:
                 self._cache.resync(sequence.slot)
@@ -216,7 +219,7 @@ class Scheduler:
         if read or tokens == len(drawn):
             self._budget.learn(seconds, len(drawn), read)
         if self._drafts and not read:
-            self._drafts.learn(tokens, drawn, seconds)
+            self._drafts.learn(tokens, drawn)
 
     def _draw_behind(self, sequence: Sequence, piece: Piece, end: int, *, at_once: bool) -> int:
         """Draw what comes behind the known tokens and behind each guess that comes true: how many of these did.

@@ -48,6 +48,19 @@ def test_a_long_match_goes_on_behind_a_token_that_was_changed() -> None:
     assert lookup.follow(text) is None
 
 
+@pytest.mark.parametrize(("came", "next_token"), [((60, 61, 62, 12), 13), ((60, 61, 15), 16)], ids=["in", "out"])
+def test_a_long_match_is_taken_up_behind_tokens_that_were_put_in_or_left_out(
+    came: Sequence[int], next_token: int
+) -> None:
+    """12 comes next in what was said before."""
+    lookup, text = Lookup(), [*range(20), 50, *range(11)]
+    lookup.follow(text)
+    for token in (11, *came):
+        text.append(token)
+        found = lookup.follow(text)
+    assert found == 9 and lookup.guess(text, 1) == [next_token]
+
+
 @pytest.mark.parametrize("text", [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 1, 2]])
 def test_a_text_that_is_too_short_to_be_found_again(text: list[int]) -> None:
     lookup = Lookup()
@@ -122,6 +135,17 @@ def test_guesses_that_are_always_wrong_stop(costs: Sequence[float]) -> None:
     after = [(token + 1) % 900 if place % 5 == 4 else token for place, token in enumerate(text)]
     engine.answer(text, after)
     assert engine.answer(text, after) > 0.97
+
+
+def test_batches_have_sizes_that_kernels_like() -> None:
+    """With two answers, too: what is guessed for one of them fills up the batch of both."""
+    length = DraftLength(StepTimes(MOST + 1))
+    for _ in range(20):
+        length.learn(2, 1, 2, 0.011)
+        length.learn(1, 1, 1, 0.01)
+    sure = [0.99] * 13
+    assert {length.choose(sure[:most]) for most in range(13)} == {0, 1, 2, 3, 7, 11}
+    assert length.choose(sure, answers=2, batch=2) == 10
 
 
 def test_nothing_is_bet_that_was_not_gained() -> None:
