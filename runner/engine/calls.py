@@ -26,7 +26,8 @@ class Calls:
     def __init__(self, family: Family, syntax: Syntax, request: Request, salt: str) -> None:
         self._tools, self._calling = request.sampling.templating.tools, request.sampling.calling
         self._syntax, self._is_held = syntax, request.sampling.grammar is not None
-        self._parser = CallParser(family, self._tools, lambda index: _new_id(f"{salt} {index}"))
+        most = None if self._calling.parallel else 1
+        self._parser = CallParser(family, self._tools, lambda index: _new_id(f"{salt} {index}"), most=most)
 
     def read(self, said: Said, *, final: bool = False) -> Said:
         """What the stream has said, its calls apart."""

@@ -22,7 +22,8 @@ def judged(
 ) -> Iterator[Hit]:
     """Every repository with its plan, in order, each as soon as its headers and those of the ones before are read.
 
-    Planned without rehearsals, as the picker does. `studies` makes new ones: threads share none.
+    Planned without rehearsals, as the picker does. `studies` makes new ones: threads share none. Who takes no more
+    rows waits for the repositories that are being read, and for no others.
     """
 
     def judge(one: Found) -> Hit:
@@ -36,4 +37,4 @@ def judged(
     try:
         yield from pool.map(judge, found)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)

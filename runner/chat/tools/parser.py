@@ -13,10 +13,16 @@ from runner.types.tools import Tool
 
 
 class CallParser:
-    """Reads the text of an answer as `family` writes it. `new_id` makes the id of call number so much."""
+    """Reads the text of an answer as `family` writes it. `new_id` makes the id of call number so much.
 
-    def __init__(self, family: Family, tools: Sequence[Tool], new_id: Callable[[int], str]) -> None:
-        self._family, self._tools, self._told = family, tools, Told(new_id)
+    What stands behind `most` whole calls is dropped: tokens come several at a time, and one token may end a call and
+    begin what follows it.
+    """
+
+    def __init__(
+        self, family: Family, tools: Sequence[Tool], new_id: Callable[[int], str], *, most: int | None = None
+    ) -> None:
+        self._family, self._tools, self._told = family, tools, Told(new_id, most)
         self._restart()
 
     def _restart(self) -> None:

@@ -17,13 +17,13 @@ class Heard:
 
 
 class Told:
-    """Gathers what is new. `new_id` makes the id of call number so much.
+    """Gathers what is new. `new_id` makes the id of call number so much; behind `most` whole calls nothing counts.
 
     Space in front of a call is no text, and neither is what is left when the answer ends behind one.
     """
 
-    def __init__(self, new_id: Callable[[int], str]) -> None:
-        self._new_id = new_id
+    def __init__(self, new_id: Callable[[int], str], most: int | None = None) -> None:
+        self._new_id, self._most = new_id, most
         self._text, self._space = "", ""
         self._calls: list[CallDelta] = []
         self._argued = False
@@ -34,19 +34,23 @@ class Told:
 
     def say(self, text: str) -> None:
         """Text of the answer."""
+        if self._is_full:
+            return
         text = self._space + text
         ready = text.rstrip()
         self._text, self._space = self._text + ready, text[len(ready) :]
 
     def begin(self, name: str) -> None:
         """A call of this function."""
+        if self._is_full:
+            return
         self._space = ""
         self._calls.append(CallDelta(self.count, self._new_id(self.count), name))
         self.count, self._argued = self.count + 1, False
 
     def argue(self, text: str) -> None:
         """More of the arguments of the last call, as JSON."""
-        if text:
+        if text and not self._is_full:
             self._calls.append(CallDelta(self.count - 1, arguments=text))
             self._argued = True
 
@@ -63,6 +67,10 @@ class Told:
         heard = Heard(self._text + rest, _joined(self._calls))
         self._text, self._calls = "", []
         return heard
+
+    @property
+    def _is_full(self) -> bool:
+        return self._most is not None and self.ended >= self._most
 
 
 def _joined(deltas: list[CallDelta]) -> tuple[CallDelta, ...]:

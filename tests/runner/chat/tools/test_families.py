@@ -67,8 +67,8 @@ def stream_for(family: Family) -> TextStream:
     return TextStream(addresses=family.addresses, breaks=family.breaks)
 
 
-def read(family: Family, data: bytes, cuts: Iterable[int] = ()) -> Read:
-    stream, parser = stream_for(family), CallParser(family, TOOLS, "id{}".format)
+def read(family: Family, data: bytes, cuts: Iterable[int] = (), *, most: int | None = None) -> Read:
+    stream, parser = stream_for(family), CallParser(family, TOOLS, "id{}".format, most=most)
     text, reasoning = "", ""
     calls: tuple[ToolCall, ...] = ()
     edges = [0, *cuts, len(data)]
@@ -364,6 +364,17 @@ def test_an_answer_is_read_the_same_wherever_it_is_cut(
     for pair in combinations(range(1, len(data)), 2) if len(data) <= _SHORT else ():
         assert read(family, data, pair) == whole, pair
     assert read(family, data, range(1, len(data))) == whole
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, GENERIC], ids=lambda family: family.name)
+def test_behind_the_one_call_that_is_wanted_nothing_counts(family: Family) -> None:
+    """A token may end a call and begin what follows it, and guesses come several tokens at a time."""
+    for said in (row[1] for row in GOOD if row[0] is family and row[3]):
+        data, whole = said.encode(), read(family, said.encode())
+        for cut in range(len(data)):
+            found = read(family, data + b"\n<more", [cut], most=1)
+            assert found.calls == whole.calls[:1]
+            assert whole.text.startswith(found.text)
 
 
 def test_brackets_without_an_end_end_a_call_and_nothing_else() -> None:
