@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.waiting import COMMAND_S, line_of, until
+from tests.support.waiting import COMMAND_S, PATIENCE_S, line_of, until
 
 COLOURS = "Name three primary colours."
 SHORT = ("--temp", "0", "--max-tokens", "12", "--threads", "1")
@@ -328,7 +328,7 @@ def test_ctrl_c_keeps_what_was_said(environment: dict[str, str]) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert begun and (begun + out).endswith("\n") and "Traceback" not in err
-    psutil.wait_procs([engine], timeout=10)
+    psutil.wait_procs([engine], timeout=PATIENCE_S)
     assert not engine.is_running()
 
 
@@ -359,7 +359,7 @@ def test_a_killed_parent_leaves_no_engine(environment: dict[str, str]) -> None:
     engine = engine_of(process)
     process.kill()
     process.communicate(timeout=30)
-    gone, alive = psutil.wait_procs([engine], timeout=10)
+    gone, alive = psutil.wait_procs([engine], timeout=PATIENCE_S)
     assert gone and not alive
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.waiting import COMMAND_S, until
+from tests.support.waiting import COMMAND_S, PATIENCE_S, until
 
 SHORT = ("--temp", "0", "--max-tokens", "4", "--threads", "1")
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -103,6 +103,6 @@ def test_ctrl_c_while_it_loads_is_an_object(environment: dict[str, str]) -> None
     engines[0].suspend()  # the plan waits for it
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert not psutil.wait_procs(engines, timeout=5)[1], "stopped as it is"
+    assert not psutil.wait_procs(engines, timeout=PATIENCE_S)[1], "stopped as it is"
     told = json.loads(out)
     assert (process.returncode, told["finish_reason"], told["error"]["kind"]) == (130, "interrupted", "Interrupted")

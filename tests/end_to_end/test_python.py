@@ -161,7 +161,7 @@ def test_a_dead_model_can_be_closed_and_a_dropped_one_ends() -> None:
     (engine,) = process.children()
     assert os.getsid(process.pid) == process.pid, "Ctrl-C in a shell of Python is not for it"
     del dropped
-    assert not psutil.wait_procs([process, engine], timeout=5)[1]
+    assert not psutil.wait_procs([process, engine], timeout=PATIENCE_S)[1]
 
 
 def test_much_on_stderr_blocks_nobody(tmp_path: Path, smollm2: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_script_that_is_killed_while_it_loads_leaves_nobody() -> None:
     left[-1].suspend()  # the engine: the plan waits for it
     script.kill()
     script.wait(PATIENCE_S)
-    assert not psutil.wait_procs(left, timeout=5)[1]
+    assert not psutil.wait_procs(left, timeout=PATIENCE_S)[1]
 
 
 def test_a_script_with_our_names_is_not_disturbed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from scripts.checks.soak.found import Found, Held, Process, held, orphans, process_held
-from tests.support.waiting import COMMAND_S
+from tests.support.waiting import COMMAND_S, PATIENCE_S
 
 MB = 1_000_000
 
@@ -59,7 +59,7 @@ def test_a_process_whose_parent_is_gone_is_an_orphan(tmp_path: Path) -> None:
     assert orphans(str(tmp_path)) == [left] and orphans(str(tmp_path / "other")) == []
     os.close(ours)
     os.close(theirs)
-    psutil.wait_procs([left], timeout=10)
+    psutil.wait_procs([left], timeout=PATIENCE_S)
     assert orphans(str(tmp_path)) == []
 
 

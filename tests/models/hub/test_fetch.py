@@ -26,7 +26,7 @@ from models.weights import Progress, WeightFile
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, environment, loopback_client
 from tests.support.waiting import COMMAND_S, joined
 
-QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.05, timeout=0.3)
+QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.05, timeout=0.6)
 SIZE = 3_000_000
 REPO = "org/model-GGUF"
 NAME = "model-Q4_K_M.gguf"

@@ -17,7 +17,7 @@ import pytest
 from runner.cli.completion import SHELLS, script
 from runner.cli.flags import GROUPS, POSITIONALS
 from runner.cli.subcommands import COMMANDS
-from tests.support.waiting import COMMAND_S
+from tests.support.waiting import COMMAND_S, PATIENCE_S
 
 TYPED = [
     ("localrun pla", "plan"),
@@ -104,7 +104,7 @@ def test_zsh(folder: Path) -> None:
 
 def heard(terminal: int, words: str) -> None:
     """Wait until the terminal shows words, with what redrawing does to a line left out."""
-    seen, end = "", time.monotonic() + 20
+    seen, end = "", time.monotonic() + PATIENCE_S
     while words not in seen.replace("\b", "").replace("\r", ""):
         assert time.monotonic() < end, f"{words!r} never came: {seen[-300:]!r}"
         if select.select([terminal], [], [], 0.5)[0]:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.support.waiting import PATIENCE_S
+
 IN_A_FINALIZER = """
 import os, signal
 from runner.cli.interrupts import calm, take_interrupts
@@ -37,7 +39,9 @@ except KeyboardInterrupt:
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 def test_an_interrupt_that_python_drops_comes_again() -> None:

@@ -66,7 +66,7 @@ def _script(path: Path, line: str) -> None:
 @pytest.fixture
 def target(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while b"Server listening" not in (folder / "log").read_bytes():
         assert time.monotonic() < deadline, (folder / "log").read_text()
     return f"ssh:{getpass.getuser()}@{LOOPBACK}"

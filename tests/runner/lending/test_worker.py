@@ -21,6 +21,7 @@ from runner.types.lending import Pulse
 from runner.types.machine import Kind
 from runner.types.placement import Placement
 from runner.types.units import MIB
+from tests.support.waiting import PATIENCE_S
 from tests.support.workers import RunningWorker, working
 
 LIMIT = 256 * MIB
@@ -41,7 +42,7 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
 
 def pulse_when(worker: RunningWorker, is_so: Callable[[Pulse], bool]) -> Pulse:
     """What it says of itself, as soon as it is so."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     with Line(worker.endpoint, 5) as line:
         while not is_so(now := line.ping()):
             assert time.monotonic() < deadline, now

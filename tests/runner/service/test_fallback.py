@@ -26,7 +26,7 @@ from runner.types.wish import Wish
 from scripts.checks.loopback import grow_no_more_than, lent
 from tests.support.homes import own_home
 from tests.support.sessions import loaded, told
-from tests.support.waiting import COMMAND_S, line_of, short_lived
+from tests.support.waiting import COMMAND_S, PATIENCE_S, line_of, short_lived
 
 GROUPS = Path("/sys/fs/cgroup/memory")
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -146,7 +146,7 @@ def group(tmp_path: Path) -> Iterator[Path]:
     except OSError:
         pytest.skip("no control group can be made here")
     yield folder
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while folder.exists() and time.monotonic() < deadline:  # it is busy while the last process ends
         with suppress(OSError):
             folder.rmdir()
