@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,16 @@ from runner.engine import bounds
 # How long one example takes says how busy the machine is.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sockets_of_our_own() -> Iterator[None]:
+    """Warm engines are found by whoever looks where their sockets lie: tests beside these would stop and use them."""
+    assert tempfile.gettempdir()  # what pytest writes goes on to lie there
+    with tempfile.TemporaryDirectory(prefix="lr-", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setenv("XDG_RUNTIME_DIR", "")
+        yield
 
 
 @pytest.fixture(autouse=True)

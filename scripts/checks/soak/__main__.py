@@ -77,9 +77,10 @@ def small_model() -> str:
 
 
 def _move_to(home: Path) -> None:
-    """Everything that is kept lies in this folder, for this process and those that it starts."""
+    """Everything that is kept lies in this folder, for this process and those that it starts; sockets, too."""
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         os.environ[f"XDG_{name}_HOME"] = str(home)
+    os.environ |= {"TMPDIR": str(home), "XDG_RUNTIME_DIR": ""}
     os.environ |= {"HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
 
 
