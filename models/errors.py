@@ -3,7 +3,8 @@
     LocalrunError
     ├── EngineError         1   the engine failed
     │   ├── OutOfMemory     1   llama.cpp could not allocate, while loading or decoding; less may work
-    │   │   └── OutOfRam    1   the kernel ended the engine's process, for the host's memory ran out
+    │   │   ├── OutOfRam    1   the kernel ended the engine's process, for the host's memory ran out
+    │   │   └── NoRoomToGuess 1 it was for the companion, which only makes answers faster
     │   ├── EngineKilled    1   the engine's process was killed from outside: the kernel, or a person
     │   ├── EngineHung      1   the engine did nothing for longer than any step takes, and was ended
     │   └── DeviceLost      1   a device is gone or does not answer: driver, suspend, another machine
@@ -53,6 +54,10 @@ class OutOfMemory(EngineError):  # noqa: N818
 
 class OutOfRam(OutOfMemory):
     """The kernel ended the engine's process, for the host's memory ran out."""
+
+
+class NoRoomToGuess(OutOfMemory):
+    """llama.cpp could not allocate what the companion needs; the model alone has found its room."""
 
 
 class EngineKilled(EngineError):  # noqa: N818

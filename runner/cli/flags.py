@@ -182,7 +182,7 @@ _ORIGIN = re.compile(r"https?://[^/\s,*]+", re.IGNORECASE)
 _ROLES = tuple(TextRole)
 _POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
-_DRAFTS = (*DraftKind, "auto")
+_DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, "auto")
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),

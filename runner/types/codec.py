@@ -57,8 +57,7 @@ def _reader(hint: Any) -> _Reader | None:
     if origin is tuple:
         return _tuple_reader(arms)
     if isinstance(hint, type) and is_dataclass(hint):
-        hints = get_type_hints(hint)
-        return partial(_object, hint, {name: _reader(hints[name]) for name in _names(hint)})
+        return partial(_object, hint)
     return hint if isinstance(hint, type) and issubclass(hint, Enum) else None
 
 
@@ -91,9 +90,17 @@ def _optional(read: _Reader, data: Any) -> Any:
     return None if data is None else read(data)
 
 
-def _object(kind: Callable[..., Any], readers: Mapping[str, _Reader | None], data: Any) -> Any:
+@cache
+def _readers(kind: Any) -> dict[str, _Reader | None]:
+    """Of its fields; made when the first one is read, for a field may be of the same type."""
+    hints = get_type_hints(kind)
+    return {name: _reader(hints[name]) for name in _names(kind)}
+
+
+def _object(kind: Callable[..., Any], data: Any) -> Any:
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} must be an object")
+    readers = _readers(kind)
     return kind(
         **{name: read(item) if (read := readers[name]) else item for name, item in data.items() if name in readers}
     )

@@ -5,10 +5,12 @@ from enum import StrEnum
 
 
 class DraftKind(StrEnum):
-    """Who guesses: nobody, or the text itself, which may go on as it did before."""
+    """Who guesses: nobody, the text itself (it may go on as it did before), the model's own heads, a small model."""
 
     OFF = "off"
     LOOKUP = "lookup"
+    MTP = "mtp"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)

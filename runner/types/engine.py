@@ -27,18 +27,27 @@ class ComponentBytes:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The model is ready: its real context, what was allocated where (the CPU last), and how long it took."""
+    """The model is ready: its real context, what was allocated where (the CPU last), and how long it took.
+
+    `companion`: what the placement's companion holds beside, as in a Rehearsal.
+    """
 
     ctx: int
     load_s: float
     memory: tuple[ComponentBytes, ...]
     template: str
     notes: tuple[str, ...] = ()
+    companion: tuple[ComponentBytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What one placement would take (the CPU last); None where llama.cpp refuses it, and `refusal` says why."""
+    """What one placement would take (the CPU last); None where llama.cpp refuses it, and `refusal` says why.
+
+    `companion`: what the model's own nextn layers take beside `memory`, which has their weights already: caches and
+    buffers of a second context. A companion that is a model is rehearsed by itself, as the file and placement it has.
+    """
 
     memory: tuple[ComponentBytes, ...] | None
     refusal: str | None = None
+    companion: tuple[ComponentBytes, ...] = ()

@@ -1,9 +1,12 @@
 """Where a model goes, in llama.cpp's terms. Pure data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import StrEnum
 
 from models.headers.pooling import Pooling
+from runner.types.drafts import DraftKind
 from runner.types.machine import Numa
 
 
@@ -26,6 +29,18 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """What guesses beside the weights: a second model at `path` (its first shard), placed by itself in `placement`.
+
+    The model's own nextn layers (`kind` mtp) have neither.
+    """
+
+    kind: DraftKind
+    path: str | None = None
+    placement: Placement | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Everything llama.cpp is told when it loads, in its own terms.
 
@@ -38,7 +53,7 @@ class Placement:
     it cannot be rolled back. `pooling`: what a text becomes, where the model does not answer. `numa`: where the host
     computes and its memory is in several nodes.
     `drafts`: the most tokens that are guessed in a step, each an output. `rollback` is n_rs_seq: how many tokens a
-    recurrent state can go back, with a copy of it for each.
+    recurrent state can go back, with a copy of it for each. `companion`: what guesses beside prompt lookup.
     """
 
     devices: tuple[str, ...]
@@ -62,3 +77,4 @@ class Placement:
     numa: Numa | None = None
     drafts: int = 0
     rollback: int = 0
+    companion: Companion | None = None

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.types.codec import pack, unpack
+from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Message, Phase, Request
-from runner.types.placement import Override, Placement
+from runner.types.placement import Companion, Override, Placement
 from runner.types.sampling import Sampling
 
 MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text(), st.none() | st.text())
 SAMPLINGS = st.builds(Sampling, stop=st.lists(st.text()).map(tuple), seed=st.none() | st.integers(0, 9))
+COMPANION = Companion(DraftKind.MODEL, "small.gguf", Placement(("CUDA0",), 9, 9, (9,), 64))
 VALUES = [
     st.builds(Request, st.lists(MESSAGES).map(tuple), st.none() | st.text(), SAMPLINGS),
     st.builds(Chunk, st.sampled_from(Phase), st.text(), finish=st.none() | st.sampled_from(Finish)),
@@ -28,6 +30,7 @@ VALUES = [
         st.lists(st.integers()).map(tuple),
         st.integers(),
         overrides=st.lists(st.builds(Override, st.text(), st.text())).map(tuple),
+        companion=st.sampled_from([None, Companion(DraftKind.MTP), COMPANION]),
     ),
     st.builds(Loaded, st.integers(), st.floats(0, 9), st.just((ComponentBytes("CPU", 1, 2, 3),)), st.text()),
 ]
