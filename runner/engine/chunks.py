@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from runner.chat.stream import RECAST, Said, TextStream
 from runner.engine.calls import Calls
@@ -19,18 +20,23 @@ class DraftTally:
     drafted: int = 0
     accepted: int = 0
     saved: float = 0.0
+    of: Counter[DraftKind] = field(default_factory=Counter)
+    """How many tokens each has guessed."""
 
-    def add(self, drafted: int, accepted: int, saved: float) -> None:
+    def add(self, kind: DraftKind, drafted: int, accepted: int, saved: float) -> None:
         """A step had so many guesses, of which so many came true."""
         self.drafted += drafted
         self.accepted += accepted
         self.saved += saved
+        self.of[kind] += drafted
 
     def after(self, tokens: int) -> Drafted | None:
         """All of it, in an answer of so many tokens; None where nothing was guessed."""
         if not self.drafted:
             return None
-        return Drafted(DraftKind.LOOKUP, self.drafted, self.accepted, tokens / max(1.0, tokens - self.saved))
+        return Drafted(
+            max(self.of, key=self.of.__getitem__), self.drafted, self.accepted, tokens / max(1.0, tokens - self.saved)
+        )
 
 
 class Chunks:

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
-from runner.engine.draft_length import DraftLength
-from runner.engine.lookup import FIRST_ODDS, Following
-from runner.engine.odds import Odds
+from runner.engine.draft_length import NONE
+from runner.engine.guesser import Guesser, Source
 from runner.engine.rollback import Rollback
 from runner.engine.sequence import Sequence
 from runner.engine.step_times import StepTimes
@@ -28,17 +27,27 @@ class Drawn:
     accepted: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Whose guesses an answer has in this step, and the seconds that these took."""
+
+    source: Source
+    seconds: float
+
+
 class Drafts:
     """Drafts for the sequences of one context, whose batches have at most `most` tokens that are guessed or drawn.
 
-    `clock`: the seconds that steps are compared by, for who says of each when it begins.
+    `times` are those of its steps in seconds of `clock`, for who says of each when it begins. Of two `sources` whose
+    guesses are expected to bring as much the first one guesses.
     """
 
-    def __init__(self, rollback: Rollback, most: int, clock: Callable[[], float]) -> None:
-        self.rollback, self._clock, self._began = rollback, clock, 0.0
-        self._most = most
-        self._length = DraftLength(StepTimes(most), reads_again=rollback.needs_copies)
-        self._odds = Odds(FIRST_ODDS)
+    def __init__(
+        self, rollback: Rollback, most: int, times: StepTimes, sources: Many[Source], clock: Callable[[], float]
+    ) -> None:
+        self.rollback, self._most, self._times, self._sources = rollback, most, times, sources
+        self._clock, self._began = clock, 0.0
+        self._made: dict[Sequence, _Made] = {}
 
     def may_serve(self, answers: int) -> bool:
         """Whether so many at once may have drafts."""
@@ -49,11 +58,29 @@ class Drafts:
 
         The step has `batch` tokens already, which bring one for each of `answers`.
         """
-        following = sequence.following = sequence.following or Following(self._odds)
-        most = min(self.rollback.most, sequence.may_take, self._most - batch)
-        chances = following.chances(sequence.tokens, max(0, most))
-        count = self._length.choose(chances, answers, batch) if chances else 0
-        return following.guess(sequence.tokens, count) if count and self.rollback.prepare(sequence.slot) else ()
+        most = max(0, min(self.rollback.most, sequence.may_take, self._most - batch))
+        sequence.guessers = sequence.guessers or [one.guesser(most and sequence.may_take) for one in self._sources]
+        best, found = NONE, None
+        for source, guesser in zip(self._sources, sequence.guessers, strict=True):
+            chances = self._chances(sequence, source, guesser, most)
+            if chances:
+                choice = source.length.choose(chances, answers, batch, source.each())
+                if choice.count and (found is None or choice.rate > best.rate):
+                    best, found = choice, (source, guesser)
+        if found is None or not self.rollback.prepare(sequence.slot):
+            return ()
+        return self._guessed(sequence, *found, best.count)
+
+    def _chances(self, sequence: Sequence, source: Source, guesser: Guesser, most: int) -> Many[float]:
+        if most and (seconds := guesser.catch_up(sequence.tokens, sequence.slot.sequence)):
+            sequence.drafts.add(source.kind, 0, 0, -seconds / (self._times.one_s or seconds))
+        return guesser.chances(sequence.tokens, most)
+
+    def _guessed(self, sequence: Sequence, source: Source, guesser: Guesser, count: int) -> Many[int]:
+        began = self._clock()
+        guesses = guesser.guess(sequence.tokens, count)
+        self._made[sequence] = _Made(source, self._clock() - began)
+        return guesses
 
     def begin(self) -> None:
         """A step begins."""
@@ -62,11 +89,23 @@ class Drafts:
     def learn(self, batch: int, drawn: Many[Drawn]) -> None:
         """That step of so many tokens is done, and has brought this."""
         seconds = self._clock() - self._began
+        made, self._made = self._made, {}
         if batch > self._most:
             return
+        self._times.learn(batch, seconds)
+        answers = len(drawn)
+        if batch == answers:
+            for source in self._sources:
+                source.length.earn()
         brought = sum(1 + one.accepted for one in drawn)
-        saved = self._length.learn(batch, len(drawn), brought, seconds)
-        drafted = sum(one.drafted for one in drawn)
+        saved = brought - answers * self._times.of(batch) / self._times.of(answers)
         for one in drawn:
-            if one.drafted:
-                one.sequence.drafts.add(one.drafted, one.accepted, saved * one.drafted / drafted)
+            if one.sequence in made:
+                self._settle(one, made[one.sequence], saved / max(1, batch - answers), answers)
+
+    def _settle(self, drawn: Drawn, made: _Made, each: float, answers: int) -> None:
+        """Each guess of the step has saved so many steps, but some were needed to make it."""
+        spent = made.seconds / (self._times.one_s or made.seconds or 1.0)
+        saved = each * drawn.drafted - spent * answers / self._times.of(answers)
+        made.source.length.settle(saved)
+        drawn.sequence.drafts.add(made.source.kind, drawn.drafted, drawn.accepted, saved)

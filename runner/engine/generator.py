@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,15 +12,12 @@ from pathlib import Path
 from models.errors import EngineError, LocalrunError, PromptTooLong, UsageError
 from runner.chat import markers
 from runner.engine import llama
+from runner.engine.beside import close_all, companion_bytes, drafts_of, opened_with_companion
 from runner.engine.breakdown import breakdown, on_each
 from runner.engine.cache import Cache
 from runner.engine.calls import with_demanded
 from runner.engine.checkpoints import Checkpoints, are_needed
-from runner.engine.context import Context
-from runner.engine.drafts import Drafts
-from runner.engine.loading import opened
 from runner.engine.prompts import Prompts
-from runner.engine.rollback import Rollback
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
 from runner.engine.state_file import Checkpoint, read_state, write_state
@@ -40,11 +36,13 @@ class Generator:
     ) -> None:
         """Load, or raise: BadFile for a file that llama.cpp refuses, OutOfMemory where memory does not suffice."""
         started = time.perf_counter()
-        self._model, self._context, notes = opened(path, placement, progress)
+        self._model, self._context, self._beside, notes = opened_with_companion(path, placement, progress)
         self._prompts = Prompts(self._model, self._context.size)
         keeps_states = placement.checkpoints > 0 and are_needed(self._context)
         self._cache = Cache(self._context, Checkpoints(self._context, placement.checkpoints) if keeps_states else None)
-        self._scheduler = Scheduler(self._context, self._cache, pulse, _drafts(self._context, placement))
+        self._scheduler = Scheduler(
+            self._context, self._cache, pulse, drafts_of(self._context, placement, self._beside)
+        )
         self._caches_are = f"{llama.version()} {placement.kv_type}"
         self._markers = self._marker_tokens(markers.ALL)
         self.loaded = Loaded(
@@ -53,13 +51,13 @@ class Generator:
             memory=on_each(breakdown(self._context.handle), placement),
             template=self._prompts.source,
             notes=notes,
+            companion=companion_bytes(self._beside, placement),
         )
 
     def close(self) -> None:
         """Free everything; who still waits for an answer is told so."""
         self.fail(EngineError("The model was unloaded before its answer ended."))
-        self._context.close()
-        self._model.close()
+        close_all(self._model, self._context, self._beside)
 
     def count(self, asked: Count) -> int:
         """Tokens of the conversation as a prompt, or of the text."""
@@ -138,14 +136,6 @@ class Generator:
         model = self._model
         tokens = (token for text in marks for token in model.tokenize(text, special=True))
         return frozenset(token for token in tokens if not model.piece(token))
-
-
-def _drafts(context: Context, placement: Placement) -> Drafts | None:
-    """Processors alone are timed by their own seconds, which do not pass while others have them."""
-    if not placement.drafts:
-        return None
-    clock = time.perf_counter if placement.devices or sys.platform == "win32" else time.process_time
-    return Drafts(Rollback(context, placement.drafts), placement.outputs, clock)
 
 
 def _fitting(checkpoints: tuple[Checkpoint, ...], most: int | None) -> tuple[Checkpoint, ...]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runner.engine.draft_length import DraftLength
+from runner.engine.guesser import Checked
 from runner.engine.odds import Odds
+from runner.types.drafts import DraftKind
 
 FIRST_ODDS = (0.4, 0.3, 0.6, 0.8, 0.9, 0.97, 0.99)
 """That a guess comes true, until it is known: behind a token that was changed, and behind 3, 4, 8, 16, 32, 64 that are
@@ -103,29 +106,45 @@ class Following:
 
     def __init__(self, odds: Odds) -> None:
         self._odds, self._lookup = odds, Lookup()
-        self._seen = self._alike = 0
-        self._guessed: Sequence[int] = ()
+        self._checked, self._alike = Checked(), 0
+
+    def catch_up(self, _tokens: Sequence[int], _slot: int) -> float:
+        """That takes no time to speak of, and is done on the way."""
+        return 0.0
 
     def chances(self, tokens: Sequence[int], most: int) -> list[float]:
         """Of each next token to come as it did before; none where the text has not been there before."""
-        self._learn(tokens)
+        for ahead, came_true in enumerate(self._checked.outcome(tokens)):
+            self._odds.learn(_kind(self._alike + ahead), came_true)
         alike = self._lookup.follow(tokens)
-        self._seen, self._alike = len(tokens), alike or 0
-        self._guessed = self._lookup.guess(tokens, 1)
+        self._alike = alike or 0
+        self._checked.guessed(len(tokens), self._lookup.guess(tokens, 1))
         return [] if alike is None else [self._odds.of(_kind(alike + ahead)) for ahead in range(most)]
 
     def guess(self, tokens: Sequence[int], count: int) -> Sequence[int]:
         """So many tokens."""
-        self._guessed = self._lookup.guess(tokens, count)
-        return self._guessed
-
-    def _learn(self, tokens: Sequence[int]) -> None:
-        for ahead, (came, guessed) in enumerate(zip(tokens[self._seen :], self._guessed, strict=False)):
-            self._odds.learn(_kind(self._alike + ahead), came == guessed)
-            if came != guessed:
-                break
+        guesses = self._lookup.guess(tokens, count)
+        self._checked.guessed(len(tokens), guesses)
+        return guesses
 
 
 def _kind(alike: int) -> int:
     """The class of a guess behind so many tokens that are alike: each has twice as many as the one before."""
     return max(0, alike.bit_length() - 1)
+
+
+class FromText:
+    """The source of guesses that needs no model: what the texts of the answers themselves went on with."""
+
+    kind = DraftKind.LOOKUP
+
+    def __init__(self, length: DraftLength) -> None:
+        self.length, self._odds = length, Odds(FIRST_ODDS)
+
+    def each(self) -> float:
+        """Nothing to speak of."""
+        return 0.0
+
+    def guesser(self, _most: int) -> Following:
+        """For one answer."""
+        return Following(self._odds)

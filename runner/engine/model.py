@@ -51,6 +51,7 @@ class Model:
         self.is_pinned = has_pinned()
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.tokens = int(C.llama_vocab_n_tokens(self.vocabulary))
+        self.bytes = int(C.llama_model_size(self.handle))
         self.window = C.llama_model_n_swa(self.handle)
         self.is_recurrent = bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
         self._piece = ctypes.create_string_buffer(_LONGEST_PIECE)

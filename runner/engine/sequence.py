@@ -16,7 +16,7 @@ from runner.engine.cache import Slot
 from runner.engine.calls import Calls
 from runner.engine.chunks import Chunks, DraftTally
 from runner.engine.context import Context
-from runner.engine.lookup import Following
+from runner.engine.guesser import Guesser
 from runner.engine.model import Model
 from runner.engine.sampler import Sampler
 from runner.engine.steering import Steering
@@ -68,7 +68,7 @@ class Sequence:
         self._sampler.accept(model.tokenize(request.resumed, special=False) if request.resumed else [])
         self.tokens = list(asked.tokens)
         self.phase = Phase.WAITING
-        self.following: Following | None = None
+        self.guessers: Many[Guesser] = ()
         self._slot: Slot | None = None
         count, notes = len(asked.tokens), asked.prompt.notes
         self._state = Chunk(Phase.PREFILL, prompt_tokens=count, seed=asked.seed, notes=notes)

@@ -27,11 +27,11 @@ class StepTimes:
         if self.one_s is None:
             self.one_s = seconds / self._table[size]
         elif size == 1:
-            self.one_s = _nearer(self.one_s, seconds)
+            self.one_s = nearer(self.one_s, seconds)
         elif size < len(self._table):
             if size not in self._measured:
                 insort(self._sizes, size)
-            self._measured[size] = _nearer(self._table[size], max(1.0, seconds / self.one_s))
+            self._measured[size] = nearer(self._table[size], max(1.0, seconds / self.one_s))
             self._table = self._filled(len(self._table) - 1)
 
     def _filled(self, most: int) -> list[float]:
@@ -49,5 +49,8 @@ class StepTimes:
         return low + slope * (size - below)
 
 
-def _nearer(known: float, newest: float) -> float:
+def nearer(known: float | None, newest: float) -> float:
+    """A measured time, when it was measured once more."""
+    if known is None:
+        return newest
     return known + (_FASTER if newest < known else _SLOWER) * (newest - known)

@@ -17,7 +17,8 @@ class DraftKind(StrEnum):
 class Drafted:
     """What guesses have brought an answer so far: of `drafted` tokens the model would have said `accepted`.
 
-    `gain`: times as many tokens a second as without, by what steps with and without guesses usually take.
+    `kind`: who has guessed most of them. `gain`: times as many tokens a second as without, by what steps with and
+    without guesses usually take, and what it took to guess.
     """
 
     kind: DraftKind

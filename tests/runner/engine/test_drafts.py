@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import LocalrunError
-from runner.engine import drafts, llama
-from runner.engine.draft_length import DraftLength
+from runner.engine import llama, lookup
+from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.generator import Generator
 from runner.engine.odds import Odds
 from runner.types.generation import Chunk, Finish, Request
@@ -70,7 +70,7 @@ def loaded(path: Path, placement: Placement) -> Iterator[Generator]:
 @pytest.fixture(autouse=True)
 def bold(monkeypatch: pytest.MonkeyPatch) -> None:
     """All is guessed that can be, whatever it takes: what a step takes is no matter of these tests."""
-    monkeypatch.setattr(DraftLength, "choose", lambda _self, odds, *_: len(odds))
+    monkeypatch.setattr(DraftLength, "choose", lambda _self, odds, *_: Choice(len(odds), 1.0))
 
 
 def ask(text: str, sampling: Sampling = GREEDY, *, ignore_end: bool = True) -> Request:
@@ -107,6 +107,9 @@ class Told:
     def __init__(self, _odds: Odds) -> None:
         self._start: int | None = None
 
+    def catch_up(self, _tokens: Sequence[int], _slot: int) -> float:
+        return 0.0
+
     def chances(self, tokens: Sequence[int], most: int) -> list[float]:
         self._start = len(tokens) - 1 if self._start is None else self._start
         self._at = len(tokens) - self._start
@@ -120,7 +123,7 @@ class Told:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Chunk]], None]:
     """Let the next answers be guessed to be like this one, which was asked for with logprobs."""
-    monkeypatch.setattr(drafts, "Following", Told)
+    monkeypatch.setattr(lookup, "Following", Told)
 
     def tell(chunks: list[Chunk]) -> None:
         monkeypatch.setattr(Told, "answer", tuple(one.drawn.id for chunk in chunks for one in chunk.logprobs))

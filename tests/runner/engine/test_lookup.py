@@ -79,12 +79,22 @@ def test_step_times_lie_between_their_neighbours() -> None:
     assert times.of(9) == pytest.approx(3, rel=0.02), "a machine that slows down slows down all of them"
 
 
+def learn(length: DraftLength, times: StepTimes, count: int, brought: int, seconds: float) -> None:
+    """A step of one answer with so many guesses."""
+    times.learn(1 + count, seconds)
+    if count:
+        length.settle(brought - times.of(1 + count))
+    else:
+        length.earn()
+
+
 class Engine:
     """Says what was decided before; each step takes what `costs` say. What it learns outlives an answer."""
 
     def __init__(self, costs: Sequence[float]) -> None:
         self._costs, self._odds = costs, Odds(FIRST_ODDS)
-        self._length = DraftLength(StepTimes(MOST + 1))
+        self._times = StepTimes(MOST + 1)
+        self._length = DraftLength(self._times)
 
     def answer(self, prompt: Sequence[int], answer: Sequence[int]) -> float:
         """How many times as fast as a token at a time."""
@@ -92,12 +102,12 @@ class Engine:
         tokens = list(prompt)
         while said < len(answer):
             chances = following.chances(tokens, min(MOST, len(answer) - said - 1))
-            count = self._length.choose(chances) if chances else 0
+            count = self._length.choose(chances).count if chances else 0
             guesses = following.guess(tokens, count) if count else ()
             brought = 1
             while brought <= count and answer[said + brought - 1] == guesses[brought - 1]:
                 brought += 1
-            self._length.learn(1 + count, 1, brought, 0.015 * self._costs[count])
+            learn(self._length, self._times, count, brought, 0.015 * self._costs[count])
             tokens += answer[said : said + brought]
             said, took = said + brought, took + self._costs[count]
         return len(answer) / took
@@ -139,23 +149,25 @@ def test_guesses_that_are_always_wrong_stop(costs: Sequence[float]) -> None:
 
 def test_batches_have_sizes_that_kernels_like() -> None:
     """With two answers, too: what is guessed for one of them fills up the batch of both."""
-    length = DraftLength(StepTimes(MOST + 1))
+    times = StepTimes(MOST + 1)
+    length = DraftLength(times)
     for _ in range(20):
-        length.learn(2, 1, 2, 0.011)
-        length.learn(1, 1, 1, 0.01)
+        learn(length, times, 1, 2, 0.011)
+        learn(length, times, 0, 1, 0.01)
     sure = [0.99] * 13
-    assert {length.choose(sure[:most]) for most in range(13)} == {0, 1, 2, 3, 7, 11}
-    assert length.choose(sure, answers=2, batch=2) == 10
+    assert {length.choose(sure[:most]).count for most in range(13)} == {0, 1, 2, 3, 7, 11}
+    assert length.choose(sure, answers=2, batch=2).count == 10
 
 
 def test_nothing_is_bet_that_was_not_gained() -> None:
-    length = DraftLength(StepTimes(16))
+    times = StepTimes(16)
+    length = DraftLength(times)
     for _ in range(20):
-        length.times.learn(1, 0.1)
+        times.learn(1, 0.1)
     sure = [0.99] * 15
     tries = 0
     for _ in range(1000):
-        count = length.choose(sure)
-        length.learn(1 + count, 1, 1, 0.1 * CPU[count])
+        count = length.choose(sure).count
+        learn(length, times, count, 1, 0.1 * CPU[count])
         tries += count > 0
     assert 2 < tries < 25, "two steps at first, later a hundredth part of them"
