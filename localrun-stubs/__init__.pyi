@@ -152,11 +152,33 @@ class Range(TypedDict):
     prefill: list[float]
 
 @type_check_only
+class Guesses(TypedDict):
+    """What is assumed of a companion's guesses; `guessed` in a step, None where they were measured here."""
+
+    kind: str
+    guessed: int | None
+    acceptance: float
+    gain: float
+    decode_tps: float
+    measured: bool
+
+@type_check_only
+class Companion(TypedDict):
+    """Who guesses; `memory` is its part of the candidate's. A model's own heads have no file and no placement."""
+
+    kind: str
+    file: str | None
+    memory: list[MemoryRow]
+    download_bytes: int
+    placement: Placement | None
+
+@type_check_only
 class Predicted(TypedDict):
     decode_tps: float
     prefill_tps: float
     at_depth: int
     range: Range | None
+    draft: Guesses | None
 
 @type_check_only
 class Exchange(TypedDict):
@@ -195,6 +217,7 @@ class Candidate(TypedDict):
     kv_type: str | None
     placement: Placement | None
     memory: list[MemoryRow]
+    companions: list[Companion]
     predicted: Predicted | None
     request: Requests | None
     network: list[OnOthers]

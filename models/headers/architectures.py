@@ -89,6 +89,15 @@ DELTA_ATTENTION = _names("kimi-linear bailingmoe3 kimi-k3 glm5-next")
 LINEAR_ATTENTION = _names("minimax-01")
 WITHOUT_GROUPS = _names("mamba jamba")
 
+# Their blocks for multi-token prediction can be loaded as heads of the model itself (graphs with LLM_GRAPH_TYPE_MTP in
+# src/models/*.cpp); exaone4, bailingmoe2 and glm4 carry such tensors, and nothing computes them.
+PREDICTS_AHEAD = _names(
+    """
+    qwen3next qwen35 qwen35moe glm4moe glm-dsa glm5-next deepseek2 deepseek32 deepseek4 step35 mimo2 hy_v3 cohere2moe
+    bailingmoe3 nemotron_h_moe
+    """
+)
+
 # Blocks for multi-token prediction are normally left out of the model; in these they are the model.
 LOADS_PREDICTION = frozenset({"gemma4-assistant"})
 

@@ -41,6 +41,13 @@ def layer_memory(header: Hyperparameters) -> tuple[LayerMemory, ...]:
     return tuple(islice(cycle(blocks), header.layers))
 
 
+def head_memory(header: Hyperparameters) -> tuple[LayerMemory, ...]:
+    """What each block for multi-token prediction remembers where it is loaded, in a context of its own."""
+    if header.arch not in known.PREDICTS_AHEAD:
+        return ()
+    return tuple(LayerMemory(k, v) for k, v, _window in _widths(header)[header.trunk :])
+
+
 def _widths(header: Hyperparameters) -> list[tuple[int, int, int]]:
     """Values of K and V in one cell, and the window, of every block as if each had a cache."""
     lengths = {

@@ -8,7 +8,7 @@ from models.errors import BadFile
 from models.headers import architectures as known
 from models.headers.gguf import Array, Header, TensorInfo
 from models.headers.hyperparameters import Hyperparameters
-from models.headers.memory import LayerMemory, layer_memory
+from models.headers.memory import LayerMemory, head_memory, layer_memory
 from models.headers.quants import TYPES
 from models.headers.roles import Role, is_never_loaded, is_rope, role_and_layer
 from models.headers.shards import check_shards
@@ -46,7 +46,8 @@ class ModelShape:
     (the largest where layers differ). `kv_same_type` is true where K and V must have one type (MLA).
     `attention_width` is n_head x head length of K. `is_causal`: a token sees none behind it. `memory` has one entry a
     layer; a few architectures keep more than it describes (indexers of sparse attention, compressed keys, another
-    model's cache), which a rehearsal tells.
+    model's cache), which a rehearsal tells. `heads`: what each of the last blocks remembers where they are loaded to
+    predict further tokens; empty where there are none, or nothing computes them.
     """
 
     arch: str
@@ -65,6 +66,7 @@ class ModelShape:
     tensors: tuple[Tensor, ...]
     memory: tuple[LayerMemory, ...]
     is_causal: bool = True
+    heads: tuple[LayerMemory, ...] = ()
 
     @property
     def has_logits(self) -> bool:
@@ -113,6 +115,7 @@ def shape_of(headers: Sequence[Header]) -> ModelShape:
         tensors=tuple(_tensors(infos, numbers, mirrors_embeddings=_mirrors_embeddings(arch, infos))),
         memory=layer_memory(numbers),
         is_causal=arch not in known.WITHOUT_MEMORY and bool(numbers.number("attention.causal", 1)),
+        heads=head_memory(numbers) if any(info.name.endswith(".nextn.eh_proj.weight") for info in infos) else (),
     )
 
 

@@ -167,7 +167,7 @@ class Shelf:
             quant=running.candidate.quant,
             verdict=running.candidate.verdict.value,
             ctx=running.loaded.ctx,
-            memory=running.loaded.memory,
+            memory=running.loaded.held,
             placement=running.placement,
             idle_s=0.0 if is_used else now - max(resident.used, kept.used if kept else 0.0),
             keeps_until=None if left is None else time.time() + left,

@@ -136,7 +136,7 @@ def _counted(name: str, label: str, tallies: dict[str, Tally], of: str) -> Itera
 
 def _memory(name: str, model: str, one: Resident) -> Iterator[str]:
     """By device and part, as it was planned and as it is."""
-    for device, planned, held in paired(one.running.candidate.memory, one.running.loaded.memory):
+    for device, planned, held in paired(one.running.candidate.memory, one.running.loaded.held):
         for source, row in (("planned", planned), ("measured", held)):
             yield from _parts(f"{name}{{{model},{_label('device', device)},{_label('source', source)}", row)
 

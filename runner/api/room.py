@@ -20,12 +20,12 @@ def mapped_bytes(running: Running) -> int:
     """Bytes of a model's file that the host has in memory, and that the system counts as available."""
     if running.placement.load_mode != "mmap":
         return 0
-    return sum(row.weights for row in running.loaded.memory if row.device == "CPU")
+    return sum(row.weights for row in running.loaded.held if row.device == "CPU")
 
 
 def held_bytes(running: Running) -> int:
     """Bytes of a model on all devices together."""
-    return sum(row.held for row in running.loaded.memory)
+    return sum(row.held for row in running.loaded.held)
 
 
 def left(machine: Machine, wish: Wish, loaded: Sequence[Running], gone: Sequence[Running]) -> Machine:
@@ -53,7 +53,7 @@ def _held(models: Sequence[Running]) -> dict[str, int]:
     """Bytes by device, with what comes on top of our buffers."""
     held: dict[str, int] = {}
     for running in models:
-        for row in running.loaded.memory:
+        for row in running.loaded.held:
             held[row.device] = held.get(row.device, 0) + row.held
         for planned in running.candidate.memory:
             held[planned.device] = held.get(planned.device, 0) + planned.overhead

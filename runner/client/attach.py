@@ -15,6 +15,7 @@ from runner.client import runtime
 from runner.client.attached import AttachedSession
 from runner.client.socket import Connection, Gone, told
 from runner.client.version import ROOT, environment
+from runner.types.drafts import names_model
 from runner.types.engine import LoadProgress
 from runner.types.pipe import reply_behind
 from runner.types.warm import Attach, Attached, Caller, End, Question
@@ -34,7 +35,8 @@ class Unkept(EngineError):  # noqa: N818
 
 def question_of(name: str, wish: Wish) -> Question:
     """The question behind what was typed, wherever it was; what was measured of this user's turns is no part of it."""
-    return Question(lasting(name), replace(wish, habits=()))
+    draft = lasting(wish.draft) if wish.draft is not None and names_model(wish.draft) else wish.draft
+    return Question(lasting(name), replace(wish, habits=(), draft=draft))
 
 
 def lasting(name: str) -> str:

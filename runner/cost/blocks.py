@@ -104,7 +104,8 @@ class Blocks:
     needs as scratch to help with host weights.
     `copied`: of all that devices hold, what each of them needs whole where every layer is split over all of them.
     `caches` and `widths` are those of the repeating layers. `alike`: for each layer the first one that is made of the
-    same parts.
+    same parts. `heads`: what the last of the repeating layers are where they are loaded to predict further tokens;
+    else these are empty.
     """
 
     shape: ModelShape
@@ -117,6 +118,7 @@ class Blocks:
     caches: Caches
     widths: tuple[Widths, ...]
     alike: tuple[int, ...]
+    heads: tuple[Part, ...] = ()
 
 
 def blocks_of(shape: ModelShape) -> Blocks:
@@ -125,10 +127,15 @@ def blocks_of(shape: ModelShape) -> Blocks:
     movable: list[dict[str, Part]] = [{} for _ in cores]
     input_bytes = tied = shared = largest = 0
     copied = Part()
+    first_head = shape.layers - len(shape.heads)
+    heads = [Part() for _ in shape.heads]
     for tensor in shape.tensors:
-        if tensor.unused:
+        if tensor.unused and (tensor.layer is None or not first_head <= tensor.layer < shape.layers):
             continue
         part = _part(tensor, shape)
+        if tensor.unused and tensor.layer is not None:
+            heads[tensor.layer - first_head] += part
+            continue
         if tensor.mirrored and tensor.role is not Role.EMBEDDING:
             shared += tensor.bytes
         elif tensor.layer is None:
@@ -149,7 +156,9 @@ def blocks_of(shape: ModelShape) -> Blocks:
     layers = tuple(Block(core, parts, sum(parts.values(), core)) for core, parts in zip(cores, movable, strict=True))
     widths = tuple(_widths(shape, layers))
     alike = tuple(_alike(layers))
-    return Blocks(shape, layers, input_bytes, tied, shared, largest, copied, caches_of(shape), widths, alike)
+    return Blocks(
+        shape, layers, input_bytes, tied, shared, largest, copied, caches_of(shape), widths, alike, tuple(heads)
+    )
 
 
 def _alike(layers: Sequence[Block]) -> Iterator[int]:

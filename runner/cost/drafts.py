@@ -14,9 +14,17 @@ _STATES_BYTES = 256 * MIB  # copies that take more are not worth what a lookup b
 
 def with_lookup(settings: ContextSettings, shape: ModelShape, caches: Caches) -> ContextSettings:
     """The same with room for guesses that the text itself makes."""
-    outputs = max(settings.outputs, MOST_GUESSED + 1)
     copies = 4 * sum(caches.kinds[kind].state_values for kind in caches.layers) * settings.sequences * _STATES
-    goes_back = shape.arch in ROLLED_BACK and copies <= _STATES_BYTES
+    return _with_guesses(settings, goes_back=shape.arch in ROLLED_BACK and copies <= _STATES_BYTES)
+
+
+def with_companion(settings: ContextSettings, shape: ModelShape, *, heads: bool) -> ContextSettings:
+    """The same for a companion, which guesses at every step; with `heads` it is the model's own."""
+    return replace(_with_guesses(settings, goes_back=shape.arch in ROLLED_BACK), heads=heads)
+
+
+def _with_guesses(settings: ContextSettings, *, goes_back: bool) -> ContextSettings:
+    outputs = max(settings.outputs, MOST_GUESSED + 1)
     return replace(settings, outputs=outputs, drafts=MOST_GUESSED, rollback=_STATES if goes_back else 0)
 
 

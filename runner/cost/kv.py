@@ -1,5 +1,6 @@
 """What a context remembers: KV caches and recurrent states, in bytes, to the byte as llama.cpp allocates them. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.errors import UsageError
@@ -12,7 +13,8 @@ class ContextSettings:
     """What a context is made with; `sequences` share one pool of `ctx` cells, `outputs` is n_outputs_max.
 
     `checkpoints`: how many states of each sequence are kept where the caches cannot be rolled back. `drafts`: the most
-    tokens that are guessed in a step. `rollback` is n_rs_seq: further copies of each recurrent state.
+    tokens that are guessed in a step. `rollback` is n_rs_seq: further copies of each recurrent state. `heads`: whether
+    the model's own heads are loaded, with a context of their own.
     """
 
     ctx: int
@@ -23,6 +25,7 @@ class ContextSettings:
     checkpoints: int = 0
     drafts: int = 0
     rollback: int = 0
+    heads: bool = False
 
 
 def padded(ctx: int) -> int:
@@ -73,9 +76,18 @@ class Caches:
 
 def caches_of(shape: ModelShape) -> Caches:
     """Sort the layers by what they remember."""
-    kinds = tuple(dict.fromkeys(shape.memory))
+    return _sorted(shape.memory)
+
+
+def head_caches_of(shape: ModelShape) -> Caches:
+    """Those of the heads' own context."""
+    return _sorted(shape.heads)
+
+
+def _sorted(layers: Sequence[LayerMemory]) -> Caches:
+    kinds = tuple(dict.fromkeys(layers))
     number = {memory: index for index, memory in enumerate(kinds)}
-    return Caches(kinds, tuple(number[memory] for memory in shape.memory))
+    return Caches(kinds, tuple(number[memory] for memory in layers))
 
 
 def _bytes(memory: LayerMemory, settings: ContextSettings) -> int:

@@ -12,10 +12,11 @@ from runner.cost.blocks import Blocks
 from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.compute_buffers import compute_bytes, helper_of
 from runner.cost.drafts import copy_bytes
+from runner.cost.heads import head_bytes
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.tensor_split import caches_on_each, weights_on_each
-from runner.types.engine import ComponentBytes
+from runner.types.engine import ComponentBytes, summed
 from runner.types.machine import Device, Machine
 from runner.types.plan import MemoryRow, Source
 from runner.types.units import GIB, MIB
@@ -29,12 +30,14 @@ _HOST_MARGIN = 1 * GIB
 class Rehearsed:
     """What llama.cpp itself said about a placement, the host as `CPU`; a STAND_IN cannot show a GPU's scratch.
 
-    `refusal`: why llama.cpp does not take it, None if it does.
+    `refusal`: why llama.cpp does not take it, None if it does. `companion`: what the model's own heads take beside
+    `memory`, which has their weights.
     """
 
     memory: tuple[ComponentBytes, ...]
     source: Source = Source.REHEARSAL
     refusal: str | None = None
+    companion: tuple[ComponentBytes, ...] = ()
 
 
 def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Machine) -> tuple[MemoryRow, ...]:
@@ -46,6 +49,9 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
     weights = _weights(blocks, layout)
     kv = _caches(blocks, layout, settings)
     compute = compute_bytes(blocks, layout, settings)
+    if settings.heads:
+        heads = head_bytes(blocks, layout, settings, compute)
+        weights, kv, compute = _sums(weights, heads.weights), _sums(kv, heads.kv), _sums(compute, heads.compute)
     lines = [
         MemoryRow(device.id, weights[index], kv[index], compute[index], device.overhead, device.free)
         for index, device in enumerate(layout.devices)
@@ -56,13 +62,17 @@ def rows(blocks: Blocks, layout: Layout, settings: ContextSettings, machine: Mac
     return (*lines, _shared(host, lines, layout))
 
 
+def _sums(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    return {home: size + other.get(home, 0) for home, size in one.items()}
+
+
 def _shared(host: MemoryRow, lines: Sequence[MemoryRow], layout: Layout) -> MemoryRow:
     pairs = zip(layout.devices, lines, strict=True)
     taken = sum(line.total for device, line in pairs if device.shares_host_memory)
     return replace(host, free=host.free - taken)
 
 
-def _weights(blocks: Blocks, layout: Layout) -> dict[int, int]:
+def _weights(blocks: Blocks, layout: Layout) -> Mapping[int, int]:
     """Bytes of weights by device index; one copy on the host, for placement chooses the load mode so."""
     if layout.is_by_tensor:
         return _on_each(layout, blocks.input, weights_on_each(blocks, len(layout.devices)))
@@ -101,7 +111,7 @@ def measured(ours: Sequence[MemoryRow], rehearsed: Rehearsed, layout: Layout, bl
     """Our rows with llama.cpp's own numbers in place of ours."""
     if layout.is_by_tensor:
         return _together(ours, rehearsed.memory, blocks)
-    said = {row.device: row for row in rehearsed.memory}
+    said = {row.device: row for row in summed(rehearsed.memory, rehearsed.companion)}
     helper = helper_of(layout) if rehearsed.source is Source.STAND_IN else None
     lines = []
     for index, row in enumerate(ours):

@@ -79,7 +79,7 @@ def decode_tps(work: Sequence[Work], machine: Machine, splits: int | None = None
     that choosing a token takes.
     """
     gpus = sum(item.device is not None for item in work)
-    each = [_decode_seconds(item, machine) for item in work]
+    each = [decode_seconds(item, machine) for item in work]
     if is_by_tensor(work):
         return 1 / (sampling + max(each) + reduction_seconds(work, 1))
     seconds = sampling + sum(each)
@@ -106,7 +106,8 @@ def prefill_tps(work: Sequence[Work], machine: Machine, prompt: Prefill | None =
     return prompt.batch / max(seconds, 1e-9)
 
 
-def _decode_seconds(work: Work, machine: Machine) -> float:
+def decode_seconds(work: Work, machine: Machine) -> float:
+    """What one device takes for its part of a token."""
     if work.device is None:
         return _host_decode_seconds(work, machine)
     if (there := _lent_host(work.device)) is not None:

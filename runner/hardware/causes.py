@@ -51,7 +51,7 @@ class Workload:
 def work_of(placement: Placement, loaded: Loaded, tokens: int, predicted_at: int) -> Workload:
     """The work of a loaded model."""
     on_host = placement.gpu_layers < placement.layers_total or bool(placement.overrides)
-    held = {row.device: row.held for row in loaded.memory}
+    held = {row.device: row.held for row in loaded.held}
     return Workload(placement.threads if on_host else 0, held, tokens, predicted_at)
 
 

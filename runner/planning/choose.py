@@ -8,8 +8,9 @@ from models.errors import UsageError
 from models.headers.quants import quality
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
+from runner.planning.companions import Helpers, accompanied
 from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
-from runner.planning.placement import Placed, Rehearser, place, problem_of
+from runner.planning.placement import Placed, Rehearser, problem_of
 from runner.planning.rivals import Contest
 from runner.planning.tuned import as_tuned
 from runner.types.machine import Machine
@@ -23,13 +24,14 @@ from runner.types.wish import Wish
 class Contender:
     """One set of weights on offer, with its shape and who rehearses it (None: nobody).
 
-    `tuned`: the placement that measurements on this machine preferred, for the same wish.
+    `tuned`: the placement that measurements on this machine preferred, for the same wish. `helpers`: who may guess.
     """
 
     weights: WeightSet
     shape: ModelShape
     rehearse: Rehearser | None = None
     tuned: Tuned | None = None
+    helpers: Helpers = Helpers()  # noqa: RUF009
 
 
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
@@ -64,13 +66,13 @@ def _loss(candidate: Candidate) -> tuple[float, float]:
 
 
 def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
-    placed = _tuned(option, machine, wish) or place(option.shape, machine, wish, option.rehearse)
+    placed = _tuned(option, machine, wish) or accompanied(option.shape, machine, wish, option.rehearse, option.helpers)
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
         file_bytes=option.weights.bytes,
         bits_per_weight=option.shape.bits_per_weight,
-        download_bytes=option.weights.missing_bytes,
+        download_bytes=option.weights.missing_bytes + sum(one.download_bytes for one in placed.companions),
         verdict=placed.verdict,
         placement=placed.placement,
         memory=placed.memory,
@@ -80,6 +82,7 @@ def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
         short_of_gpu=placed.short_of_gpu,
         short_of_all=placed.short_of_all,
         wait=placed.wait,
+        companions=placed.companions,
     )
 
 

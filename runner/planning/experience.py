@@ -14,21 +14,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from runner.planning.companions import OWN_HEADS
 from runner.planning.pick import pick, taken_as
 from runner.types.codec import pack
+from runner.types.drafts import Drafted
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Exchange, Wait
 from runner.types.generation import Chunk
 from runner.types.machine import Machine
-from runner.types.measurement import Measurement
+from runner.types.measurement import Guessed, Measurement
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Source, Verdict
+from runner.types.plan import Candidate, Guesses, MemoryRow, Plan, Predicted, Source, Verdict
 from runner.types.reasons import FromHistory
 
 _LATEST = 5  # measurements that count
 _ENOUGH = 3  # measurements that need no caution
 _TURNS = 60  # that say what a person asks for
 _SURE_TOKENS = 32  # a shorter answer says little about decode
+_SURE_GUESSES = 200  # from which on what came true of them counts before what was published
 
 
 def applied(plan: Plan, measurements: Sequence[Measurement]) -> Plan:
@@ -103,6 +106,31 @@ def habits_of(measurements: Sequence[Measurement]) -> tuple[Exchange, ...]:
     return tuple(one.turn for one in measurements if one.turn is not None)[-_TURNS:]
 
 
+def learned(measurements: Sequence[Measurement], model: str) -> dict[str, Guesses]:
+    """What guesses have brought the weights in this file here, by who guessed; only where they were enough to tell."""
+    found: dict[str, list[Drafted]] = {}
+    for one in reversed(measurements):
+        if one.guessed is not None and one.guessed.model == model:
+            found.setdefault(one.guessed.by, []).append(one.guessed.drafted)
+    return {by: _mean(latest) for by, all_of_them in found.items() if (latest := _enough(all_of_them))}
+
+
+def _enough(newest_first: Sequence[Drafted]) -> list[Drafted]:
+    """The latest that have enough guesses together; empty where all have fewer."""
+    total = 0
+    for count, one in enumerate(newest_first, 1):
+        total += one.drafted
+        if total >= _SURE_GUESSES:
+            return list(newest_first[:count])
+    return []
+
+
+def _mean(turns: Sequence[Drafted]) -> Guesses:
+    drafted = sum(one.drafted for one in turns)
+    gain = sum(one.gain * one.drafted for one in turns) / drafted
+    return Guesses(turns[0].kind, sum(one.accepted for one in turns) / drafted, gain)
+
+
 # ---- what is measured
 
 
@@ -129,7 +157,18 @@ def measurement_of(
     decode = last.plain_decode_tps if last and last.completion_tokens >= _SURE_TOKENS else None
     prefill = last.comparable_prefill_tps if last else None
     conditions = conditions_of(machine, candidate, placement)
-    return Measurement(conditions, placement.ctx, tuple(measured), decode or 0.0, prefill or 0.0, at)
+    speeds = (decode or 0.0, prefill or 0.0)
+    return Measurement(
+        conditions, placement.ctx, tuple(measured), *speeds, at, guessed=_guessed(candidate, placement, last)
+    )
+
+
+def _guessed(candidate: Candidate, placement: Placement, last: Chunk | None) -> Guessed | None:
+    """What a companion has brought a turn."""
+    drafted, companion = last and last.draft, placement.companion
+    if not drafted or not drafted.drafted or companion is None or drafted.kind != companion.kind:
+        return None
+    return Guessed(candidate.files[-1], companion.path or OWN_HEADS, drafted)
 
 
 def conditions_of(machine: Machine, candidate: Candidate, placement: Placement) -> str:

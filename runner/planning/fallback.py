@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from runner.cost.kv import padded
 from runner.cost.ledger import reserve
 from runner.planning.settings import LOWER_KV_TYPE
+from runner.types.drafts import DraftKind
 from runner.types.fallback import Lower, Rung, Tried
 from runner.types.machine import Device, Machine
 from runner.types.placement import Placement
@@ -28,7 +29,8 @@ _WITHHELD = (0.1, 0.25, 0.5)  # of all memory that is said to be free
 _LEFT = ((0.5,), (0.25,), (0.0, 0.25))  # to devices, of what the last placement held on them
 _SHORTER = (2, 4, 8)  # how often the last context is halved
 _ENOUGH = (0.9, 0.7, 0.4)  # of what the last placement needed: no more than that is worth a load
-_BY_THE_PROBE = ((Rung.REPLAN, Rung.MARGIN), (Rung.REPLAN,), (Rung.REPLAN,))  # taken whatever they save
+_AT_ONCE = (Rung.COMPANION, Rung.REPLAN)
+_BY_THE_PROBE = ((*_AT_ONCE, Rung.MARGIN), _AT_ONCE, _AT_ONCE)  # taken whatever they save
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ def _rungs(
 ) -> Iterator[tuple[Rung, Question]]:
     failures, placement = len(tried) - 1, tried[-1].candidate.placement
     assert placement is not None
+    if any(one.candidate.companions for one in tried):  # it only makes answers faster: the first to go
+        asked = replace(asked, wish=replace(asked.wish, draft=DraftKind.LOOKUP))
+        if tried[-1].candidate.companions:
+            yield Rung.COMPANION, replace(asked, wish=_as_placed(asked.wish, placement))
     yield Rung.REPLAN, asked
     yield Rung.MARGIN, replace(asked, machine=_withheld(asked.machine, _WITHHELD[failures]))
     lower = replace(asked, wish=_as_placed(asked.wish, placement))

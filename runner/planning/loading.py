@@ -6,8 +6,9 @@ from runner.cost.layout import Layout, overrides_of
 from runner.cost.work import Offload
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
+from runner.types.drafts import DraftKind
 from runner.types.machine import Kind
-from runner.types.placement import Placement
+from runner.types.placement import Companion, Placement
 from runner.types.wish import Wish
 
 # What some processor may store a second time in another order while it is mapped: the types of ggml-cpu/repack.cpp
@@ -42,6 +43,7 @@ def placement_of(problem: Problem, proposal: Proposal, wish: Wish) -> Placement:
         numa=None if layout.is_whole else problem.machine.numa,
         drafts=settings.drafts,
         rollback=settings.rollback,
+        companion=Companion(DraftKind.MTP) if settings.heads else None,
     )
 
 

@@ -11,11 +11,13 @@ The idea, in the order of the functions below:
 Layers by command (`--gpu-layers`) replace step 2 and are kept even where they do not fit: then the verdict is no.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from models.headers.shape import ModelShape
 from runner.cost.blocks import blocks_of
+from runner.cost.compute_buffers import compute_bytes
+from runner.cost.heads import head_bytes, head_rows
 from runner.cost.layout import Layout, by_tensor
 from runner.cost.ledger import Rehearsed, measured, shortages
 from runner.planning import reasons, search, tensor_split
@@ -24,10 +26,12 @@ from runner.planning.problem import Problem
 from runner.planning.restrictions import limited, shares_of
 from runner.planning.search import Proposal
 from runner.planning.settings import settings_for_layers, settings_in_order, settings_to_hope_for
+from runner.types.drafts import DraftKind
+from runner.types.engine import ComponentBytes
 from runner.types.exchange import Wait
 from runner.types.machine import Machine
 from runner.types.placement import Placement, SplitMode
-from runner.types.plan import MemoryRow, Predicted, Source, Verdict
+from runner.types.plan import CompanionPlan, MemoryRow, Predicted, Source, Verdict
 from runner.types.reasons import OthersLeftOut, Reason
 from runner.types.units import MIB
 from runner.types.wish import Wish
@@ -56,6 +60,7 @@ class Placed:
     short_of_all: int = 0
     short_of_gpu: int = 0
     wait: Wait | None = None
+    companions: tuple[CompanionPlan, ...] = ()
 
 
 def problem_of(shape: ModelShape, machine: Machine, wish: Wish) -> Problem:
@@ -143,11 +148,15 @@ def _commanded(problem: Problem, wish: Wish, gpu_layers: int) -> Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A proposal and who vouches for it; `refusal` is llama.cpp's, if it does not take it."""
+    """A proposal and who vouches for it; `refusal` is llama.cpp's, if it does not take it.
+
+    `beside`: what llama.cpp says that the context of the model's own heads takes.
+    """
 
     proposal: Proposal
     source: Source
     refusal: str | None = None
+    beside: tuple[ComponentBytes, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -192,7 +201,7 @@ def confirmed(problem: Problem, proposal: Proposal, said: Rehearsed) -> Standing
     """The proposal with llama.cpp's own bytes."""
     memory = measured(proposal.memory, said, proposal.layout, problem.blocks)
     missing = shortages(memory, proposal.layout, problem.machine, problem.margin)
-    return Standing(replace(proposal, memory=memory, missing=missing), said.source, said.refusal)
+    return Standing(replace(proposal, memory=memory, missing=missing), said.source, said.refusal, said.companion)
 
 
 def _beyond(real: Proposal, ours: Proposal) -> dict[str, int]:
@@ -222,7 +231,17 @@ def placed_as(problem: Problem, wish: Wish, standing: Standing) -> Placed:
         reasons=reasons.explain(problem, wish, proposal, standing.refusal),
         short_of_gpu=_short_of_gpu(problem, proposal),
         wait=proposal.wait,
+        companions=tuple(_heads(problem, standing)),
     )
+
+
+def _heads(problem: Problem, standing: Standing) -> Iterator[CompanionPlan]:
+    """The model's own heads, where they are loaded."""
+    proposal = standing.proposal
+    layout, settings = proposal.layout, proposal.settings
+    if settings.heads:
+        heads = head_bytes(problem.blocks, layout, settings, compute_bytes(problem.blocks, layout, settings))
+        yield CompanionPlan(DraftKind.MTP, head_rows(proposal.memory, layout, heads, standing.beside))
 
 
 def _short_of_gpu(problem: Problem, proposal: Proposal) -> int:

@@ -7,6 +7,7 @@ from itertools import permutations
 from runner.cost.blocks import Blocks
 from runner.cost.checkpoints import checkpoint_bytes
 from runner.cost.compute_buffers import compute_bytes
+from runner.cost.heads import head_bytes
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
 from runner.cost.ledger import host_reserve, reserve
@@ -82,6 +83,10 @@ class Problem:
             if device.shares_host_memory:
                 free = min(free, ram - device.overhead)
             left.append(free - compute[index] - self.blocks.shared - self.extra.get(device.id, 0))
+        if left and settings.heads:  # they are with the last layers
+            heads = head_bytes(self.blocks, template, settings, compute)
+            left[-1] -= sum(sum(sizes.values()) for sizes in (heads.weights, heads.kv))
+            left[-1] -= heads.compute.get(len(left) - 1, 0)
         return left
 
     def budget(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from itertools import product
 
 from models.headers.pooling import Pooling
 from runner.cost.checkpoints import CHECKPOINTS
-from runner.cost.drafts import with_lookup
+from runner.cost.drafts import with_companion, with_lookup
 from runner.cost.kv import ContextSettings, padded
 from runner.planning.problem import Problem
 from runner.planning.search import largest_whole
@@ -94,9 +94,12 @@ def _usual(problem: Problem, wish: Wish) -> ContextSettings:
         outputs=max(wish.outputs, wish.sequences or 1),
         checkpoints=CHECKPOINTS,
     )
+    shape = problem.blocks.shape
     if wish.pooling is not None or wish.draft == DraftKind.OFF:
         return plain
-    return with_lookup(plain, problem.blocks.shape, problem.blocks.caches)
+    if wish.draft in (None, DraftKind.LOOKUP):
+        return with_lookup(plain, shape, problem.blocks.caches)
+    return with_companion(plain, shape, heads=wish.draft == DraftKind.MTP and bool(shape.heads))
 
 
 def _contexts_to_spill(trained: int, lower: Sequence[int] = _LAST_CONTEXTS) -> list[int]:

@@ -46,7 +46,7 @@ def _promised(predicted: Predicted) -> tuple[str, str]:
 
 def memory_table(candidate: Candidate, loaded: Loaded) -> Table:
     """Every device: weights, KV and compute, as planned → as llama.cpp holds them."""
-    rows = [(device, *_both(planned, held)) for device, planned, held in paired(candidate.memory, loaded.memory)]
+    rows = [(device, *_both(planned, held)) for device, planned, held in paired(candidate.memory, loaded.held)]
     return Table(("GiB, planned → held", "weights", "KV", "compute"), rows, right=(1, 2, 3))
 
 

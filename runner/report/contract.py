@@ -19,7 +19,7 @@ from runner.types.generation import Chunk, Finish, LikelyToken, TokenLogprobs
 from runner.types.machine import Device, Machine
 from runner.types.measurement import Benchmark, DraftBenchmark
 from runner.types.placement import Placement
-from runner.types.plan import Candidate, MemoryRow, Plan, Predicted, Spread
+from runner.types.plan import Candidate, CompanionPlan, MemoryRow, Plan, Predicted, Spread
 from runner.types.reasons import OnOthers
 from runner.types.sampling import Sampling, in_force
 from runner.types.service import Session
@@ -88,6 +88,7 @@ def candidate_json(candidate: Candidate) -> Json:
         "kv_type": placement.kv_type if placement else None,
         "placement": placement_json(placement) if placement else None,
         "memory": [memory_json(row) for row in candidate.memory],
+        "companions": [_companion_json(one, placement) for one in candidate.companions],
         "predicted": predicted_json(candidate.predicted),
         "request": request_json(candidate.wait),
         "network": network_json(candidate),
@@ -100,7 +101,19 @@ def candidate_json(candidate: Candidate) -> Json:
 def placement_json(placement: Placement) -> Json:
     """What llama.cpp is told."""
     fields: Json = pack(placement)
-    return {key: value for key, value in fields.items() if key not in ("ctx", "kv_type", "sequences")}
+    return {key: value for key, value in fields.items() if key not in ("ctx", "kv_type", "sequences", "companion")}
+
+
+def _companion_json(one: CompanionPlan, beside: Placement | None) -> Json:
+    """Who guesses; `memory` is its part of the candidate's."""
+    own = beside.companion.placement if beside is not None and beside.companion is not None else None
+    return {
+        "kind": one.kind.value,
+        "file": one.files[0] if one.files else None,
+        "memory": [memory_json(row) for row in one.memory],
+        "download_bytes": one.download_bytes,
+        "placement": placement_json(own) if own else None,
+    }
 
 
 def memory_json(row: MemoryRow) -> Json:
@@ -118,6 +131,21 @@ def predicted_json(predicted: Predicted | None) -> Json | None:
         "prefill_tps": round(predicted.prefill_tps, 1),
         "at_depth": predicted.at_depth,
         "range": _range_json(predicted.range),
+        "draft": _guesses_json(predicted),
+    }
+
+
+def _guesses_json(predicted: Predicted) -> Json | None:
+    """What is assumed of a companion's guesses; None without one."""
+    guesses = predicted.guesses
+    if guesses is None:
+        return None
+    return {
+        **_some(guesses, "kind", "guessed"),
+        "acceptance": round(guesses.acceptance, 3),
+        "gain": round(guesses.gain, 3),
+        "decode_tps": round(predicted.decode_tps * guesses.gain, 2),
+        "measured": guesses.is_measured,
     }
 
 
@@ -204,7 +232,7 @@ def answer_json(
             **({"slow": slow_json(session.slowness)} if session.slowness else {}),
         },
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
-        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "memory": planned_and_measured(candidate.memory, loaded.held),
         "seed": last.seed,
         "logprobs": [_logprobs_json(one) for one in logprobs] or None,
         "sampling": sampling_json(sampling),
@@ -234,7 +262,7 @@ def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: 
         "ttft_s": round(measured.ttft_s, 4),
         "load_s": round(loaded.load_s, 3),
         "predicted": predicted_json(candidate.predicted),
-        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "memory": planned_and_measured(candidate.memory, loaded.held),
         "network": network_json(candidate),
         "runs": runs,
         "draft": _draft_bench_json(measured.draft),

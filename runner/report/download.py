@@ -10,10 +10,12 @@ LARGE_DOWNLOAD = 1_000_000_000  # bytes from which on a person is asked first
 
 def download_question(plan: Plan, candidate: Candidate, terms: Terms) -> str:
     """What a download brings, takes and costs; of one that was interrupted, what is left."""
-    size, left = file_size(candidate.file_bytes), file_size(candidate.download_bytes)
-    is_begun = candidate.download_bytes < candidate.file_bytes
+    beside = sum(one.download_bytes for one in candidate.companions)
+    size, left = file_size(candidate.file_bytes), file_size(candidate.download_bytes - beside)
+    is_begun = candidate.download_bytes - beside < candidate.file_bytes
     facts = [
         f"{left} of {size} are left" if is_begun else size,
+        *(f"{file_size(one.download_bytes)} for {one.name}" for one in candidate.companions if one.download_bytes),
         f"about {seconds(terms.seconds)}" if terms.seconds and terms.seconds >= 1 else "",
         f"to {terms.place}",
         f"licence {terms.licence}" if terms.licence else "",

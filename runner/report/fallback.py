@@ -65,6 +65,7 @@ def _how(lower: Lower) -> str:
     placement = lower.candidate.placement
     assert placement is not None
     return {
+        Rung.COMPANION: "without the companion that was to guess",
         Rung.REPLAN: "as planned anew for what is free",
         Rung.MARGIN: "as planned anew with a larger margin",
         Rung.UBATCH: f"with a ubatch of {placement.ubatch}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from runner.report.guesses import with_guesses
 from runner.report.words import context, gib, hardware, parameters, rate, rates
 from runner.types.machine import Machine
 from runner.types.placement import Placement
@@ -74,7 +75,8 @@ def expected(candidate: Candidate) -> str:
     reads = candidate.placement is not None and candidate.placement.pooling is not None
     speed = predicted.prefill_tps if reads else predicted.decode_tps
     spread = predicted.range and (predicted.range.prefill if reads else predicted.range.decode)
-    return f"about {rate(speed)}{f' ({rates(spread)})' if spread else ''}"
+    said = f"about {rate(speed)}{f' ({rates(spread)})' if spread else ''}"
+    return ", ".join(filter(None, (said, with_guesses(predicted))))
 
 
 def outlook(candidate: Candidate) -> str:

@@ -68,7 +68,7 @@ def _bench_row(measured: Benchmark, session: Session) -> Json:
         "placement": pack(session.placement),
         "predicted": predicted_json(session.candidate.predicted),
         "load_s": round(session.loaded.load_s, 2),
-        "memory": planned_and_measured(session.candidate.memory, session.loaded.memory),
+        "memory": planned_and_measured(session.candidate.memory, session.loaded.held),
         "requests": [
             {**decoded, "prefill_tps": None, "decode_tps": round(measured.decode_tps, 2)},
             {

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 from models.headers.describe import quality_word
 from models.headers.quants import quality
+from runner.report import guesses
 from runner.report.placement import outlook, where
 from runner.report.words import capital, context, gib, one_line, percent, rate, seconds
 from runner.types.plan import Candidate, Plan, Verdict
 from runner.types.reasons import (
+    Accompanied,
     BestAt,
     Better,
     BeyondTrained,
@@ -42,6 +44,7 @@ from runner.types.reasons import (
     SplitByTensor,
     Taken,
     TunedHere,
+    Unaccompanied,
     WeightsThatFit,
     Why,
     WouldFitWith,
@@ -67,7 +70,7 @@ def sentence(reason: Reason | Why) -> str:
     match reason:
         case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit() | TunedHere():
             return _of_choice(reason)
-        case SharedLimit() | SplitByTensor() | OnOthers() | OthersLeftOut():
+        case SharedLimit() | SplitByTensor() | OnOthers() | OthersLeftOut() | Accompanied() | Unaccompanied():
             return _of_devices(reason)
         case Noted(said):
             return said
@@ -168,7 +171,9 @@ def _of_prompts(reason: LongerUbatch | Mapped | ShortOnHost) -> str:
             return f"Prompts of fewer than {batch} tokens are read on the CPU, which beats the bus to the GPU."
 
 
-def _of_devices(reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut) -> str:
+def _of_devices(
+    reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut | Accompanied | Unaccompanied,
+) -> str:
     match reason:
         case SharedLimit():
             return _shared_limit(reason)
@@ -178,6 +183,8 @@ def _of_devices(reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut) 
             return _on_others(reason)
         case OthersLeftOut():
             return _others_left_out(reason)
+        case Accompanied() | Unaccompanied():
+            return guesses.sentence(reason)
 
 
 def _on_others(reason: OnOthers) -> str:

@@ -62,7 +62,7 @@ def loaded_json(name: str, candidate: Candidate, placement: Placement, loaded: L
     return {
         "model": {"name": name, "quant": candidate.quant},
         "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
-        "memory": planned_and_measured(candidate.memory, loaded.memory),
+        "memory": planned_and_measured(candidate.memory, loaded.held),
         "notes": list(loaded.notes),
     }
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from models.errors import DeviceLost, DoesNotFit, EngineError, EngineKilled, OutOfMemory, OutOfRam
 from models.names.resolve import split_quant
 from models.stores.unchanged import check_unchanged
+from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.client.session import Running
 from runner.client.spawn import offload_setting
@@ -18,12 +19,13 @@ from runner.hardware.others import others
 from runner.planning.fallback import MOST_LOADS, Question, next_lower
 from runner.report import fallback
 from runner.service.machines import Machines
-from runner.service.studies import studied_set, study_of, weights_of
+from runner.service.studies import companion_of, studied_set, study_of, weights_of
 from runner.types.commands import Load, Unload
 from runner.types.engine import LoadProgress
 from runner.types.fallback import Exhausted, FellBack, Lower, Shrunk, Tried
 from runner.types.machine import Device, Machine
 from runner.types.pipe import reply_behind
+from runner.types.placement import Placement
 from runner.types.plan import Candidate, Plan
 from runner.types.study import Study
 from runner.types.units import MIB
@@ -73,12 +75,17 @@ class Descent:
     def _loads(self, least_ctx: int = 0) -> Generator[LoadProgress, None, Running]:
         while True:
             candidate, weights = self._plan.candidates[self._index], weights_of(self._plan, self._index)
+            companion = companion_of(self._plan, self._index)
             assert candidate.placement is not None  # what does not run is no rung
-            check_unchanged(weights)
+            read = [weights, *([companion] if companion else [])]
+            for one in read:
+                check_unchanged(one)
             try:
                 self._engine.need(offload_setting(candidate.placement))
-                loaded = yield from self._engine.stream(Load(str(weights.files[0].path), candidate.placement))
-                check_unchanged(weights)  # what came while it was read is no better
+                placement = _located(candidate.placement, companion)
+                loaded = yield from self._engine.stream(Load(str(weights.files[0].path), placement))
+                for one in read:
+                    check_unchanged(one)  # what came while it was read is no better
                 return Running(self._plan, candidate, candidate.placement, loaded)
             except (OutOfMemory, EngineKilled) as error:
                 self._fall(error, least_ctx)
@@ -171,6 +178,13 @@ class Descent:
         kept += min(machine.ram_available, host_reserve(machine))
         tried = tuple(one.candidate for one in self._tried)
         return Exhausted(tried, machine, self._shrunk(), kept, host.address_limit())
+
+
+def _located(placement: Placement, companion: WeightSet | None) -> Placement:
+    """With the path of the small model that guesses, which a plan knows by its file's name."""
+    if placement.companion is None or companion is None:
+        return placement
+    return replace(placement, companion=replace(placement.companion, path=str(companion.files[0].path)))
 
 
 def _owner(device: Device) -> str:

@@ -110,9 +110,11 @@ class Rehearsals:
 
 
 def _rehearse(engine: EngineProcess, devices: RehearsalDevices, path: Path, placement: Placement) -> Rehearsed | None:
-    """llama.cpp's answer; None where it died over it."""
+    """llama.cpp's answer; None where it died over it. A small model that guesses is rehearsed by itself."""
+    companion = placement.companion
     acted = replace(
         placement,
+        companion=companion if companion is not None and companion.placement is None else None,
         devices=tuple(map(devices.actor, placement.devices)),
         overrides=tuple(replace(one, device=devices.actor(one.device)) for one in placement.overrides),
     )
@@ -126,4 +128,7 @@ def _rehearse(engine: EngineProcess, devices: RehearsalDevices, path: Path, plac
         return None
     if said.memory is None:
         return Rehearsed((), devices.source, refusal=said.refusal)
-    return Rehearsed(tuple(replace(row, device=devices.device(row.device)) for row in said.memory), devices.source)
+    memory, beside = (
+        tuple(replace(row, device=devices.device(row.device)) for row in rows) for rows in (said.memory, said.companion)
+    )
+    return Rehearsed(memory, devices.source, companion=beside)

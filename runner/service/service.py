@@ -40,7 +40,7 @@ from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
 from runner.service.search import judged
-from runner.service.studies import Studies, studied_set, study_of, weights_of
+from runner.service.studies import Studies, files_of, studied_set, study_of, weights_of
 from runner.service.tuning import Tuner
 from runner.service.uses import prefixes_for, use_of
 from runner.storage import history, tuned
@@ -48,6 +48,7 @@ from runner.storage.damage import set_aside
 from runner.storage.paths import paths
 from runner.storage.states import States
 from runner.types.commands import Grammar, Understand
+from runner.types.drafts import names_model
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message, Request
 from runner.types.grammar import names_tokens, unheld
@@ -135,8 +136,15 @@ class LocalService:
         return prefixes_for(study_of(plan))
 
     def _planned(self, study: Study, machine: Machine, wish: Wish) -> Plan:
-        kept = tuned.read(self._paths.tuned)
-        return planned(study, machine, wish, history.read(self._paths.history), self._rehearsals.on(machine), kept)
+        kept, measured = tuned.read(self._paths.tuned), history.read(self._paths.history)
+        study = replace(study, drafters=self._drafters(wish))
+        return planned(study, machine, wish, measured, self._rehearsals.on(machine), kept)
+
+    def _drafters(self, wish: Wish) -> Study | None:
+        """The small model that is to guess, by its name; what is here of it is enough."""
+        if wish.draft is None or wish.use is not Purpose.CHAT or not names_model(wish.draft):
+            return None
+        return self._studies.of(wish.draft, None, wide=False)
 
     def chosen(self, plan: Plan) -> int:
         """The index of the candidate to take; DoesNotFit with what would run instead, BadFile where no memory helps."""
@@ -163,11 +171,11 @@ class LocalService:
 
     def fetch(self, plan: Plan, index: int) -> Iterator[Progress]:
         """Download what is missing of a candidate; closing the iterator pauses it."""
-        yield from downloads.download(weights_of(plan, index).files, self._paths.download_rate, self._note)
+        yield from downloads.download(files_of(plan, index), self._paths.download_rate, self._note)
 
     def paths_of(self, plan: Plan, index: int) -> tuple[Path, ...]:
         """The files of a candidate that are here."""
-        return tuple(file.path for file in weights_of(plan, index).files if file.path is not None)
+        return tuple(file.path for file in files_of(plan, index) if file.path is not None)
 
     # ---- load
 
@@ -232,6 +240,8 @@ class LocalService:
             found = _measured(session, last)
             if not asked.ignore_end:  # a benchmark is nobody's habit
                 found = replace(found, turn=experience.turn_of(last))
+            else:
+                found = replace(found, guessed=None)
             if found.decode_tps or found.prefill_tps:
                 history.add(self._paths.history, found)
             keeper.turn_ended(session, asked, last)
@@ -329,5 +339,5 @@ class LocalService:
 
 
 def _measured(running: Running | EngineSession, last: Chunk | None = None) -> Measurement:
-    machine, held = running.plan.machine, running.loaded.memory
+    machine, held = running.plan.machine, running.loaded.held
     return experience.measurement_of(machine, running.candidate, running.placement, held, last, time.time())

@@ -12,7 +12,7 @@ from models.names import catalog
 from models.names.instead import loadable
 from models.names.resolve import Query, resolve
 from models.stores.cache import as_on_disk
-from models.weights import Offer, WeightSet
+from models.weights import Offer, WeightFile, WeightSet
 from runner.storage import listings
 from runner.storage.paths import Paths
 from runner.types.plan import Plan
@@ -69,6 +69,22 @@ def study_of(plan: Plan) -> Study:
 def studied_set(plan: Plan, index: int) -> StudiedSet:
     """What was known of a candidate's files."""
     return study_of(plan).set_of(plan.candidates[index].files)
+
+
+def files_of(plan: Plan, index: int) -> tuple[WeightFile, ...]:
+    """Everything that a candidate loads, as it lies here at this moment: its own files, then its companion's."""
+    companion = companion_of(plan, index)
+    return (*weights_of(plan, index).files, *(companion.files if companion else ()))
+
+
+def companion_of(plan: Plan, index: int) -> WeightSet | None:
+    """The small model that guesses for a candidate, as it lies here at this moment."""
+    files = next((one.files for one in plan.candidates[index].companions if one.files), None)
+    if files is None:
+        return None
+    drafters = study_of(plan).drafters
+    assert drafters is not None  # the companion came from there
+    return as_on_disk(drafters.set_of(files).read.weights)
 
 
 def weights_of(plan: Plan, index: int) -> WeightSet:

@@ -39,6 +39,9 @@ def _measurement(line: str) -> Measurement | None:
         found = unpack(Measurement, json.loads(line))
         numbers = [found.ctx, found.decode_tps, found.prefill_tps, found.at]
         numbers += [number for row in found.measured for number in (row.weights, row.kv, row.compute)]
+        if found.guessed is not None:
+            brought = found.guessed.drafted
+            numbers += [brought.drafted, brought.accepted, brought.gain, brought.drafted - brought.accepted]
         return found if all(math.isfinite(number) and number >= 0 for number in numbers) else None
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

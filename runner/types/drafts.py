@@ -13,6 +13,11 @@ class DraftKind(StrEnum):
     MODEL = "model"
 
 
+def names_model(draft: str | None) -> bool:
+    """Whether what was wished names a small model that is to guess."""
+    return draft not in (None, DraftKind.OFF, DraftKind.LOOKUP, DraftKind.MTP)
+
+
 @dataclass(frozen=True, slots=True)
 class Drafted:
     """What guesses have brought an answer so far: of `drafted` tokens the model would have said `accepted`.

@@ -1,6 +1,8 @@
 """What an engine says of the models that it loads or rehearses. Pure data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,16 @@ class ComponentBytes:
         return self.weights + self.kv + self.compute
 
 
+def summed(*parts: Iterable[ComponentBytes]) -> tuple[ComponentBytes, ...]:
+    """What several hold together: a row for each device, the CPU last."""
+    sums: dict[str, list[int]] = {}
+    for row in chain.from_iterable(parts):
+        held = sums.setdefault(row.device, [0, 0, 0])
+        held[:] = held[0] + row.weights, held[1] + row.kv, held[2] + row.compute
+    names = [*(name for name in sums if name != "CPU"), *(name for name in sums if name == "CPU")]
+    return tuple(ComponentBytes(name, *sums[name]) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The model is ready: its real context, what was allocated where (the CPU last), and how long it took.
@@ -38,6 +50,11 @@ class Loaded:
     template: str
     notes: tuple[str, ...] = ()
     companion: tuple[ComponentBytes, ...] = ()
+
+    @property
+    def held(self) -> tuple[ComponentBytes, ...]:
+        """Everything, the companion's included."""
+        return summed(self.memory, self.companion) if self.companion else self.memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from runner.types.plan import Candidate
 class Rung(StrEnum):
     """How a placement needs less than the one before; the order is that of the ladder."""
 
+    COMPANION = "companion"
     REPLAN = "re-plan"
     MARGIN = "margin"
     UBATCH = "ubatch"

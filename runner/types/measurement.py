@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runner.types.drafts import DraftKind
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Exchange
 from runner.types.generation import Chunk
@@ -10,11 +10,24 @@ from runner.types.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
+class Guessed:
+    """What a companion's guesses have brought an answer of the weights in the file `model`.
+
+    `by`: the file of a small model, or `mtp` for the model's own heads.
+    """
+
+    model: str
+    by: str
+    drafted: Drafted
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One load or turn, as it is kept for the next plan: `conditions` and `ctx` name it.
 
     `measured` is what llama.cpp held, `at` is seconds since 1970. Speeds in tokens per second, 0 for what was not
-    measured. `turn`: what was asked and answered, None for a load and for a benchmark.
+    measured. `turn`: what was asked and answered, None for a load and for a benchmark. `guessed`: None where no
+    companion has.
     """
 
     conditions: str
@@ -24,6 +37,7 @@ class Measurement:
     prefill_tps: float = 0.0
     at: float = 0.0
     turn: Exchange | None = None
+    guessed: Guessed | None = None
 
 
 @dataclass(frozen=True, slots=True)

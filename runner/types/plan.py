@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from models.headers.recommended import Recommended
 from models.weights import Modelfile
+from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes
 from runner.types.exchange import Wait
 from runner.types.machine import Machine
@@ -64,13 +65,36 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Guesses:
+    """What a companion is expected to bring: `gain` times as many tokens a second as one at a time.
+
+    `acceptance`: the share of its guesses that comes true. `guessed` in a step, as was published for its `kind`; None:
+    both were measured here.
+    """
+
+    kind: DraftKind
+    acceptance: float
+    gain: float
+    guessed: int | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether that was measured here."""
+        return self.guessed is None
+
+
+@dataclass(frozen=True, slots=True)
 class Predicted:
-    """Tokens per second; decode with `at_depth` tokens in the KV cache. `spread`: how sure that is, None if unknown."""
+    """Tokens per second; decode with `at_depth` tokens in the KV cache. `spread`: how sure that is, None if unknown.
+
+    `decode_tps` is one token at a time, whatever a companion's `guesses` bring beside.
+    """
 
     decode_tps: float
     prefill_tps: float
     at_depth: int
     spread: Spread | None = None
+    guesses: Guesses | None = None
 
     @property
     def range(self) -> Spread | None:
@@ -84,12 +108,32 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanionPlan:
+    """What guesses beside a candidate's weights; `memory` is the part of the candidate's own ledger that it takes.
+
+    `name` is what somebody typed for a small model with these `files`; a model's own heads have neither.
+    """
+
+    kind: DraftKind
+    memory: tuple[MemoryRow, ...]
+    name: str = ""
+    files: tuple[str, ...] = ()
+    download_bytes: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in all."""
+        return sum(row.total for row in self.memory)
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One quantization with the best way to run it here; `memory` has a row per device used, the CPU last.
 
     `predicted` and `wait` are None only for a `no` that was not forced by flags. `reasons`, the most important first.
     `short_of_gpu`: bytes that the devices lack to hold all of it, 0 where they do or where there are none;
-    `short_of_all`: bytes that all memory together lacks.
+    `short_of_all`: bytes that all memory together lacks. What `companions` take and what of them is still to be
+    downloaded is in `memory` and `download_bytes`.
     """
 
     quant: str
@@ -106,6 +150,7 @@ class Candidate:
     short_of_gpu: int = 0
     short_of_all: int = 0
     wait: Wait | None = None
+    companions: tuple[CompanionPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +185,8 @@ class Plan:
     @property
     def fetched_bytes(self) -> int:
         """What came over the network for the headers."""
-        return self.study.fetched_bytes if self.study else 0
+        drafters = self.study.drafters if self.study else None
+        return sum(study.fetched_bytes for study in (self.study, drafters) if study)
 
     @property
     def modelfile(self) -> Modelfile:

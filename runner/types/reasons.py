@@ -4,6 +4,9 @@ Sizes in bytes, speeds in tokens per second of decode, contexts in tokens.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.types.drafts import DraftKind
 
 # ---- of a candidate
 
@@ -161,6 +164,43 @@ class ShortOnHost:
 
 
 @dataclass(frozen=True, slots=True)
+class Accompanied:
+    """A companion of this kind guesses, on these devices: what it takes in bytes, and is expected to bring.
+
+    `guessed`, `acceptance`, `gain`: as in runner.types.plan.Guesses. Without it the context would be `ctx` tokens
+    longer (0: no longer); `is_split`: all of the model would be on the devices. `name`: the small model's.
+    """
+
+    kind: DraftKind
+    name: str
+    devices: tuple[str, ...]
+    bytes: int
+    acceptance: float
+    gain: float
+    guessed: int | None
+    ctx: int = 0
+    is_split: bool = False
+
+
+class Lack(StrEnum):
+    """Why a companion that was asked for does not guess."""
+
+    ROOM = "room"
+    HEADS = "heads"
+    SEQUENCES = "sequences"
+    DEVICES = "devices"
+
+
+@dataclass(frozen=True, slots=True)
+class Unaccompanied:
+    """No companion of this kind guesses, for want of something; `name` is the small model's."""
+
+    kind: DraftKind
+    name: str
+    lack: Lack
+
+
+@dataclass(frozen=True, slots=True)
 class NothingFits:
     """What all of it needs with a context of `ctx`, what devices and RAM have to give, and what both together lack.
 
@@ -313,6 +353,8 @@ Reason = (
     | Mapped
     | ShortOnHost
     | NothingFits
+    | Accompanied
+    | Unaccompanied
     | Noted
 )
 Why = Taken | Better | Faster | NoneRuns | WeightsThatFit | Noted

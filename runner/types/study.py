@@ -1,5 +1,7 @@
 """What is known of a model before it is planned: the files on offer, with their headers and shapes. Pure data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from models.headers.quantizations import ReadSet
@@ -22,6 +24,7 @@ class Study:
 
     Where the files lie is as it was when they were looked up; `models.stores.cache.as_on_disk` knows it at any later
     moment. `notes` are sentences about the way here; `fetched_bytes` came over the network for the headers.
+    `drafters`: a small model that is to guess for it; None where none is named.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Study:
     sets: tuple[StudiedSet, ...]
     notes: tuple[str, ...] = ()
     fetched_bytes: int = 0
+    drafters: Study | None = None
 
     def set_of(self, files: tuple[str, ...]) -> StudiedSet:
         """The set whose files have these names, all of them in order."""

@@ -24,7 +24,8 @@ class Wish:
     """What the user asked for; None: decide for me. Sizes in bytes. `habits`: turns of theirs, as measured.
 
     `sequences`: requests that are answered at once. `pooling`, for any use but CHAT: how a text becomes
-    one vector; None is as the model's header says. `draft`: off or lookup (runner.types.drafts).
+    one vector; None is as the model's header says. `draft`: off, lookup, mtp (runner.types.drafts),
+    or the name of a small model that guesses.
     """
 
     ctx: int | None = None

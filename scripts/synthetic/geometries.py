@@ -304,6 +304,7 @@ def _glm4_moe() -> Geometry:
 
 
 MODELS: Mapping[str, Geometry] = {
+    "llama-3.2-1b": llama("Llama-3.2-1B-Instruct", Dense(2048, 16, Attention(32, 8, 64), 8192, 128256, tied=True)),
     "llama-3.1-8b": llama("Llama-3.1-8B-Instruct", Dense(4096, 32, Attention(32, 8), 14336, 128256)),
     "llama-3.3-70b": llama("Llama-3.3-70B-Instruct", Dense(8192, 80, Attention(64, 8), 28672, 128256)),
     "llama-3.1-405b": llama("Llama-3.1-405B-Instruct", Dense(16384, 126, Attention(128, 8), 53248, 128256)),

@@ -72,8 +72,8 @@ def live(
     counts as available; they are taken out of what is free.
     """
     shared = {device.id for device in machine.devices if device.shares_host_memory}
-    held = [component for component in loaded.memory if component.device not in shared | {CPU}]
-    host = [component for component in loaded.memory if component.device in shared | {CPU}]
+    held = [component for component in loaded.held if component.device not in shared | {CPU}]
+    host = [component for component in loaded.held if component.device in shared | {CPU}]
     filled = min(1.0, context_used / max(1, loaded.ctx))
     samples = {device.device: device for device in sample.devices}
     overheads = {row.device: row.overhead for row in candidate.memory}

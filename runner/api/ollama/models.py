@@ -121,7 +121,7 @@ def _parameters(facts: Facts) -> str:
 
 
 def _running(one: Resident) -> Json:
-    memory, name = one.running.loaded.memory, listed_name(one.known.name)
+    memory, name = one.running.loaded.held, listed_name(one.known.name)
     facts = facts_of(one.known)
     return {
         "name": name,

@@ -164,7 +164,7 @@ def run(setup: Setup, there: Examined, row: Row, asked: Asked) -> Row:
             session = EngineSession(child, Running(there.plan, there.candidate, placement, loaded))
             warm_up(session, vocabulary)
             taken = {device: size - before[device] for device, size in used(there.machine).items()}
-            held = Held(loaded.memory, taken, loaded.load_s)
+            held = Held(loaded.held, taken, loaded.load_s)
             for tokens in asked.prompts:
                 requests.append(request(session, vocabulary, tokens, asked.answer))
     except LocalrunError as error:

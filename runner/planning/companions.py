@@ -1,0 +1,278 @@
+"""A placement with somebody who guesses beside it: a small model, or the model's own heads. Pure but for rehearsals.
+
+A small model is placed by itself, whole, on the fastest device that has room for it or on the CPU, with the context
+that the large one would have had alone. What it takes is taken from the machine, and the large one is placed on the
+rest. Of these ways the one with most tokens a second is taken.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from models.headers.shape import ModelShape
+from models.weights import WeightSet
+from runner.cost.blocks import blocks_of
+from runner.cost.guesses import expected, growth_of, head_share
+from runner.cost.kv import ContextSettings
+from runner.cost.laid_out import laid_out
+from runner.cost.layout import contiguous
+from runner.planning import search
+from runner.planning.loading import placement_of
+from runner.planning.placement import Placed, Rehearser, Standing, confirmed, place
+from runner.planning.problem import Problem
+from runner.planning.restrictions import limited
+from runner.types.drafts import DraftKind
+from runner.types.machine import Device, Machine
+from runner.types.placement import Companion, Placement
+from runner.types.plan import CompanionPlan, Guesses, MemoryRow, Predicted, Source, Verdict
+from runner.types.reasons import Accompanied, Lack, Unaccompanied
+from runner.types.wish import Wish
+
+OWN_HEADS = "mtp"  # in the place of a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class Drafter:
+    """A small model that is to guess: what was typed for it, its files, its shape, who rehearses it (None: nobody)."""
+
+    name: str
+    weights: WeightSet
+    shape: ModelShape
+    rehearse: Rehearser | None = None
+
+    @property
+    def file(self) -> str:
+        """The first of its files."""
+        return self.weights.files[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """Who may guess for a model: a small one (None: none is named), and what guesses brought it here before.
+
+    `measured` has an entry for each file that has guessed, and for OWN_HEADS.
+    """
+
+    drafter: Drafter | None = None
+    measured: Mapping[str, Guesses] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The large model and where it may go."""
+
+    shape: ModelShape
+    machine: Machine
+    wish: Wish
+    rehearse: Rehearser | None
+
+    def place(self, machine: Machine | None = None) -> Placed:
+        """By itself, on what is left of the machine."""
+        return place(self.shape, machine or self.machine, self.wish, self.rehearse)
+
+    def alone(self) -> Placed:
+        """As if nobody but the text itself was to guess."""
+        return replace(self, wish=replace(self.wish, draft=DraftKind.LOOKUP)).place()
+
+
+def accompanied(
+    shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None, helpers: Helpers
+) -> Placed:
+    """The best placement with the companion that is wished, or without one and a reason why; errors as of `place`."""
+    target = _Target(shape, machine, wish, rehearse)
+    if wish.draft == DraftKind.MTP:
+        return _with_heads(target, helpers)
+    if helpers.drafter is not None:
+        return _with_drafter(target, helpers.drafter, helpers.measured)
+    return target.place()
+
+
+# ---- the model's own heads
+
+
+def _with_heads(target: _Target, helpers: Helpers) -> Placed:
+    alone = target.alone()
+    lack = Lack.HEADS if not target.shape.heads else _lack(target, alone)
+    if lack is not None or alone.verdict is Verdict.NO:
+        return _without(alone, Unaccompanied(DraftKind.MTP, "", lack) if lack else None)
+    together = target.place()
+    if together.verdict is Verdict.NO or together.placement is None or together.predicted is None:
+        return _without(alone, Unaccompanied(DraftKind.MTP, "", Lack.ROOM))
+    guess = head_share(blocks_of(target.shape))
+    brings = helpers.measured.get(OWN_HEADS) or expected(DraftKind.MTP, _growth(target, together.placement), guess)
+    return _told(together, alone, brings)
+
+
+# ---- a small model
+
+
+def _with_drafter(target: _Target, drafter: Drafter, measured: Mapping[str, Guesses]) -> Placed:
+    alone = target.alone()
+    lack = _lack(target, alone)
+    if lack is not None or alone.verdict is Verdict.NO or alone.placement is None:
+        return _without(alone, Unaccompanied(DraftKind.MODEL, drafter.name, lack) if lack else None)
+    machine = limited(target.machine, replace(target.wish, tensor_split=None))
+    found = []
+    for home in _homes(machine):
+        small = _Small(drafter, machine, target.wish, home)
+        if pair := _pair(target, small, alone.placement):
+            found.append((pair, _brought(target, small, pair, measured.get(drafter.file))))
+    if not found:
+        return _without(alone, Unaccompanied(DraftKind.MODEL, drafter.name, Lack.ROOM))
+    return _told(max(found, key=_tps)[0], alone, max(found, key=_tps)[1])
+
+
+def _tps(found: tuple[Placed, Guesses]) -> float:
+    placed, brings = found
+    assert placed.predicted is not None  # it runs
+    return placed.predicted.decode_tps * brings.gain
+
+
+def _homes(machine: Machine) -> Iterator[Device | None]:
+    """Where a small model may go: the fastest device of this computer that has room, and the CPU."""
+    own = [device for device in machine.devices if device.lent is None]
+    yield from sorted(own, key=lambda device: -(device.bandwidth or 0))
+    yield None
+
+
+@dataclass(frozen=True, slots=True)
+class _Small:
+    """A small model at its place, a device or (None) the CPU."""
+
+    drafter: Drafter
+    machine: Machine
+    wish: Wish
+    home: Device | None
+
+    def placed(self, beside: Placement) -> tuple[Placement, Standing] | None:
+        """With the context of what it guesses for; None where there is no room for it."""
+        devices = () if self.home is None else (self.home,)
+        problem = Problem(blocks_of(self.drafter.shape), self.machine, self.wish.margin)
+        settings = ContextSettings(beside.ctx, beside.kv_type, beside.ubatch, beside.sequences, beside.sequences)
+        counts = (problem.layers_total,) if devices else ()
+        proposal = search.weigh(problem, settings, contiguous(devices, counts, problem.layers_total))
+        placement = placement_of(problem, proposal, self.wish)
+        said = self.drafter.rehearse(placement) if self.drafter.rehearse else None
+        standing = confirmed(problem, proposal, said) if said else Standing(proposal, Source.FORMULA)
+        return (placement, standing) if standing.fits else None
+
+
+def _pair(target: _Target, small: _Small, alone: Placement) -> Placed | None:
+    """The small model first, the large one on the rest; None where one of them does not fit."""
+    first = small.placed(alone)
+    if first is None:
+        return None
+    large = target.place(_less(small.machine, first[1].proposal.memory))
+    if large.verdict is Verdict.NO or large.placement is None:
+        return None
+    second = small.placed(large.placement)  # whose context may have become shorter
+    if second is None:
+        return None
+    placement, standing = second
+    rows = standing.proposal.memory
+    drafter = small.drafter
+    return replace(
+        large,
+        placement=replace(large.placement, companion=Companion(DraftKind.MODEL, drafter.file, placement)),
+        memory=_both(small.machine, large.memory, rows),
+        confirmed_by=Source.FORMULA if Source.FORMULA in (large.confirmed_by, standing.source) else large.confirmed_by,
+        companions=(
+            CompanionPlan(
+                DraftKind.MODEL,
+                tuple(row for row in rows if row.total),
+                drafter.name,
+                tuple(file.name for file in drafter.weights.files),
+                drafter.weights.missing_bytes,
+            ),
+        ),
+    )
+
+
+def _brought(target: _Target, small: _Small, pair: Placed, measured: Guesses | None) -> Guesses:
+    assert pair.placement is not None  # it runs
+    assert pair.placement.companion is not None
+    assert pair.placement.companion.placement is not None
+    assert pair.predicted is not None
+    if measured is not None:
+        return measured
+    there = laid_out(small.drafter.shape, small.machine, pair.placement.companion.placement).speeds()
+    guess = pair.predicted.decode_tps / there.decode_tps(pair.predicted.at_depth)
+    return expected(DraftKind.MODEL, _growth(target, pair.placement), guess)
+
+
+def _less(machine: Machine, rows: tuple[MemoryRow, ...]) -> Machine:
+    """What is left of a machine beside these rows, the host's last."""
+    held = {row.device: row.held for row in rows[:-1]}
+    devices = tuple(replace(one, free=one.free - held.get(one.id, 0)) for one in machine.devices)
+    shared = sum(held.get(one.id, 0) for one in machine.devices if one.shares_host_memory)
+    return replace(machine, devices=devices, ram_available=machine.ram_available - rows[-1].total - shared)
+
+
+def _both(machine: Machine, large: tuple[MemoryRow, ...], small: tuple[MemoryRow, ...]) -> tuple[MemoryRow, ...]:
+    """One ledger for two models, in the order of the large one's devices, the host last."""
+    rows = {row.device: row for row in large[:-1]}
+    for row in small[:-1]:
+        known = rows.get(row.device)
+        rows[row.device] = _sum(known, row) if known else row
+    free = {device.id: device.free for device in machine.devices}
+    shared = [
+        row for row in rows.values() if any(one.shares_host_memory and one.id == row.device for one in machine.devices)
+    ]
+    host = _sum(large[-1], small[-1])
+    host = replace(
+        host,
+        overhead=large[-1].overhead + small[-1].overhead,
+        free=machine.ram_available - sum(row.total for row in shared),
+    )
+    return (*(replace(row, free=free[row.device]) for row in rows.values()), host)
+
+
+def _sum(one: MemoryRow, other: MemoryRow) -> MemoryRow:
+    """Both on one device, whose overhead counts once."""
+    return replace(one, weights=one.weights + other.weights, kv=one.kv + other.kv, compute=one.compute + other.compute)
+
+
+# ---- what is said
+
+
+def _lack(target: _Target, alone: Placed) -> Lack | None:
+    """What keeps a companion away whatever the memory: several sequences, several devices that take turns."""
+    if (target.wish.sequences or 1) > 1:
+        return Lack.SEQUENCES
+    placement = alone.placement
+    is_own = target.wish.draft == DraftKind.MTP
+    if is_own and placement is not None and len(placement.devices) > 1:
+        return Lack.DEVICES
+    return None
+
+
+def _without(alone: Placed, why: Unaccompanied | None) -> Placed:
+    return replace(alone, reasons=(*alone.reasons, *([why] if why else [])))
+
+
+def _growth(target: _Target, placement: Placement) -> float:
+    machine = limited(target.machine, replace(target.wish, tensor_split=None))
+    there = laid_out(target.shape, machine, replace(placement, companion=None))
+    return growth_of(there.work(min(2048, placement.ctx)), machine)
+
+
+def _told(together: Placed, alone: Placed, brings: Guesses) -> Placed:
+    """With what the companion is expected to bring, and what it costs beside bytes."""
+    assert together.placement is not None
+    assert alone.placement is not None
+    (companion,) = together.companions
+    said = Accompanied(
+        kind=companion.kind,
+        name=companion.name,
+        devices=tuple(row.device for row in companion.memory if row.weights and row.device != "CPU") or ("CPU",),
+        bytes=companion.bytes,
+        acceptance=brings.acceptance,
+        gain=brings.gain,
+        guessed=brings.guessed,
+        ctx=max(0, alone.placement.ctx - together.placement.ctx),
+        is_split=alone.verdict is Verdict.GPU and together.verdict is not Verdict.GPU,
+    )
+    return replace(together, predicted=_with_guesses(together.predicted, brings), reasons=(said, *together.reasons))
+
+
+def _with_guesses(predicted: Predicted | None, brings: Guesses) -> Predicted | None:
+    return predicted and replace(predicted, guesses=brings)

@@ -1,0 +1,189 @@
+"""Who guesses beside a model: what it takes is planned with it, and never more than there is."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.weights import WeightFile, WeightSet
+from runner.cost.ledger import host_reserve, reserve
+from runner.planning.choose import Contender, choose
+from runner.planning.companions import OWN_HEADS, Drafter, Helpers, accompanied
+from runner.planning.experience import learned
+from runner.planning.fallback import Question, next_lower
+from runner.planning.placement import Placed, place
+from runner.planning.restrictions import limited
+from runner.report import sentences
+from runner.types.drafts import Drafted, DraftKind
+from runner.types.fallback import Rung, Tried
+from runner.types.machine import Kind, Machine
+from runner.types.measurement import Guessed, Measurement
+from runner.types.plan import Candidate, Guesses, Verdict
+from runner.types.reasons import Accompanied, Lack, Unaccompanied
+from runner.types.units import GIB
+from runner.types.wish import Wish
+from tests.support.planner import a100, gpu, machine, shape
+
+SMALL = shape("llama-3.2-1b")
+NAMED = "llama-3.2-1b"
+DRAFTER = Drafter(NAMED, WeightSet("Q4_K_M", (WeightFile("small.gguf", SMALL.bytes),)), SMALL)
+
+
+def placed(model: str, there: Machine, wish: Wish, helpers: Helpers | None = None) -> Placed:
+    return accompanied(shape(model), there, wish, None, helpers or Helpers(DRAFTER))
+
+
+def check_room(found: Placed, there: Machine, wish: Wish) -> None:
+    """Everything together fits what the machine has by the same rule as for one model, and no row is counted twice."""
+    has = limited(there, replace(wish, tensor_split=None))
+    devices = {device.id: device for device in has.devices}
+    assert found.memory[-1].device == "CPU"
+    for row in found.memory[:-1]:
+        assert row.free == devices[row.device].free
+        assert row.held + reserve(devices[row.device], wish.margin) <= row.free
+    assert found.memory[-1].total + host_reserve(has) <= found.memory[-1].free
+    for companion in found.companions:
+        whole = {row.device: row for row in found.memory}
+        for part in companion.memory:
+            assert (part.weights, part.kv) <= (whole[part.device].weights, whole[part.device].kv)
+
+
+@pytest.mark.parametrize(
+    ("model", "there", "home"),
+    [
+        ("llama-3.1-8b", machine(gpu(24)), "CUDA0"),  # both on the GPU
+        ("llama-3.3-70b", machine(gpu(24)), "CUDA0"),  # the small one there, the large one split
+        ("llama-3.1-8b", machine(gpu(24, 600, 1), gpu(24)), "CUDA0"),  # on the faster one
+        ("llama-3.1-8b", machine(ram=16), "CPU"),
+    ],
+)
+def test_a_small_model_is_placed_first_and_the_large_one_on_the_rest(model: str, there: Machine, home: str) -> None:
+    found = placed(model, there, Wish(draft=NAMED))
+    check_room(found, there, Wish())
+    assert found.placement is not None and found.placement.companion is not None
+    companion = found.placement.companion
+    assert (companion.kind, companion.path) == (DraftKind.MODEL, "small.gguf")
+    assert companion.placement is not None
+    assert companion.placement.devices == (() if home == "CPU" else (home,))
+    assert (companion.placement.ctx, companion.placement.drafts) == (found.placement.ctx, 0)
+    (why,) = [reason for reason in found.reasons if isinstance(reason, Accompanied)]
+    assert why.devices == (home,)
+    alone = place(shape(model), there, Wish())
+    assert alone.placement is not None
+    assert why.ctx == alone.placement.ctx - found.placement.ctx
+    assert found.predicted is not None and found.predicted.guesses is not None
+    assert found.predicted.guesses.gain == why.gain
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(["llama-3.1-8b", "glm-4.5-air"]),
+    st.sampled_from([NAMED, "mtp"]),
+    st.floats(4, 90),
+    st.floats(8, 120),
+    st.sampled_from([Kind.GPU, Kind.IGPU]),
+    st.sampled_from([Wish(), Wish(ctx=4096), Wish(vram_limit=10 * GIB), Wish(ram_limit=12 * GIB), Wish(margin=0)]),
+)
+def test_with_a_companion_the_bytes_never_exceed_what_there_is(
+    model: str, draft: str, vram: float, ram: float, kind: Kind, wish: Wish
+) -> None:
+    one = replace(gpu(vram), kind=kind, shares_host_memory=kind is Kind.IGPU)
+    there = machine(replace(one, free=min(one.free, int(ram * GIB))), ram=ram)
+    wish = replace(wish, draft=draft)
+    found = placed(model, there, wish, Helpers(DRAFTER if draft == NAMED else None))
+    if found.verdict is not Verdict.NO:
+        check_room(found, there, wish)
+    assert any(isinstance(one, Accompanied | Unaccompanied) for one in found.reasons) or found.verdict is Verdict.NO
+
+
+def test_heads_of_its_own_are_counted_where_the_last_layers_are() -> None:
+    there, model = machine(a100()), shape("glm-4.5-air")
+    found = placed("glm-4.5-air", there, Wish(draft="mtp"), Helpers())
+    (heads,) = found.companions
+    on_device = heads.memory[0]
+    assert on_device.weights == sum(tensor.bytes for tensor in model.tensors if tensor.unused)
+    assert found.placement is not None
+    assert on_device.kv == found.placement.ctx * 2 * (8 * 128 + 8 * 128)
+    check_room(found, there, Wish())
+    assert all(".nextn." in one.name or one.name.startswith("blk.46.") for one in model.tensors if one.unused)
+
+
+def test_what_costs_context_says_how_much_and_what_it_brings() -> None:
+    found = placed("llama-3.3-70b", machine(a100()), Wish(draft=NAMED))
+    said = sentences.sentence(found.reasons[0])
+    assert said.startswith("llama-3.2-1b guesses ahead on CUDA0: 5.0 GiB for about 1.6")
+    assert "if 55% of 4 guesses a step come true, as was published. Without, there would be " in said
+    assert said.endswith(" more context.")
+
+
+@pytest.mark.parametrize(
+    ("model", "there", "wish", "lack", "said"),
+    [
+        ("llama-3.1-8b", machine(ram=7), Wish(draft=NAMED, ctx=8192), Lack.ROOM, "There is no room for llama-3.2-1b"),
+        ("llama-3.1-8b", machine(gpu(24)), Wish(draft=NAMED, sequences=4), Lack.SEQUENCES, "several requests"),
+        ("llama-3.1-8b", machine(gpu(24)), Wish(draft="mtp"), Lack.HEADS, "It has no heads of its own"),
+        (
+            "glm-4.5-air",
+            machine(a100(), a100(1), gpu(8, 200, 2)),
+            Wish(draft="mtp", ctx=131072),
+            Lack.DEVICES,
+            "several",
+        ),
+    ],
+)
+def test_where_it_would_not_pay_it_is_left_out_and_said(
+    model: str, there: Machine, wish: Wish, lack: Lack, said: str
+) -> None:
+    found = placed(model, there, wish)
+    assert found.placement is not None and found.placement.companion is None
+    (why,) = [reason for reason in found.reasons if isinstance(reason, Unaccompanied)]
+    assert why.lack is lack
+    assert said in sentences.sentence(why)
+    as_ever = place(shape(model), there, replace(wish, draft=None))
+    assert found.memory == as_ever.memory
+
+
+def turn(drafted: int, accepted: int, gain: float, by: str = "small.gguf") -> Measurement:
+    kind = DraftKind.MTP if by == OWN_HEADS else DraftKind.MODEL
+    return Measurement("", 8192, (), guessed=Guessed("large.gguf", by, Drafted(kind, drafted, accepted, gain)))
+
+
+def test_what_was_measured_counts_from_two_hundred_guesses_on() -> None:
+    few = [turn(150, 90, 1.2), turn(90, 45, 1.8, OWN_HEADS)]
+    assert learned(few, "large.gguf") == {}
+    enough = [turn(900, 0, 0.1), *few, turn(150, 60, 1.4)]
+    assert learned(enough, "another.gguf") == {}
+    known = learned(enough, "large.gguf")
+    assert known.keys() == {"small.gguf"}
+    assert known["small.gguf"].acceptance == pytest.approx(0.5)
+    assert known["small.gguf"].gain == pytest.approx(1.3)
+    found = placed("llama-3.1-8b", machine(gpu(24)), Wish(draft=NAMED), Helpers(DRAFTER, known))
+    assert found.predicted is not None and found.predicted.guesses == Guesses(
+        DraftKind.MODEL, 0.5, known["small.gguf"].gain
+    )
+    assert "1.30 x as many tokens a second, as measured here (50% of the guesses came true)" in sentences.sentence(
+        found.reasons[0]
+    )
+
+
+def test_where_memory_runs_out_the_companion_goes_first_and_does_not_come_back() -> None:
+    there, wish = machine(gpu(24)), Wish(draft=NAMED)
+
+    def replan(question: Question) -> Candidate:
+        option = Contender(
+            WeightSet("Q4_K_M", (WeightFile("large.gguf", 5 * GIB),)),
+            shape("llama-3.1-8b"),
+            helpers=Helpers(DRAFTER if question.wish.draft == NAMED else None),
+        )
+        return choose("it", [option], question.machine, question.wish).candidates[0]
+
+    first = replan(Question(0, there, wish))
+    assert first.companions and first.placement is not None
+    tried = [Tried(first, on_host=False)]
+    lower = next_lower(tried, Question(0, there, wish), None, replan)
+    assert lower is not None and lower.rung is Rung.COMPANION
+    assert lower.candidate.placement == replace(first.placement, companion=None)
+    assert not lower.candidate.companions
+    again = next_lower([*tried, Tried(lower.candidate, on_host=False)], Question(0, there, wish), None, replan)
+    assert again is not None and not again.candidate.companions
