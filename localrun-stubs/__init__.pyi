@@ -226,6 +226,13 @@ class Candidate(TypedDict):
     short_of_gpu: int
 
 @type_check_only
+class CouldGuess(TypedDict):
+    """A small model that is expected to make answers `gain` times as fast, if `draft` names it."""
+
+    name: str
+    gain: float
+
+@type_check_only
 class Plan(TypedDict):
     """`chosen` is an index of `candidates`, None where none runs."""
 
@@ -234,6 +241,7 @@ class Plan(TypedDict):
     candidates: list[Candidate]
     chosen: int | None
     why: str
+    hint: CouldGuess | None
     fetched_bytes: int
     seconds: float
 

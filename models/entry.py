@@ -12,11 +12,19 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
+class Sibling:
+    """The `name` of a small model of the catalog with the same vocabulary, and a page on which it guesses for it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One model. `parameters` counts all, `active` those that one token uses (the same for a dense model).
 
     `repositories` are in order of preference. `package` is an importable package that carries weights of it, or None.
-    `embeds`: it makes vectors of texts and answers nothing.
+    `embeds`: it makes vectors of texts and answers nothing. `draft`: who may guess for it; None where nobody is known.
     """
 
     name: str
@@ -29,3 +37,4 @@ class Entry:
     aliases: tuple[str, ...] = ()
     package: str | None = None
     embeds: bool = False
+    draft: Sibling | None = None

@@ -30,6 +30,7 @@ class Description:
 
     `quality_loss` is a mean KL divergence (see `quants.Quality`). `template`: whether a chat template is inside.
     `recommended` is the sampling that its maker wants; `unsupported` names settings of the header that nobody applies.
+    `drafter`: a small model of the catalog that can guess for it.
     """
 
     quant: str
@@ -55,6 +56,7 @@ class Description:
     quality_source: str
     recommended: tuple[Recommended, ...]
     unsupported: tuple[str, ...]
+    drafter: str | None = None
 
 
 def describe(weights: WeightSet, headers: Sequence[Header], shape: ModelShape, licence: str | None) -> Description:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.entry import Entry, Repository
+from models.entry import Entry, Repository, Sibling
 from models.errors import ModelError
 from models.files import model_of
 
@@ -38,9 +38,10 @@ KEYS: dict[str, Callable[[object], bool]] = {
     "aliases": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "package": _is_text,
     "embeds": lambda value: isinstance(value, bool),
+    "draft": lambda value: isinstance(value, dict),
     "repositories": lambda value: isinstance(value, list) and value != [] and all(isinstance(v, dict) for v in value),
 }
-OPTIONAL = frozenset({"active", "aliases", "package", "embeds"})
+OPTIONAL = frozenset({"active", "aliases", "package", "embeds", "draft"})
 
 
 @functools.cache
@@ -91,6 +92,9 @@ def parse(text: str) -> tuple[Entry, ...]:
     names = [name for entry in parsed for name in {_fold(n) for n in (entry.name, *entry.aliases)}]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ModelError(f"The catalog gives more than one model the name {twice[0]}.")
+    known = {entry.name for entry in parsed}
+    if strange := [entry.draft.name for entry in parsed if entry.draft and entry.draft.name not in known]:
+        raise ModelError(f"The catalog lets {strange[0]} guess, which it does not have.")
     return parsed
 
 
@@ -105,8 +109,15 @@ def _entry(table: dict[str, Any]) -> Entry:
         "active": active,
         "aliases": tuple(table.get("aliases", ())),
         "repositories": tuple(_repository(table, repository) for repository in table["repositories"]),
+        "draft": _sibling(table, table["draft"]) if "draft" in table else None,
     }
     return Entry(**(table | fields))
+
+
+def _sibling(table: dict[str, Any], draft: dict[str, Any]) -> Sibling:
+    _refuse_if(table, "not a model with its source:", [] if draft.keys() == {"name", "source"} else ["draft"])
+    _refuse_if(table, "no https address:", [] if str(draft["source"]).startswith("https://") else ["draft"])
+    return Sibling(str(draft["name"]), str(draft["source"]))
 
 
 def _repository(table: dict[str, Any], repository: dict[str, Any]) -> Repository:

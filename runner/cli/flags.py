@@ -140,7 +140,10 @@ def _split_mode(text: str) -> SplitMode:
 
 
 def _draft(text: str) -> str | None:
-    return None if (said := _one_of(*_DRAFTS)(text)) == "auto" else said
+    word = text.strip().lower()
+    if word in (DraftKind.MTP, ""):
+        raise UsageError(f"{text!r} is not one of {', '.join(_DRAFTS)}, and no model.")
+    return (None if word == _AUTO else word) if word in _DRAFTS else text.strip()
 
 
 def _name(text: str) -> str:
@@ -182,7 +185,8 @@ _ORIGIN = re.compile(r"https?://[^/\s,*]+", re.IGNORECASE)
 _ROLES = tuple(TextRole)
 _POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
-_DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, "auto")
+_AUTO = "auto"
+_DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, _AUTO)
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
@@ -198,7 +202,7 @@ PLACEMENT = (
     Flag("parallel", "requests at once, in one KV cache (default: 1; a batch up to 8)", "N", _whole(1, 256)),
     Flag(
         "draft",
-        "guess tokens ahead: off, lookup (from the text so far), or auto (default)",
+        "guess tokens ahead: off, lookup (from the text so far), a small MODEL, or auto (default)",
         "WHO",
         _draft,
         words=_DRAFTS,

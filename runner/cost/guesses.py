@@ -19,14 +19,18 @@ that a guess reads, or from the small model's own predicted speed. What was publ
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from models.headers.shape import ModelShape
 from runner.cost.blocks import Blocks
+from runner.cost.forecast import REFERENCE_DEPTH
 from runner.cost.kernels import backend_of
+from runner.cost.laid_out import laid_out
 from runner.cost.speed import decode_seconds
 from runner.cost.work import Work
 from runner.types.drafts import DraftKind
 from runner.types.machine import Machine
+from runner.types.placement import Placement
 from runner.types.plan import Guesses
 
 
@@ -55,6 +59,12 @@ def growth_of(works: Sequence[Work], machine: Machine) -> float:
     """What each further token of a small batch takes, as a share of a single one's time; `works` are one token's."""
     seconds = [decode_seconds(work, machine) for work in works]
     return sum(share * _growth(work) for share, work in zip(seconds, works, strict=True)) / max(sum(seconds), 1e-12)
+
+
+def placed_growth(shape: ModelShape, machine: Machine, placement: Placement) -> float:
+    """The same of a model as it is placed."""
+    there = laid_out(shape, machine, replace(placement, companion=None))
+    return growth_of(there.work(min(REFERENCE_DEPTH, placement.ctx)), machine)
 
 
 def _growth(work: Work) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
 from runner.cost.blocks import blocks_of
-from runner.cost.guesses import expected, growth_of, head_share
+from runner.cost.guesses import expected, head_share, placed_growth
 from runner.cost.kv import ContextSettings
 from runner.cost.laid_out import laid_out
 from runner.cost.layout import contiguous
@@ -107,9 +107,8 @@ def _with_heads(target: _Target, helpers: Helpers) -> Placed:
 
 def _with_drafter(target: _Target, drafter: Drafter, measured: Mapping[str, Guesses]) -> Placed:
     alone = target.alone()
-    lack = _lack(target, alone)
-    if lack is not None or alone.verdict is Verdict.NO or alone.placement is None:
-        return _without(alone, Unaccompanied(DraftKind.MODEL, drafter.name, lack) if lack else None)
+    if alone.verdict is Verdict.NO or alone.placement is None:
+        return alone
     machine = limited(target.machine, replace(target.wish, tensor_split=None))
     found = []
     for home in _homes(machine):
@@ -235,14 +234,11 @@ def _sum(one: MemoryRow, other: MemoryRow) -> MemoryRow:
 
 
 def _lack(target: _Target, alone: Placed) -> Lack | None:
-    """What keeps a companion away whatever the memory: several sequences, several devices that take turns."""
+    """What keeps a model's own heads away whatever the memory: several sequences, several devices that take turns."""
     if (target.wish.sequences or 1) > 1:
         return Lack.SEQUENCES
-    placement = alone.placement
-    is_own = target.wish.draft == DraftKind.MTP
-    if is_own and placement is not None and len(placement.devices) > 1:
-        return Lack.DEVICES
-    return None
+    is_split = alone.placement is not None and len(alone.placement.devices) > 1
+    return Lack.DEVICES if is_split else None
 
 
 def _without(alone: Placed, why: Unaccompanied | None) -> Placed:
@@ -250,9 +246,7 @@ def _without(alone: Placed, why: Unaccompanied | None) -> Placed:
 
 
 def _growth(target: _Target, placement: Placement) -> float:
-    machine = limited(target.machine, replace(target.wish, tensor_split=None))
-    there = laid_out(target.shape, machine, replace(placement, companion=None))
-    return growth_of(there.work(min(2048, placement.ctx)), machine)
+    return placed_growth(target.shape, limited(target.machine, replace(target.wish, tensor_split=None)), placement)
 
 
 def _told(together: Placed, alone: Placed, brings: Guesses) -> Placed:

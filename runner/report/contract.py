@@ -36,6 +36,7 @@ def plan_json(plan: Plan) -> Json:
         "candidates": [candidate_json(candidate) for candidate in plan.candidates],
         "chosen": plan.chosen,
         "why": sentences.why(plan),
+        "hint": pack(plan.hint),
         "fetched_bytes": plan.fetched_bytes,
         "seconds": round(plan.seconds, 3),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner.report.words import capital, context, gib, one_line, percent, rate
 from runner.types.drafts import DraftKind
-from runner.types.plan import Predicted
+from runner.types.plan import CouldGuess, Predicted
 from runner.types.reasons import Accompanied, Lack, Unaccompanied
 
 
@@ -12,13 +12,14 @@ def sentence(reason: Accompanied | Unaccompanied) -> str:
     """`Its own heads guess ahead on CUDA0: 1.3 GiB for about 1.5 x as many tokens a second, if ...`."""
     if isinstance(reason, Unaccompanied):
         return f"{_why_not(reason)}; guesses come from the text alone."
+    who = capital(_who(reason)) if reason.kind is DraftKind.MTP else _who(reason)
     verb = "guess" if reason.kind is DraftKind.MTP else "guesses"
     where = " and ".join("the CPU" if device == "CPU" else device for device in reason.devices)
     brings = f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
     costs = [f"{context(reason.ctx)} more context"] if reason.ctx else []
     costs += ["all of the model on the GPU"] if reason.is_split else []
     without = f". Without, there would be {' and '.join(costs)}" if costs else ""
-    return f"{_first(_who(reason))} {verb} ahead on {where}: {brings}, {_assumed(reason)}{without}."
+    return f"{who} {verb} ahead on {where}: {brings}, {_assumed(reason)}{without}."
 
 
 def _assumed(reason: Accompanied) -> str:
@@ -32,22 +33,22 @@ def _who(reason: Accompanied | Unaccompanied) -> str:
     return "its own heads" if reason.kind is DraftKind.MTP else one_line(reason.name)
 
 
-def _first(who: str) -> str:
-    """At the start of a sentence; a name stays as it is typed."""
-    return capital(who) if who.startswith("its ") else who
-
-
 def _why_not(reason: Unaccompanied) -> str:
-    who, verb = _who(reason), "do" if reason.kind is DraftKind.MTP else "does"
     match reason.lack:
         case Lack.ROOM:
-            return f"There is no room for {who} beside it"
+            return f"There is no room for {_who(reason)} beside it"
         case Lack.HEADS:
             return "It has no heads of its own that could guess"
         case Lack.SEQUENCES:
-            return f"{_first(who)} {verb} not guess where several requests share a step, which gains nothing"
+            return "Its own heads do not guess where several requests share a step, which gains nothing"
         case Lack.DEVICES:
-            return f"{_first(who)} {verb} not guess for a model on several devices, which gains nothing"
+            return "Its own heads do not guess for a model on several devices, which gains nothing"
+
+
+def could_guess(hint: CouldGuess) -> str:
+    """Who would make answers faster, and what to type for it."""
+    brings = f"about {hint.gain:.1f} x as many tokens a second"
+    return f"{hint.name} could guess ahead for it, for {brings}: --draft {hint.name}."
 
 
 def with_guesses(predicted: Predicted) -> str:

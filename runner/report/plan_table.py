@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from models.headers.describe import quality_word
 from models.headers.quants import quality
 from runner.report import sentences
+from runner.report.guesses import could_guess
 from runner.report.placement import machine_facts, model_facts, place_word
 from runner.report.words import context, gib, rate_cell
 from runner.types.plan import Candidate, MemoryRow, Plan, Verdict
@@ -30,7 +31,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield ""
     yield from _wrapped(sentences.why(plan))
     taken = sentences.reasons(plan.candidates[plan.chosen]) if plan.chosen is not None else ()
-    for sentence in (*_why_not(plan), *taken):
+    hint = [could_guess(plan.hint)] if plan.hint else []
+    for sentence in (*_why_not(plan), *taken, *hint):
         yield from _wrapped(sentence)
 
 

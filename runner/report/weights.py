@@ -65,6 +65,8 @@ def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
     yield f"  context       trained to {one.context_trained} tokens"
     yield f"  vocabulary    {one.vocabulary} tokens"
     yield f"  template      {'in the file' if one.template else 'none: the usual marks, if they are tokens'}"
+    if one.drafter:
+        yield f"  guesses       {one.drafter} can guess for it (--draft {one.drafter})"
     yield from _sampling(one, asked)
     yield f"  licence       {one_line(one.licence or 'not stated')}"
 

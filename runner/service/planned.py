@@ -12,7 +12,7 @@ from runner.planning.companions import Drafter, Helpers
 from runner.planning.experience import applied, habits_of, learned
 from runner.planning.placement import Rehearser
 from runner.planning.tuned import kept_for, question_of
-from runner.service.drafters import check_heads, drafter_for
+from runner.service.drafters import check_heads, drafter_for, hint
 from runner.service.uses import checked
 from runner.types.drafts import DraftKind
 from runner.types.machine import Machine
@@ -54,7 +54,7 @@ def planned(
     if machine.source == "probe":
         wish = replace(wish, habits=habits_of(measured))
     plan = choose(study.offer.name, options, machine, wish)
-    return applied(replace(plan, study=study), measured)
+    return applied(replace(plan, study=study, hint=hint(plan, study)), measured)
 
 
 def _drafter(study: Study, drafters: Study, rehearse: Callable[[ReadSet], Rehearser | None]) -> Drafter:

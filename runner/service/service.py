@@ -18,6 +18,7 @@ from models.headers.describe import Description, describe
 from models.headers.prefixes import Prefixes
 from models.hub import listing
 from models.hub.listing import Found
+from models.names import catalog
 from models.stores.cache import as_on_disk, weights_folder
 from models.weights import Progress
 from runner.client.attach import Unkept, find, question_of
@@ -314,9 +315,13 @@ class LocalService:
     def describe(self, name: str, wish: Wish) -> tuple[Description, ...]:
         """Every set of weights that the name leads to, in people's words."""
         study = self._studies.of(name, wish.quant, wide=True)
-        wanted = wish.quant and wish.quant.casefold()
+        wanted, entry = wish.quant and wish.quant.casefold(), catalog.meant_by(study.offer.name)
+        drafter = entry.draft.name if entry and entry.draft else None
         return tuple(
-            describe(as_on_disk(one.read.weights), one.read.headers, one.shape, study.offer.licence)
+            replace(
+                describe(as_on_disk(one.read.weights), one.read.headers, one.shape, study.offer.licence),
+                drafter=drafter,
+            )
             for one in study.sets
             if wanted in (None, one.read.weights.quant.casefold())
         )

@@ -167,10 +167,19 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class CouldGuess:
+    """A small model of the catalog that is expected to make answers `gain` times as fast; `name` is what to type."""
+
+    name: str
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Candidates, best quality first; `chosen` is an index, None when nothing runs; `why` is about the choice.
 
-    `wish` is the question that it answers, `study` what was known of the model (None where only shapes were).
+    `wish` is the question that it answers, `study` what was known of the model (None where only shapes were). `hint`:
+    who could guess for it, where nobody was asked.
     """
 
     model: ModelInfo
@@ -181,6 +190,7 @@ class Plan:
     seconds: float = 0.0
     wish: Wish = field(default_factory=Wish)
     study: Study | None = field(default=None, compare=False, repr=False)
+    hint: CouldGuess | None = None
 
     @property
     def fetched_bytes(self) -> int:

@@ -77,6 +77,22 @@ def test_models_that_embed_are_known_as_such() -> None:
     assert embedders == {one.name for one in catalog.entries() if "embed" in one.name}
 
 
+def test_who_may_guess_is_a_smaller_model_of_the_catalog_with_a_page_that_says_so() -> None:
+    pairs = {one.name: one.draft for one in catalog.entries() if one.draft}
+    assert {"llama-3.3-70b", "qwen3-32b", "gemma-3-27b"} <= pairs.keys()
+    for name, draft in pairs.items():
+        large, small = catalog.lookup(name), catalog.lookup(draft.name)
+        assert large is not None and small is not None and not small.embeds
+        assert small.family == large.family and 1.9 * small.active < large.active
+    for table, problem in [
+        ({"name": "b-1b", "source": "https://example.org"}, "lets b-1b guess, which it does not have"),
+        ({"name": "a-7b"}, "not a model with its source"),
+        ({"name": "a-7b", "source": "ftp://example.org"}, "no https address"),
+    ]:
+        with pytest.raises(ModelError, match=problem):
+            catalog.parse(toml({**ENTRY, "draft": table}))
+
+
 def test_the_packaged_model_names_its_package() -> None:
     entry = catalog.lookup("smollm2-135m")
     assert entry is not None

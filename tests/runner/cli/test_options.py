@@ -140,6 +140,14 @@ def test_every_setting_may_stand_in_the_file_and_the_environment() -> None:
         assert by_variable == by_file == typed != options("m"), flag.name
 
 
+@pytest.mark.parametrize(
+    ("typed", "draft"),
+    [("AUTO", None), ("Lookup", "lookup"), ("off", "off"), ("llama-3.2-1b", "llama-3.2-1b"), ("./B:Q8_0", "./B:Q8_0")],
+)
+def test_who_guesses_is_a_word_or_the_name_of_a_model(typed: str, draft: str | None) -> None:
+    assert options("m", "--draft", typed).wish.draft == draft
+
+
 def test_lists_and_numbers_of_the_file() -> None:
     found = options("m", config={"tensor_split": [3, 1], "devices": ["CUDA0", "CUDA1"], "temp": 0.5, "margin": "1g"})
     assert found.wish == Wish(tensor_split=(3, 1), devices=("CUDA0", "CUDA1"), margin=1 << 30)

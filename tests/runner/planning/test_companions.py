@@ -121,7 +121,7 @@ def test_what_costs_context_says_how_much_and_what_it_brings() -> None:
     ("model", "there", "wish", "lack", "said"),
     [
         ("llama-3.1-8b", machine(ram=7), Wish(draft=NAMED, ctx=8192), Lack.ROOM, "There is no room for llama-3.2-1b"),
-        ("llama-3.1-8b", machine(gpu(24)), Wish(draft=NAMED, sequences=4), Lack.SEQUENCES, "several requests"),
+        ("glm-4.5-air", machine(a100()), Wish(draft="mtp", sequences=4), Lack.SEQUENCES, "several requests"),
         ("llama-3.1-8b", machine(gpu(24)), Wish(draft="mtp"), Lack.HEADS, "It has no heads of its own"),
         (
             "glm-4.5-air",
