@@ -131,6 +131,10 @@ class Cache:
         slot = max(self._slots, key=lambda slot: common_prefix(slot.tokens, tokens))
         return slot if 2 * common_prefix(slot.tokens, tokens) > len(slot.tokens) else None
 
+    def unread(self, tokens: Sequence[int]) -> int:
+        """How many of these no slot holds."""
+        return len(tokens) - max(common_prefix(slot.tokens, tokens) for slot in self._slots)
+
     def adopt(self, state: State) -> int:
         """Let a slot that nobody uses hold a state; how many tokens that are, 0 where it cannot be."""
         free = [slot for slot in self._slots if not slot.is_taken]

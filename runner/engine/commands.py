@@ -12,8 +12,10 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
@@ -81,9 +83,20 @@ class Commands:
         threading.Thread(target=self._listen, daemon=True).start()
         llama.start(_log, self._say_last_words)
         while True:
+            was_idle = not self._is_answering
             while not self._is_answering or not self._waiting.empty():
                 self._carry_out(self._waiting.get())
-            self._step()
+            if was_idle:
+                self._gather()
+            else:
+                self._step()
+
+    def _gather(self) -> None:
+        """Carry out what comes at nearly the same moment as the first request."""
+        first = time.monotonic()
+        while self._is_answering and (left := first + self._generator().patience_s - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                self._carry_out(self._waiting.get(timeout=left))
 
     @property
     def _is_answering(self) -> bool:

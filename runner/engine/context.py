@@ -122,6 +122,14 @@ class Context:
         return False
 
     @property
+    def is_stretched(self) -> bool:
+        """Whether positions are those of long contexts: many models have other factors for these (llama-model.cpp:
+        get_rope_factors), so that cells of a short context mean nothing to a long one.
+        """
+        original = self.model.original_context
+        return original is not None and self.size > original
+
+    @property
     def can_share(self) -> bool:
         """Whether sequences may have their first cells in common.
 

@@ -43,7 +43,8 @@ class Generator:
         self._scheduler = Scheduler(
             self._context, self._cache, pulse, drafts_of(self._context, placement, self._beside)
         )
-        self._caches_are = f"{llama.version()} {placement.kv_type}"
+        positions = "long" if self._context.is_stretched else "short"
+        self._caches_are = f"{llama.version()} {placement.kv_type} {positions}"
         self._markers = self._marker_tokens(markers.ALL)
         self.loaded = Loaded(
             ctx=self._context.size,
@@ -106,13 +107,21 @@ class Generator:
         return self._cache.adopt(state) if state else 0
 
     def _owner(self, asked: str) -> str:
-        """Who may restore a state: bytes of the same types, made by the same llama.cpp."""
+        """Who may restore a state: bytes of the same types and positions, made by the same llama.cpp.
+
+        A template needs no name here: only tokens that a prompt begins with are gone on from, whatever wrote them.
+        """
         return f"{asked} {self._caches_are}"
 
     @property
     def is_busy(self) -> bool:
         """Whether there is a step to take."""
         return self._scheduler.is_busy
+
+    @property
+    def patience_s(self) -> float:
+        """How long after the first request others may come that are read together with it."""
+        return self._scheduler.patience_s
 
     def step(self) -> None:
         """A step of all that is asked. What it raises has ended none yet, and none can go on: `fail` must follow."""

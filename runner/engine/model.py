@@ -168,6 +168,19 @@ class Model:
         return text.decode("utf-8", "replace") if text else None
 
     @property
+    def original_context(self) -> int | None:
+        """The context that its positions were made for before they were stretched; None where the file does not say."""
+        family = self._said("general.architecture")
+        found = self._said(f"{family}.rope.scaling.original_context_length")
+        return int(found) if found else None
+
+    def _said(self, key: str) -> str:
+        """A value of the file's header as text; empty where there is none."""
+        text = ctypes.create_string_buffer(_LONGEST_PIECE)
+        C.llama_model_meta_val_str(self.handle, key.encode(), text, len(text))
+        return text.value.decode("utf-8", "replace")
+
+    @property
     def named_tokens(self) -> dict[str, str]:
         """The tokens that templates know by name, as they are spelled; empty where there is none."""
         begin, end = C.llama_vocab_bos(self.vocabulary), C.llama_vocab_eos(self.vocabulary)

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections import deque
 
-_STEP_S = 0.06  # seconds that such a step should take, so that with some jitter a stream stalls no longer than 0.1 s
+_STEP_S = 0.08  # seconds that such a step should take, so that with some jitter a stream stalls no longer than 0.1 s
 _TIMES = 1.5  # where answers alone take longer, a step takes at most so many times their seconds
-_GROWTH = 1.5  # at most so many times as many as in the step before: one that was quick may have been so by chance
+_QUICKER, _SLOWER = 1.5, 2.0  # one step changes by no more what a token is thought to take: it may have been disturbed
+_PATIENCE, _PATIENCE_S = 0.03, 0.1  # of the seconds that prompts take, and at most
 _ALONE = 8  # every so many steps answers go alone, which shows how long they take by now
 
 
 class PrefillBudget:
     """Learns from the steps before what answers alone take, and what each token of a prompt adds.
 
-    No such token takes longer than one of an answer, which reads all weights for itself: so it begins. With one token
-    at least, a prompt comes to its end on the slowest machine, too.
+    No such token takes longer than one of an answer, which reads all weights for itself, or than its share of a step:
+    so it begins. With one token at least, a prompt comes to its end on the slowest machine, too.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._alone_s = deque((float("inf"),), maxlen=2)
+        self._alone: deque[tuple[float, int]] = deque(maxlen=2)
         self._token_s = float("inf")
         self._steps = _ALONE
 
-    @property
-    def tokens(self) -> int:
-        """For the next step."""
+    def tokens(self, answers: int) -> int:
+        """For the next step, with so many answers."""
         if self._steps >= _ALONE:
             return 0
-        room_s = max(_STEP_S, _TIMES * self._answers_s) - self._answers_s
+        alone_s = self._answers_s(answers)
+        room_s = max(_STEP_S, _TIMES * alone_s) - alone_s
         return min(self._most, max(1, int(room_s / self._token_s)))
+
+    def patience_s(self, tokens: int) -> float:
+        """How long prompts of so many tokens, which are read when nobody answers, may wait for others to come.
+
+        Those who ask at the same moment are read together so; who comes later is read beside answers, several times as
+        slowly. 0 while it is not known what a token takes.
+        """
+        return min(_PATIENCE_S, _PATIENCE * tokens * self._token_s) if self._token_s < float("inf") else 0.0
 
     def renew(self) -> None:
         """Another prompt is to be read: answers go alone once, for how long they take may have changed."""
@@ -37,15 +46,18 @@ class PrefillBudget:
 
     def learn(self, seconds: float, answers: int, read: int) -> None:
         """A step with next tokens of so many answers has taken so long, with so many tokens of prompts."""
+        self._token_s = min(self._token_s, seconds / (answers or read))
         if not read:
-            self._alone_s.append(seconds)
+            self._alone.append((seconds, answers))
             self._steps = 0
-            self._token_s = min(self._token_s, seconds / answers)
-            return
-        self._steps += 1
-        self._token_s = max((seconds - self._answers_s) / read, self._token_s / _GROWTH)
+        elif answers:
+            self._steps += 1
+            added_s = min((seconds - self._answers_s(answers)) / read, seconds / (answers + read))
+            self._token_s = min(max(added_s, self._token_s / _QUICKER), self._token_s * _SLOWER)
 
-    @property
-    def _answers_s(self) -> float:
-        """What answers alone take: the quicker one of the last two steps, for one may have been disturbed."""
-        return min(self._alone_s)
+    def _answers_s(self, count: int) -> float:
+        """What so many answers alone take: by the quicker one of the last two steps, for one may have been disturbed.
+
+        An answer that has begun since takes no longer than a token of a prompt.
+        """
+        return min(max(0.0, seconds + (count - then) * self._token_s) for seconds, then in self._alone)

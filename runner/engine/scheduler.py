@@ -48,6 +48,12 @@ class Scheduler:
         """Whether there is a step to take."""
         return bool(self._running or self._waiting)
 
+    @property
+    def patience_s(self) -> float:
+        """How long the next step may wait for others who ask at the same moment."""
+        is_free = not self._running and 0 < len(self._waiting) < self._context.sequences
+        return self._budget.patience_s(sum(self._cache.unread(one.tokens) for one in self._waiting)) if is_free else 0.0
+
     def add(self, sequence: Sequence) -> None:
         """Let it start as soon as it can."""
         self._waiting.append(sequence)
@@ -155,7 +161,9 @@ class Scheduler:
         answering = [one for one in answering if self._has_cell(one)]
         guesses = self._guesses(answering)
         batch = [(one, one.piece_with(guessed)) for one, guessed in zip(answering, guesses, strict=True)]
-        room = min(self._budget.tokens, self._context.ubatch - len(batch)) if batch else self._context.ubatch
+        room = (
+            min(self._budget.tokens(len(batch)), self._context.ubatch - len(batch)) if batch else self._context.ubatch
+        )
         for one in self._running:
             if one.phase is Phase.PREFILL and room > 0:
                 batch.append((one, one.piece(room)))
@@ -211,15 +219,11 @@ class Scheduler:
             if piece.ends:
                 accepted = self._draw_behind(sequence, piece, end, at_once=is_reading)
                 drawn.append(Drawn(sequence, piece.guesses, accepted))
-        if answers:
-            self._learn(drawn, end, read, time.perf_counter() - started)
-
-    def _learn(self, drawn: list[Drawn], tokens: int, read: int, seconds: float) -> None:
-        """A step with next tokens of answers took so long; so many of its tokens were of prompts."""
-        if read or tokens == len(drawn):
-            self._budget.learn(seconds, len(drawn), read)
+        seconds = time.perf_counter() - started
+        if answers + read == end and drawn:  # no guesses; and where nothing is drawn, a device may not be ready yet
+            self._budget.learn(seconds, answers, read)
         if self._drafts and not read:
-            self._drafts.learn(tokens, drawn)
+            self._drafts.learn(end, drawn)
 
     def _draw_behind(self, sequence: Sequence, piece: Piece, end: int, *, at_once: bool) -> int:
         """Draw what comes behind the known tokens and behind each guess that comes true: how many of these did.

@@ -30,8 +30,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from runner.client.process import EngineProcess
 from runner.client.spawn import DEFAULTS as ENGINE_SETTINGS
 from runner.types.commands import Generate, Load
@@ -39,7 +37,7 @@ from runner.types.generation import Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from scripts.benchmarks.prompts import CELLS, prompts
-from scripts.benchmarks.servers import llama_server
+from scripts.benchmarks.servers import llama_server, processor_s, used_s
 
 LONG = "one two three four " * 250
 Answer = Callable[[str, int], int]
@@ -118,16 +116,10 @@ def _bare(file: Path, placement: Placement, count: int, tokens: int) -> Speed:
 
 def _speed(answer: Answer, at_once: int, count: int, tokens: int) -> Speed:
     texts = prompts(count)
-    started, used = time.perf_counter(), _used_s()
+    started, before = time.perf_counter(), processor_s()
     with ThreadPoolExecutor(at_once) as pool:
         told = sum(pool.map(lambda text: answer(text, tokens), texts))
-    return Speed(told / (time.perf_counter() - started), told / (_used_s() - used))
-
-
-def _used_s() -> float:
-    """Seconds of the processor that engines and servers have taken: all but one of them wait."""
-    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
-    return sum(one.user + one.system for one in times)
+    return Speed(told / (time.perf_counter() - started), told / used_s(before))
 
 
 @contextmanager

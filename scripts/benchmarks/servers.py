@@ -9,9 +9,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from runner.client.wire import free_port
 from runner.types.placement import Placement
@@ -42,6 +44,17 @@ def our_server(file: Path, placement: Placement) -> Iterator[int]:
     command = [sys.executable, "-m", "localrun", "serve", str(file), *words, "--listen", f"127.0.0.1:{port}"]
     with _running(command, port):
         yield port
+
+
+def processor_s() -> dict[int, float]:
+    """Seconds of the processor that each engine and server has taken: all that this process has started."""
+    times = {one.pid: one.cpu_times() for one in psutil.Process().children(recursive=True)}
+    return {process: one.user + one.system for process, one in times.items()}
+
+
+def used_s(before: Mapping[int, float]) -> float:
+    """What they have taken since then, of those that still live."""
+    return sum(seconds - before.get(process, 0.0) for process, seconds in processor_s().items())
 
 
 @contextmanager

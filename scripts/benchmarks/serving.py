@@ -4,7 +4,9 @@
         [--layers 0] [--llama-server PATH]
 
 `layers` of the model go to the devices. Each client of a round asks for an answer of its own over /v1/completions, as a
-stream, all at the same moment. With --llama-server, that one with as many slots answers the same in turns.
+stream, all at the same moment. With --llama-server, that one with as many slots answers the same in turns. Beside
+tokens per second of the clock there are those of the processor, of the server and its engine: others on the machine
+count less there.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.types.placement import Placement
-from scripts.benchmarks.servers import llama_server, our_server
+from scripts.benchmarks.servers import llama_server, our_server, processor_s, used_s
 
 TEXT = (
     "The sea was calm on the morning of day {}, and the old man who kept the lighthouse went down to the rocks to see"
@@ -31,9 +33,10 @@ CELLS = 256  # for a prompt and its answer
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Tokens per second of all clients, and the seconds until each had its first word."""
+    """Tokens of all clients per second of the clock and of the processor, and the seconds until each had a word."""
 
     tps: float
+    processor_tps: float
     ttfts: tuple[float, ...]
 
 
@@ -61,17 +64,22 @@ def main() -> int:
         last = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
         speeds = ", ".join(f"{one.tps:.1f}" for one in rounds)
         total = statistics.median(one.tps for one in rounds)
-        print(f"{name:16} {total:7.1f} tok/s ({speeds}), TTFT {statistics.median(waits):.3f} s, p95 {last:.3f} s")
+        used = statistics.median(one.processor_tps for one in rounds)
+        print(
+            f"{name:16} {total:7.1f} tok/s ({speeds}), {used:.1f} of the processor, "
+            f"TTFT {statistics.median(waits):.3f} s, p95 {last:.3f} s"
+        )
     return 0
 
 
 def _round(port: int, number: int, clients: int, tokens: int) -> Round:
-    began = time.perf_counter()
+    began, before = time.perf_counter(), processor_s()
     with ThreadPoolExecutor(clients) as pool:
         asked = [(port, TEXT.format(1000 * number + client), tokens) for client in range(clients)]
         answers = list(pool.map(lambda one: _answer(*one), asked))
-    seconds = time.perf_counter() - began
-    return Round(sum(count for count, _ in answers) / seconds, tuple(ttft for _, ttft in answers))
+    seconds, used = time.perf_counter() - began, used_s(before)
+    total = sum(count for count, _ in answers)
+    return Round(total / seconds, total / used, tuple(ttft for _, ttft in answers))
 
 
 def _answer(port: int, text: str, tokens: int) -> tuple[int, float]:

@@ -13,6 +13,9 @@ from runner.types.commands import Generate, KeepState, Load, RestoreState
 from runner.types.generation import Chunk, Message, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
+from runner.types.templating import Templating
+from scripts.synthetic.random_weights import GEOMETRIES, write
+from scripts.synthetic.typed import U32, Typed
 
 CPU = Placement((), 0, 31, (), ctx=1024, threads=1)
 GREEDY = Sampling(temperature=0, max_tokens=16)
@@ -71,6 +74,32 @@ def test_one_that_is_foreign_or_damaged_is_read_anew(loaded: LoadedEngine, tmp_p
         assert loaded(other).ask(RestoreState(str(path), "me")) == 0
     _, last = answer(loaded(CPU), history)
     assert last.cached_tokens == 0
+
+
+LETTERS = (Message("user", "a letter of many words " * 10),)
+
+
+def test_cells_of_a_short_context_are_none_of_a_long_one(child: EngineProcess, tmp_path: Path) -> None:
+    """Where the file names the context that its positions were made for; beyond it the model may have others."""
+    stretched = {"llama.rope.scaling.original_context_length": Typed(U32, 1024)}
+    file = write(tmp_path / "stretched.gguf", GEOMETRIES["tiny-dense"], "Q8_0", further=stretched)
+    path = tmp_path / "a.state"
+
+    def load(ctx: int) -> None:
+        child.ask(Load(str(file), replace(CPU, ctx=ctx)))
+
+    load(1024)
+    answer(child, LETTERS)
+    assert child.ask(KeepState(str(path), "me", LETTERS)) > 0
+    load(2048)
+    assert child.ask(RestoreState(str(path), "me")) == 0
+    load(768)
+    assert child.ask(RestoreState(str(path), "me")) > 0
+    _, last = answer(child, LETTERS)
+    assert last.cached_tokens == last.prompt_tokens - 1
+    other = replace(GREEDY, templating=Templating("{% for message in messages %}#{{ message.content }}{% endfor %}"))
+    *_, last = child.stream(Generate(Request(LETTERS, sampling=other)))
+    assert last.cached_tokens < 10, "another template has written other tokens"
 
 
 def test_nothing_is_written_of_what_is_not_held(loaded: LoadedEngine, tmp_path: Path) -> None:
