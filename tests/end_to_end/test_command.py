@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.waiting import COMMAND_S, PATIENCE_S, line_of, until
+from tests.support.waiting import COMMAND_S, PATIENCE_S, line_of, short_lived, until
 
 COLOURS = "Name three primary colours."
 SHORT = ("--temp", "0", "--max-tokens", "12", "--threads", "1")
@@ -139,16 +140,25 @@ def test_plain_chat_remembers(localrun: Command) -> None:
     assert ["prompt tokens kept" in line for line in turns] == [False, True]
 
 
-def test_a_batch_goes_on_where_it_was(localrun: Command, tmp_path: Path) -> None:
+def test_a_batch_that_was_killed_goes_on_where_it_was(
+    localrun: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
     prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    prompts.write_text('Say one.\n{"prompt": "Say two."}\n')
-    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), *SHORT)
-    assert localrun(*words).returncode == 0
-    first = answers.read_text()
-    assert sorted(json.loads(line)["prompt"] for line in first.splitlines()) == ["Say one.", "Say two."]
-    answers.write_text(first.splitlines()[0] + "\n" + first.splitlines()[1][:20])
-    assert localrun(*words).returncode == 0
-    assert sorted(json.loads(line)["prompt"] for line in answers.read_text().splitlines()) == ["Say one.", "Say two."]
+    prompts.write_text('Say one.\n{"prompt": "Say two."}\nSay three.\nSay four.\n')
+    answers.touch()
+    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--parallel", "1", *SHORT)
+    with short_lived(popen(environment, *words)) as batch:
+        until(lambda: b"\n" in answers.read_bytes(), answers.read_bytes)
+        batch.send_signal(signal.SIGKILL)
+    first = answers.read_bytes().split(b"\n")[0]
+    with answers.open("ab") as file:
+        file.write(first[:20])  # in the middle of a line
+    done = localrun(*words)
+    assert done.returncode == 0 and "which was cut off" in done.stderr
+    rows = answers.read_bytes().splitlines()
+    assert rows[0] == first
+    asked = ["Say four.", "Say one.", "Say three.", "Say two."]
+    assert sorted(json.loads(row)["prompt"] for row in rows) == asked, "nothing twice, nothing lost"
 
 
 def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localrun: Command, tmp_path: Path) -> None:
@@ -158,20 +168,24 @@ def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localr
         {"messages": [{"role": "user", "content": "How many legs has a dog?"}], "schema": {"enum": [2, 4, 6]}},
         {"prompt": "x", "temp": "hot"},
         {"prompt": "Say two.", "max_tokens": 3, "logprobs": 1},
+        {"prompt": "Pick two letters.", "grammar": 'root ::= [a-c] "-" [a-c]'},
     ]
     prompts.write_text("\n".join(map(json.dumps, lines)) + "\nSay one.\n")
     words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--parallel", "3", *SHORT)
     done = localrun(*words)
     assert done.returncode == 1 and "--batch, line 3: temp: " in done.stderr
-    assert "5 of 5 prompts · " in done.stderr and " tok/s" in done.stderr
-    wet, legs, wrong, two, one = sorted(map(json.loads, answers.read_text().splitlines()), key=lambda row: row["line"])
+    assert "6 of 6 prompts · " in done.stderr and " tok/s" in done.stderr
+    wet, legs, wrong, two, letters, one = sorted(
+        map(json.loads, answers.read_text().splitlines()), key=lambda row: row["line"]
+    )
     assert (wet["id"], wet["text"] in ("yes", "no")) == ("wet", True)
     assert int(legs["text"]) >= 0 and one["text"]
     assert (wrong["id"], wrong["error"]["kind"], wrong["text"]) == ("3", "UsageError", "")
     assert (two["usage"]["completion_tokens"], len(two["logprobs"])) == (3, 3)
+    assert re.fullmatch("[a-c]-[a-c]", letters["text"])
     again = localrun(*words)
     assert again.returncode == 1 and "line 3" in again.stderr
-    assert len(answers.read_text().splitlines()) == 5, "nothing twice"
+    assert len(answers.read_text().splitlines()) == 6, "nothing twice"
 
 
 def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ FLAGS = ("smollm2-135m", "--ctx", "1024", "--threads", "1", "--temp", "0", "--ma
 
 @pytest.fixture
 def home(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    return {**environment, **{f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("DATA", "CACHE")}}
+    tmp_path.chmod(0o700)
+    places = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("DATA", "CACHE")}
+    return {**environment, **places, "XDG_RUNTIME_DIR": str(tmp_path)}
 
 
 def run(home: dict[str, str], *words: str, code: int = 0) -> dict[str, Any]:
@@ -33,6 +35,9 @@ def test_a_conversation_goes_on_and_rm_forgets_what_was_read(home: dict[str, str
     again = run(home, *FLAGS, "-c", "farm", "-p", "And plants?")
     assert first["usage"]["cached_tokens"] == 0
     assert 180 < first["usage"]["prompt_tokens"] <= again["usage"]["cached_tokens"]
+    by_server = run(home, *FLAGS, "-c", "farm", "-p", "And trees?", "--keep", "1m")
+    run(home, "stop", "--json")
+    assert again["usage"]["prompt_tokens"] <= by_server["usage"]["cached_tokens"]
     (state,) = (tmp_path / "cache" / "localrun" / "states").iterdir()
     size = state.stat().st_size
     assert run(home, "rm", "--cache", "--json") == {"freed_bytes": size, "files": []} and not state.exists()
