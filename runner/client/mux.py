@@ -111,7 +111,7 @@ class Mux:
             self._under_way[number] = mailbox
             self._watch.limits = most_patient(mailbox.limits for mailbox in self._under_way.values())
             if len(self._under_way) == 1:
-                self._watch.heard()
+                self._watch.begin()
             if not self._is_heard:
                 self._is_heard = True
                 threading.Thread(target=self._hear, name="engine", daemon=True).start()
@@ -134,8 +134,9 @@ class Mux:
         if line is None:
             self._look()
         elif line:
-            self._watch.heard()
-            self._deliver(unpack(Event, json.loads(line)))
+            event = unpack(Event, json.loads(line))
+            self._watch.heard(is_step=event.event is EventKind.STEP)
+            self._deliver(event)
         else:
             self._end_all(self._fate.death(self._last_words))
 

@@ -14,7 +14,7 @@ from runner.client.mailbox import StillBusy
 from runner.client.process import EngineProcess
 from runner.client.resumed import Resumed
 from runner.client.slow_watch import SlowWatch
-from runner.client.watch import Limits, answering
+from runner.client.watch import Limits, answering, steady
 from runner.hardware.causes import work_of
 from runner.hardware.meter import sample
 from runner.hardware.strain import strain
@@ -40,8 +40,18 @@ class Running:
     @property
     def patience(self) -> Limits:
         """How long to wait for a step of it; a step is a ubatch of a prompt."""
+        return answering(self._step_s)
+
+    @property
+    def patience_in_answers(self) -> Limits:
+        """The same where every step is told."""
+        is_heard = all(device.lent is None or device.lent.is_heard for device in self.plan.machine.devices)
+        return self.patience if is_heard else steady(self.patience, self._step_s)
+
+    @property
+    def _step_s(self) -> float:
         predicted = self.candidate.predicted
-        return answering(self.placement.ubatch / predicted.prefill_tps if predicted else 0.0)
+        return self.placement.ubatch / predicted.prefill_tps if predicted else 0.0
 
 
 _ROOM_TO_GO_ON = 256  # tokens of context behind what is in use, without which it is not worth to go on
@@ -206,7 +216,7 @@ class EngineSession:
         """What the engine that runs has to say."""
         asked = answer.rest()
         mark.command = Generate(asked)
-        for chunk in self._process.stream(mark.command, self._running.patience):
+        for chunk in self._process.stream(mark.command, self._running.patience_in_answers):
             if chunk.finish is not None:
                 with self._changing:
                     self.ended(asked, _without_speeds(chunk) if mark.has_company else chunk)

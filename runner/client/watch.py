@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.hardware.host import cpu_seconds
 from runner.types import commands
@@ -16,16 +16,21 @@ TICK_S = 0.2  # the engine is listened to for so long before it is looked at
 class Limits:
     """Seconds: how long an engine may do nothing at all, and how long it may be busy without a word (None: for ever).
 
-    It says that it goes on wherever llama.cpp lets it: between tensors, tokens and the CPU's operations.
+    It says that it goes on wherever llama.cpp lets it: between tensors, tokens and the CPU's operations. `steady_s`:
+    how long it may do nothing once a step has ended, if the silences before were short (None: as long as at first).
     """
 
     idle_s: float
     silent_s: float | None
+    steady_s: float | None = None
 
 
 # What no step takes. llama.cpp maps a whole file in one step, and then it reads as slowly as the disk does.
 USUAL = Limits(30.0, 300.0)
 _TIMES = 20  # slower than predicted, and busy with others
+_STEADY_S = 7.5  # as long as a worker may be silent
+_STEADY_TIMES = 5  # longer than predicted, or than any silence so far
+_BEGUN = 2  # steps are told by then: that it begins, and the first that has ended
 BY_COMMAND: dict[type, Limits | None] = {
     commands.AddRpc: Limits(8.0, 30.0),
     commands.Load: Limits(60.0, None),
@@ -44,13 +49,27 @@ def answering(step_s: float) -> Limits:
     return Limits(max(USUAL.idle_s, longest), max(USUAL.silent_s or 0.0, longest))
 
 
+def steady(limits: Limits, step_s: float) -> Limits:
+    """The same where a machine computes that says nothing of itself: its end shows only in that nothing goes on."""
+    return replace(limits, steady_s=max(_STEADY_S, _STEADY_TIMES * step_s))
+
+
 def most_patient(asked: Iterable[Limits | None]) -> Limits | None:
     """For several commands side by side: what is said about one of them is said for all."""
     limits = list(asked)
-    silences = [one.silent_s for one in limits if one]
-    if not limits or None in limits:
+    known = [one for one in limits if one]
+    if not known or len(known) < len(limits):
         return None
-    return Limits(max(one.idle_s for one in limits if one), None if None in silences else max(filter(None, silences)))
+    return Limits(
+        max(one.idle_s for one in known),
+        _longest([one.silent_s for one in known]),
+        _longest([one.steady_s for one in known]),
+    )
+
+
+def _longest(seconds: list[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return max(known) if len(known) == len(seconds) else None
 
 
 class Watch:
@@ -61,10 +80,17 @@ class Watch:
 
     def __init__(self, pid: int, limits: Limits | None, elsewhere: Callable[[], Hashable] = lambda: None) -> None:
         self._pid, self.limits, self._elsewhere = pid, limits, elsewhere
-        self.heard()
+        self.begin()
 
-    def heard(self) -> None:
+    def begin(self) -> None:
+        """It is asked for something, and did nothing before."""
+        self._idle = self._silent = self._longest = self._steps = 0
+        self._used = self._work()
+
+    def heard(self, *, is_step: bool = False) -> None:
         """It said something."""
+        self._steps += is_step
+        self._longest = max(self._longest, self._silent)
         self._idle = self._silent = 0
         self._used = self._work()
 
@@ -75,10 +101,15 @@ class Watch:
         self._silent, self._used = self._silent + 1, used
         if self.limits is None:
             return None
-        for ticks, limit in ((self._idle, self.limits.idle_s), (self._silent, self.limits.silent_s)):
+        for ticks, limit in ((self._idle, self._may_idle_s(self.limits)), (self._silent, self.limits.silent_s)):
             if limit is not None and ticks * TICK_S > limit:
                 return ticks * TICK_S
         return None
+
+    def _may_idle_s(self, limits: Limits) -> float:
+        if limits.steady_s is None or self._steps < _BEGUN:
+            return limits.idle_s
+        return min(limits.idle_s, max(limits.steady_s, _STEADY_TIMES * self._longest * TICK_S))
 
     def _work(self) -> Hashable:
         return cpu_seconds(self._pid), self._elsewhere()

@@ -3,7 +3,8 @@
 HARDWARE   COMPUTER {" + " COMPUTER [road]}      the first is where one types, the others lend their devices to it
 road       "@" number ("g" | "m") "bit" ["," number ("ms" | "us")]
 
-A COMPUTER is as in runner.hardware.described. A road holds for its computer and those before it that have none.
+A COMPUTER is as in runner.hardware.described. A road holds for its computer and those before it that have none. A +
+inside a COMPUTER has no spaces; where none has any and there is a road, each + stands between computers.
 """
 
 import re
@@ -17,6 +18,7 @@ from runner.types.machine import Device, Kind, Lent, Machine, Road
 _ROAD = re.compile(
     r"(.+?)\s*@\s*(\d+(?:\.\d+)?)\s*([gm])bit(?:/s)?(?:\s*,\s*(\d+(?:\.\d+)?)\s*(ms|us))?", re.IGNORECASE
 )
+_HAS_ROAD = re.compile(r"@\s*[\d.]+\s*[gm]bit", re.IGNORECASE)
 _MEMORY_SPEED = re.compile(r"@\s*\d+(?:\.\d+)?\s*gbps", re.IGNORECASE)
 _BITS = {"g": 1e9, "m": 1e6}
 _SECONDS = {"ms": 1e-3, "us": 1e-6}
@@ -26,7 +28,7 @@ _ARRIVES = 0.94 / 8  # bytes a bit: what TCP leaves of Ethernet's frames of 1500
 
 def parse_hardware(text: str) -> Machine:
     """The computer, or the group of them, that `text` describes, with nothing running. UsageError."""
-    parts = re.split(r"\s\+\s", text.strip())
+    parts = _parts(text.strip())
     if len(parts) > 1:
         _check(parts)
     if not any(_ROAD.fullmatch(part) for part in parts):
@@ -34,6 +36,12 @@ def parse_hardware(text: str) -> Machine:
     if len(parts) < 2 or _ROAD.fullmatch(parts[0]):
         raise UsageError(f"{text!r} has a road and nobody at its other end; write it like A + B @10gbit,0.2ms.")
     return _group([_computer(part) for part in parts])
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the + that have spaces, or between all."""
+    spaced = re.split(r"\s+\+\s*|\+\s+", text)
+    return text.split("+") if len(spaced) == 1 and _HAS_ROAD.search(text) else spaced
 
 
 def _check(parts: list[str]) -> None:

@@ -120,6 +120,8 @@ class LocalService:
         """
         started = time.perf_counter()
         self._wake()
+        if on is not None or wish.rpc:  # what is wrong there is told before the Hub is asked
+            self.machine(wish, on)
         study = self._studies.of(name, wish.quant, wide=wide or isinstance(on, str))
         machine = self.machine(wish, on)
         plan = self._planned(study, machine, wish)

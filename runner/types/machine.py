@@ -38,8 +38,9 @@ class Road:
 class Lent:
     """Another machine's device: who lends it (`host:port` or `ssh:user@host`, as typed), and its id there.
 
-    `host` is what that machine calls itself; `cores` are a CPU's (None: it is none). `road`: None where nobody measured
-    it. `keeps_weights`: what was sent once is found on its disk.
+    A server of llama.cpp's own tells no id, and nothing of itself while it serves. `host` is what that machine
+    calls itself; `cores` are a CPU's (None: it is none). `road`: None where nobody measured it. `keeps_weights`: what
+    was sent once is found on its disk.
     """
 
     endpoint: str
@@ -48,6 +49,11 @@ class Lent:
     cores: int | None = None
     road: Road | None = None
     keeps_weights: bool = False
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it says all the time how it is."""
+        return bool(self.id)
 
     @property
     def called(self) -> str:

@@ -248,9 +248,9 @@ def refused(folder: Path) -> list[tuple[tuple[str, ...], int, str]]:
         (("serve", "smollm2-135m", "--listen", "0.0.0.0:0"), 2, "--api-key-file"),
         (("smollm2-135m", "-p", "x", "--quant", "Q9"), 2, "Q4_1"),
         (("smollm2-135m", "-p", "x", "--json", "--jsonl"), 2, "exclude"),
-        (("plan", "smollm2-135m", "--on", "abacus"), 2, "abacus"),
+        (("plan", "qwertyuiop", "--on", "abacus"), 2, "abacus"),
         (("smollm2-135m", "-p", "word " * 3000, "--ctx", "512"), 2, "the context holds 512"),
-        (("smollm2-135m", "-p", "x", "--rpc", "127.0.0.1:1"), 1, "127.0.0.1:1"),
+        (("qwertyuiop", "-p", "x", "--rpc", "127.0.0.1:1"), 1, "127.0.0.1:1"),
     ]
 
 

@@ -15,7 +15,7 @@ from runner.client import watch
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.client.watch import TICK_S, Limits, Watch, answering, patience
+from runner.client.watch import TICK_S, Limits, Watch, answering, most_patient, patience, steady
 from runner.types.commands import AddRpc, Devices, Generate, Load
 from runner.types.generation import Chunk, Finish, Request
 from runner.types.machine import Machine
@@ -136,6 +136,29 @@ def test_what_is_busy_is_not_idle_and_may_be_silent_for_long() -> None:
     watched.heard()
     use_the_processor()
     assert watched.waited_s() is None
+
+
+def test_where_another_machine_says_nothing_of_itself_a_steady_answer_may_not_pause_for_long() -> None:
+    watched = Watch(0, steady(answering(0.1), 0.1))  # a process that uses nothing
+
+    def noticed_s() -> float:
+        return next(filter(None, (watched.waited_s() for _tick in range(1000))))
+
+    watched.heard()
+    watched.heard(is_step=True)
+    assert noticed_s() > 30, "what was told is only that it begins"
+    watched.begin()
+    for _step in range(3):
+        watched.heard(is_step=True)
+    assert noticed_s() == pytest.approx(7.5, abs=2 * TICK_S)
+    watched.begin()
+    watched.heard(is_step=True)
+    for _tick in range(10):
+        assert watched.waited_s() is None
+    watched.heard(is_step=True)
+    assert noticed_s() == pytest.approx(10, abs=2 * TICK_S), "five of the longest silences so far"
+    watched.limits = most_patient([watched.limits, patience(Devices())])
+    assert watched.waited_s() is None, "another command may take longer"
 
 
 def test_patience_knows_what_is_running() -> None:

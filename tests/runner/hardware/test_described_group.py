@@ -36,6 +36,19 @@ def test_a_road_holds_for_those_before_it() -> None:
     assert card.id == "RPC2"
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("2xrtx-3090,ram=64g+rtx-4090,ram=32g@10gbit,0.2ms", 3),
+        ("rtx-3090+ rtx-4090 @10gbit", 2),
+        ("rtx-3090+rtx-4090 + rtx-4090@10gbit", 3),
+    ],
+)
+def test_spaces_around_the_plus_may_be_missing(text: str, count: int) -> None:
+    found = parse_hardware(text)
+    assert [one.lent is None for one in found.devices] == [True] * (count - 1) + [False]
+
+
 @pytest.mark.parametrize("text", ["rtx-3090 + rtx-4090", "2xrtx-3090+rtx-4090,ram=64g", "rtx-4090 , ram=64g@60gbps"])
 def test_without_a_road_it_is_one_computer(text: str) -> None:
     assert {one.lent for one in parse_hardware(text).devices} == {None}

@@ -7,16 +7,19 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from models.errors import DeviceLost
+from models.errors import DeviceLost, EngineHung
 from runner.client.session import EngineSession
+from runner.client.watch import USUAL
 from runner.service.service import LocalService
 from runner.types.engine import LoadProgress
 from runner.types.plan import Source, Verdict
 from runner.types.reasons import OnOthers
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
+from scripts.checks.loopback import lending
 from scripts.synthetic.random_weights import GEOMETRIES, write
 from tests.support.homes import own_home
 from tests.support.sessions import opened, told
@@ -137,12 +140,27 @@ def test_a_machine_that_goes_away_is_named(smollm2: Path, tmp_path: Path, phase:
         missed(leaving.began, worker, lost.value)
         if phase == "decode":
             assert said
-            goes_on_without(step, worker)
+            goes_on_without(step, worker.endpoint)
 
 
-def goes_on_without(session: LoadProgress | EngineSession, worker: RunningWorker) -> None:
+def test_a_server_of_llama_cpp_itself_that_is_stopped_is_named(smollm2: Path, tmp_path: Path) -> None:
+    """It says nothing of itself while it serves: it is missed because steps that were quick before do not end."""
+    with own_home(tmp_path), lending(tmp_path / "log", 1) as (at, pid), closing(LocalService()) as local:
+        session = opened(local, smollm2, Wish(ctx=1024, ubatch=32, gpu_layers=31, rpc=(at,)))
+        said, began = "", 0.0
+        with pytest.raises(EngineHung, match=f"did not go on for .*the devices at {at} may be gone or busy"):
+            for chunk in session.generate((), LONG, raw=SAID, ignore_end=True):
+                said += chunk.text
+                if said and not began:
+                    psutil.Process(pid).suspend()
+                    began = time.monotonic()
+        assert said and time.monotonic() - began < USUAL.idle_s - NOTICED_S
+        goes_on_without(session, at)
+
+
+def goes_on_without(session: LoadProgress | EngineSession, endpoint: str) -> None:
     assert isinstance(session, EngineSession)
     again = list(session.generate((), GREEDY, raw=SAID, ignore_end=True))
     (happened,) = [chunk.happened for chunk in again if chunk.happened]
-    assert "started again without" in happened and f"({worker.endpoint})" in happened
+    assert "started again without" in happened and endpoint in happened
     assert told(again) and not session.placement.devices
