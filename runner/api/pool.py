@@ -34,13 +34,14 @@ class Resident:
     """A loaded model; `requests` are under way. `used`: when the last one began or ended, seconds of time.monotonic.
 
     It stays for `keep_s` seconds behind its last use, None: until its room is wanted. Those that make vectors take
-    turns. `marks`: what its plan depended on when it was loaded.
+    turns. `marks`: what its plan depended on when it was loaded. `told_of`: what ran when its notes were told.
     """
 
     known: Known
     service: LocalService
     session: EngineSession | VectorSession
     marks: object
+    told_of: Running
     requests: int = 0
     taking_turns: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
@@ -61,6 +62,11 @@ class Resident:
     def running(self) -> Running:
         """What is loaded, and by which plan."""
         return self.session.running
+
+    def news(self) -> Sequence[str]:
+        """What has taken the place of an engine that ended since this was asked last."""
+        before, self.told_of = self.told_of, self.running
+        return () if self.told_of is before else self.told_of.loaded.notes[-1:]
 
     @property
     def is_as_planned(self) -> bool:
@@ -115,6 +121,9 @@ class Pool:
             with self._changing:
                 resident.requests -= 1
                 resident.used = time.monotonic()
+                news = resident.news()
+            for sentence in news:
+                self._note(sentence)
             self._rest(resident)
 
     def expire(self, known: Known) -> None:
@@ -190,7 +199,8 @@ class Pool:
             if plan.candidates[index].download_bytes:
                 raise ModelNotFound(f"{known.name} is not whole here; localrun pull {known.typed} brings the rest.")
             session = self._session(service, (plan, index), known, told)
-            resident = Resident(known, service, session, _marks(session.running, known), requests=1)
+            running = session.running
+            resident = Resident(known, service, session, _marks(running, known), running, requests=1)
             with self._changing:
                 if self._is_closed:
                     raise EngineError("The server ends.")

@@ -95,8 +95,9 @@ class EventStream(Response):
 
 def _progress(step: Step) -> str:
     """On one line, whatever a model is called."""
-    words = loading_words(step.model, step.fraction) if isinstance(step, Loading) else waiting_words(step.chunk)
-    return one_line(words)
+    if isinstance(step, Loading):
+        return one_line(loading_words(step.model, step.fraction))
+    return one_line(step.chunk.happened or waiting_words(step.chunk))
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
