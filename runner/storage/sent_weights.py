@@ -50,9 +50,10 @@ class SentWeights:
             path.unlink(missing_ok=True)
 
     def clear(self) -> int:
-        """Remove all of them; the bytes that frees."""
+        """Remove all of them; the bytes that frees. A worker that runs goes on to keep what comes."""
         freed = self.bytes
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in (*self._files(), self.folder / _LIST):
+            path.unlink(missing_ok=True)
         return freed
 
     @property

@@ -30,22 +30,29 @@ class RunningWorker:
         return next(iter(self.process.children()))
 
 
+LOCALRUN = (sys.executable, "-P", "-c", "import sys, localrun; sys.exit(localrun.main())")
+
+
+def home(folder: Path) -> dict[str, str]:
+    """The environment of a user whose folders are in `folder`."""
+    places = {f"XDG_{name}_HOME": str(folder / name) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    return {**os.environ, **places, "PYTHONPATH": str(ROOT)}
+
+
 @contextmanager
 def working(
     folder: Path, *flags: str, prefix: tuple[str, ...] = (), environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[RunningWorker]:
     """A worker with its own home in `folder`, which lends the CPU; it is killed at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    homes = {f"XDG_{name}_HOME": str(folder / name) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
     listen = () if "--listen" in flags else ("--listen", "127.0.0.1:0")
-    command = [*prefix, sys.executable, "-P", "-c", "import sys, localrun; sys.exit(localrun.main())", "worker"]
     with (folder / "said").open("wb") as said:
         process = psutil.Popen(
-            [*command, *listen, "--lifeline", *flags],
+            [*prefix, *LOCALRUN, "worker", *listen, "--lifeline", *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            env={**os.environ, **homes, "PYTHONPATH": str(ROOT), **environment},
+            env={**home(folder), **environment},
         )
     try:
         endpoint = next_line(process.stdout).decode().strip()

@@ -1,7 +1,11 @@
 """Weights that borrowers sent: only whole ones are kept, within bounds, the most useful longest."""
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from runner.storage.sent_weights import SentWeights
 
@@ -37,3 +41,12 @@ def test_what_was_of_no_use_for_longest_goes_first(tmp_path: Path) -> None:
     assert names(tmp_path) == {A, C} and kept.bytes == 20
     assert kept.clear() == 20 and kept.bytes == 0
     assert kept.clear() == 0, "also where there is no folder"
+
+
+@pytest.mark.parametrize(("free", "room"), [(90, 25), (800 * 10**9, 100 * 10**9)])
+def test_a_quarter_of_what_is_free_or_theirs_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, room: int
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    written(tmp_path, {A: 10})
+    assert SentWeights(tmp_path).room() == room
