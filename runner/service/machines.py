@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.client.devices import join, runtime
-from runner.client.far import meet
+from runner.client.far import localrun_version, meet
 from runner.client.process import EngineProcess
 from runner.client.tunnel import PREFIX, Tunnel
 from runner.hardware import host
@@ -56,7 +56,8 @@ class Machines:
         return self.here(endpoints) if hardware is None else parse_hardware(hardware)
 
     def _probed(self, ram_bandwidth: float) -> Machine:
-        machine = with_lenders(probe(runtime(self._engine), ram_bandwidth), self._engine.lenders)
+        found = runtime(self._engine)
+        machine = with_lenders(probe(found, ram_bandwidth), self._engine.lenders, localrun_version(), found.version)
         return replace(machine, ram_available=max(0, machine.ram_available - self._mapped()))
 
     def _met(self, endpoint: str) -> Lender:

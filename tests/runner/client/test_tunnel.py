@@ -14,9 +14,13 @@ import psutil
 import pytest
 
 from models.errors import EngineError, UsageError
-from runner.client.far import meet
 from runner.client.tunnel import Tunnel
 from runner.client.wire import LOOPBACK, free_port
+from runner.service.service import LocalService
+from runner.types.sampling import Sampling
+from runner.types.wish import Wish
+from tests.support.homes import own_home
+from tests.support.sessions import opened, told
 from tests.support.waiting import COMMAND_S, PATIENCE_S
 from tests.support.workers import ROOT
 
@@ -77,15 +81,18 @@ def workers() -> list[psutil.Process]:
 
 
 @needs_sshd
-def test_a_worker_is_started_there_and_ends_with_the_tunnel(target: str) -> None:
+def test_a_worker_is_started_there_computes_and_ends_with_us(target: str, smollm2: Path, tmp_path: Path) -> None:
     before = {one.pid for one in workers()}
-    with closing(Tunnel(target)) as opened:
-        lender = meet(target, opened.at)
-        assert lender.offer is not None and lender.offer.keeps_weights
-        assert lender.called.endswith(f"({target})")
+    with own_home(tmp_path), closing(LocalService()) as local:
+        session = opened(local, smollm2, Wish(ctx=512, gpu_layers=20, rpc=(target,)))
+        (device,) = session.plan.machine.devices
+        assert device.lent is not None and device.lent.keeps_weights and device.lent.called.endswith(f"({target})")
+        assert session.placement.devices == ("RPC0",) and session.placement.tensor_split == (20,)
+        answer = list(session.generate((), Sampling(temperature=0, max_tokens=8), raw="The sea", ignore_end=True))
+        assert told(answer) and answer[-1].completion_tokens == 8
         started = [one for one in workers() if one.pid not in before]
         assert started
-    assert psutil.wait_procs(started, 20)[1] == []
+    assert psutil.wait_procs(started, PATIENCE_S)[1] == []
 
 
 @needs_sshd
