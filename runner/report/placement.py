@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runner.report.guesses import with_guesses
 from runner.report.words import context, gib, hardware, parameters, rate, rates
-from runner.types.machine import Machine
+from runner.types.machine import Device, Machine
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, ModelInfo, Verdict
 from runner.types.reasons import Refused
@@ -31,13 +31,26 @@ def model_facts(model: ModelInfo) -> Iterator[str]:
 
 
 def machine_facts(machine: Machine) -> Iterator[str]:
-    """`2 × RTX 3090 (23.3 GiB free each)`, `Ryzen 9 5900X`, `56.0 GiB of RAM`."""
-    for (name, free), count in Counter((device.name, gib(device.free)) for device in machine.devices).items():
-        several, each = (f"{count} × ", " each") if count > 1 else ("", "")
-        yield f"{several}{hardware(name)} ({free} free{each})"
+    """`2 × RTX 3090 (23.3 GiB free each)`, `Ryzen 9 5900X`, `56.0 GiB of RAM`, `RTX 4090 of tower (22.1 GiB free)`."""
+    yield from _devices([device for device in machine.devices if device.lent is None])
     if machine.cpu_name:
         yield hardware(machine.cpu_name)
     yield f"{gib(machine.ram_available)} of RAM"
+    yield from _devices([device for device in machine.devices if device.lent is not None])
+
+
+def _devices(devices: Sequence[Device]) -> Iterator[str]:
+    for (name, free), count in Counter((_name(device), gib(device.free)) for device in devices).items():
+        several, each = (f"{count} × ", " each") if count > 1 else ("", "")
+        yield f"{several}{name} ({free} free{each})"
+
+
+def _name(device: Device) -> str:
+    """What it is, and whose where that is another machine's."""
+    lent = device.lent
+    if lent is None or device.name == lent.endpoint:
+        return hardware(device.name)
+    return f"{hardware(device.name)} of {lent.host or lent.endpoint}"
 
 
 def where(candidate: Candidate) -> str:

@@ -21,10 +21,11 @@ def answered_until_killed(served: Served, worker: RunningWorker) -> bytes:
         connection.request("POST", CHAT, json.dumps({**ASKED, "max_tokens": 900, "stream": True}))
         answer = connection.getresponse()
         said = b""
-        while b"content" not in said:
-            said += answer.readline()
-        worker.process.kill()
-        return said + answer.read()
+        for line in answer:
+            said += line
+            if b"content" in line:
+                worker.process.kill()
+        return said
 
 
 def devices(served: Served) -> set[str]:

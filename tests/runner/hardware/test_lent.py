@@ -24,6 +24,6 @@ def test_another_version_is_said() -> None:
     lenders = [lending("1.0", "b9\x1b[2J01"), Lender("a:1", "a:1", (7, 0, 0), None, Road(1e-3))]
     (note,) = with_lenders(MACHINE, lenders, "1.1", "b900").notes
     assert note == (
-        "tower (ssh:me@tower) has localrun 1.0 with llama.cpp b9␛[2J01, this computer localrun 1.1 with llama.cpp b900: "
-        "the same on both is safer."
+        "tower (ssh:me@tower) has localrun 1.0 with llama.cpp b9␛[2J01, "
+        "this computer localrun 1.1 with llama.cpp b900: the same on both is safer."
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from runner.report.placement import expected, machine_facts, model_facts, where
+from runner.types.machine import Kind, Lent
 from runner.types.placement import Override, Placement
 from runner.types.plan import (
     Candidate,
@@ -65,3 +66,13 @@ def test_a_model_and_a_machine() -> None:
     ]
     assert list(machine_facts(TWO_CARDS)) == ["2 × RTX 3090 (23.3 GiB free each)", "Ryzen 9 5900X", "56.0 GiB of RAM"]
     assert list(machine_facts(replace(LAPTOP, cpu_name=""))) == ["18.0 GiB of RAM"]
+    card = replace(TWO_CARDS.devices[0], kind=Kind.RPC)
+    lent = [Lent("ssh:me@tower", "CUDA0", host="tower"), Lent("10.0.0.2:50052", "CUDA0")]
+    plain = replace(card, name="10.0.0.3:1", lent=Lent("10.0.0.3:1", ""))
+    others = replace(LAPTOP, cpu_name="", devices=(*(replace(card, lent=one) for one in lent), plain))
+    assert list(machine_facts(others)) == [
+        "18.0 GiB of RAM",
+        "RTX 3090 of tower (23.3 GiB free)",
+        "RTX 3090 of 10.0.0.2:50052 (23.3 GiB free)",
+        "10.0.0.3:1 (23.3 GiB free)",
+    ]
