@@ -37,8 +37,8 @@ class MemoryBars(Drawing):
         total = sum(self.counts.values())
         layers = f"  {self.counts.get(meter.device, 0)}/{total} layers" if total else ""
         used = styled((gib_cell(meter.used), "bold"), f" of {gib_cell(meter.total)} GiB")
-        at = f" at {one_line(meter.lent.called)}" if meter.lent else ""
-        name = styled((meter.device, "bold"), layers, (f"  {hardware(meter.name)}{at}", "$quiet"))
+        whose = f"{one_line(meter.lent.called)}: " if meter.lent else ""
+        name = styled((meter.device, "bold"), layers, (f"  {whose}{hardware(meter.name)}", "$quiet"))
         return [spread(name, used, width), bar(meter, width), *flow(_words(meter), width)]
 
 

@@ -89,6 +89,7 @@ def test_another_machines_bar_says_whose_it_is_and_how_far_away() -> None:
     bars = MemoryBars()
     bars.meters = live(SESSION.candidate, machine, SESSION.loaded, now, 0)
     drawn = "\n".join(line.plain for line in bars.lines(120))
-    assert "at tower (tower:50052)" in drawn and "network 0.20 ms · 118 MB/s · 12.3 MB" in drawn
+    assert "tower (tower:50052): RTX 3090" in drawn and "network 0.20 ms · 118 MB/s · 12.3 MB" in drawn
+    assert "tower" in "\n".join(line.plain for line in bars.lines(51)), "its name is cut last"
     bars.meters = as_planned(SESSION.candidate, machine)
     assert "network 0.20 ms · 118 MB/s" in "\n".join(line.plain for line in bars.lines(120))
