@@ -12,6 +12,8 @@ from models.headers.recommended import Recommended, recommended, unsupported
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
 
+CHAT_TEMPLATE = "tokenizer.chat_template"
+"""The key of a model's chat template, which not every file has."""
 _F16_BYTES = 2
 
 
@@ -82,7 +84,7 @@ def describe(weights: WeightSet, headers: Sequence[Header], shape: ModelShape, l
         kv_bytes_per_1000=1000 * _F16_BYTES * sum(layer.k_width + layer.v_width for layer in shape.memory),
         state_bytes=4 * sum(layer.state_values for layer in shape.memory),
         windowed_layers=sum(layer.window > 0 for layer in shape.memory),
-        template="tokenizer.chat_template" in kv,
+        template=CHAT_TEMPLATE in kv,
         licence=own if isinstance(own, str) else licence,
         quality_loss=judged.loss,
         quality_source=judged.source,

@@ -41,8 +41,8 @@ class Terms:
 class Asked:
     """What somebody wants of a model: to answer a conversation, or to go on with a `raw` text, or to fill its gap.
 
-    `sampling` has what was asked of it, limits, stops, thinking, logprobs and tools included. `count` answers are
-    wanted to the same question.
+    `sampling` has what was asked of it, limits, stops, thinking, logprobs and tools included. `thinks`: the field of
+    the request that asks for thinking; empty where none does. `count` answers are wanted to the same question.
     """
 
     model: str
@@ -50,6 +50,7 @@ class Asked:
     raw: Marked | Gap | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009
     constraint: Constraint = Constraint()
+    thinks: str = ""
     count: int = 1
     terms: Terms = Terms()
 

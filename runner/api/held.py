@@ -6,14 +6,16 @@ import json
 from dataclasses import replace
 
 from models.errors import UsageError
+from models.headers.describe import CHAT_TEMPLATE
 from runner.api.asked import Asked
 from runner.api.errors import invalid
 from runner.api.pool import Pool, Resident
+from runner.chat.switch import knows_thinking
 from runner.client.session import EngineSession
 from runner.service.schema import read_schema
 from runner.types.commands import Grammar
 from runner.types.grammar import checked, has_patterns, unheld
-from runner.types.sampling import Sampling
+from runner.types.sampling import Sampling, with_modelfile
 
 
 def answerer(resident: Resident) -> EngineSession:
@@ -24,8 +26,10 @@ def answerer(resident: Resident) -> EngineSession:
 
 
 def held(resident: Resident, asked: Asked) -> Sampling:
-    """The sampling with what the answer is held to. UsageError, Refused."""
+    """The sampling with what the answer is held to. UsageError; Refused, also where a model is to think that cannot."""
     sampling, constraint = asked.sampling, asked.constraint
+    if asked.thinks and not knows_thinking(_template(resident, sampling)):
+        raise invalid(asked.thinks, f"{resident.known.name} does not think; its chat template knows nothing of that.")
     if constraint.grammar is not None:
         return replace(sampling, grammar=checked(constraint.grammar))
     if constraint.schema is None:
@@ -37,6 +41,15 @@ def held(resident: Resident, asked: Asked) -> Sampling:
         raise invalid(constraint.field, f"a schema with a pattern is held to, not checked, and {left[0]} is checked.")
     grammar = resident.service.engine.ask(Grammar(schema))
     return replace(sampling, grammar=grammar, schema=schema if left else None)
+
+
+def _template(resident: Resident, sampling: Sampling) -> str:
+    """The chat template in force; empty where the file has none."""
+    plan, candidate = resident.running.plan, resident.running.candidate
+    text = with_modelfile(sampling, plan.modelfile).templating.text
+    if text is not None or plan.study is None:
+        return text or ""
+    return str(plan.study.set_of(candidate.files).read.headers[0].kv.get(CHAT_TEMPLATE, ""))
 
 
 def prompt_tokens(pool: Pool, asked: Asked) -> int:

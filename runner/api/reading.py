@@ -17,6 +17,8 @@ from runner.types.tools_json import KEYS, read_messages, with_tools
 
 ANY_OBJECT = {"type": "object"}
 """The schema of any JSON object."""
+CHOICES = ("tool_choice", "parallel_tool_calls")
+"""What a request says of calls besides the tools, as OpenAI's clients write it."""
 
 
 def held_to(schema: Any, field: str, most: int) -> Constraint:
@@ -37,13 +39,35 @@ def message_of(one: Fields, said: Mapping[str, Any]) -> Message:
     return message
 
 
+def functions(fields: Fields, most: int) -> list[dict[str, Any]] | None:
+    """`tools` as OpenAI and Ollama write them, `most` at most, each read to its end; None where there are none."""
+    return [_function(one) for one in fields.objects("tools", most)] or None
+
+
+def _function(tool: Fields) -> dict[str, Any]:
+    if (kind := tool.text("type") or "function") != "function":
+        raise invalid(tool.place("type"), f"functions can be called here, and {kind!r} is none.")
+    one = tool.inner("function")
+    if one is None:
+        raise invalid(tool.place("function"), "it is missing.")
+    said = {
+        "name": one.needed_text("name"),
+        "description": one.text("description"),
+        "parameters": one.take("parameters"),
+    }
+    one.idle("strict")  # calls are held to the schema anyway
+    one.done()
+    tool.done()
+    return said
+
+
 def with_calls(sampling: Sampling, said: Mapping[str, Any], constraint: Constraint) -> Sampling:
     """`sampling` with the tools and the choice among them; what cannot be done is refused by its key."""
     for key in KEYS:
         try:
             sampling = with_tools(sampling, {key: said.get(key)})
         except UsageError as error:
-            raise invalid(key, str(error)) from None
+            raise invalid(key, str(error).removeprefix(f"{key}: ")) from None
     if sampling.templating.tools and constraint.binds and sampling.calling.choice is not ToolChoice.NONE:
         raise invalid("tools", f"they exclude {constraint.field} and grammar: a call would have no room.")
     return sampling

@@ -25,7 +25,9 @@ def with_tools(sampling: Sampling, asked: Mapping[str, Any]) -> Sampling:
     if (said := asked.get("tool_choice")) is not None:
         calling = replace(read_choice(said), parallel=calling.parallel)
     if (said := asked.get("parallel_tool_calls")) is not None:
-        calling = replace(calling, parallel=bool(said))
+        if not isinstance(said, bool):
+            raise UsageError("parallel_tool_calls: it is true or false.")
+        calling = replace(calling, parallel=said)
     return with_possible_calls(replace(sampling, templating=templating, calling=calling))
 
 

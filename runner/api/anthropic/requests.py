@@ -36,12 +36,13 @@ def read_asked(fields: Fields, desk: Desk) -> Asked:
     limits = desk.limits
     sampling = settings.read_settings(fields, desk.sampling)
     effort, constraint = settings.read_output(fields, limits.schema)
-    sampling = settings.read_thinking(fields, sampling, effort)
+    sampling, thinks = settings.read_thinking(fields, sampling, effort)
     asked = Asked(
         model=fields.text("model") or desk.pool.names.default,
         messages=read_messages(fields, limits.messages),
         sampling=with_calls(sampling, settings.read_tools(fields, limits.messages), constraint),
         constraint=constraint,
+        thinks=thinks,
     )
     fields.done()
     return asked

@@ -15,6 +15,7 @@ from runner.types.thinking import Think
 _SETTINGS = {"temperature": "temp", "top_p": "top_p", "top_k": "top_k"}
 _STOPS = {"stop_sequences": "stop"}
 _EFFORTS = {"low": Think.LOW, "medium": Think.MEDIUM, "high": Think.HIGH, "xhigh": Think.HIGH, "max": Think.HIGH}
+_USUAL_EFFORT = "high"
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _MOST = 2**31 - 1
 
@@ -32,14 +33,14 @@ def read_settings(fields: Fields, sampling: Sampling) -> Sampling:
     return sampling
 
 
-def read_output(fields: Fields, most: int) -> tuple[Think | None, Constraint]:
-    """How hard to think, and what the answer is held to; `most` letters of a schema."""
+def read_output(fields: Fields, most: int) -> tuple[str | None, Constraint]:
+    """How hard to try, and what the answer is held to; `most` letters of a schema."""
     config = fields.inner("output_config")
     if config is None:
         return None, Constraint()
     effort, form = config.word("effort", _EFFORTS), config.inner("format")
     config.done()
-    return _EFFORTS[effort] if effort else None, _form(form, most) if form else Constraint()
+    return effort, _form(form, most) if form else Constraint()
 
 
 def _form(form: Fields, most: int) -> Constraint:
@@ -49,21 +50,27 @@ def _form(form: Fields, most: int) -> Constraint:
     return constraint
 
 
-def read_thinking(fields: Fields, sampling: Sampling, effort: Think | None) -> Sampling:
-    """Whether and for how long to think; an effort says how hard, unless there is to be no thinking."""
-    thinking = fields.inner("thinking")
+def read_thinking(fields: Fields, sampling: Sampling, effort: str | None) -> tuple[Sampling, str]:
+    """Whether and for how long to think, and which field asks for it; empty where none does.
+
+    An effort says how hard, unless there is to be no thinking. The usual one is that of every answer, and asks for
+    nothing where a model does not think.
+    """
+    thinking, how_hard = fields.inner("thinking"), _EFFORTS.get(effort or "")
+    tries = sampling if how_hard is None else replace(sampling, think=how_hard)
+    asks = "" if effort in (None, _USUAL_EFFORT) else "output_config.effort"
     if thinking is None:
-        return sampling if effort is None else replace(sampling, think=effort)
+        return tries, asks
     kind, budget = thinking.needed_text("type"), thinking.whole("budget_tokens", 1, _MOST)
     thinking.only("display", "summarized")  # all of it is shown, which is no less
     thinking.done()
     match kind:
         case "enabled":
-            return replace(sampling, think=effort or Think.ON, think_budget=budget)
+            return replace(sampling, think=how_hard or Think.ON, think_budget=budget), thinking.place("type")
         case "adaptive":
-            return sampling if effort is None else replace(sampling, think=effort)
+            return tries, asks
         case "disabled":
-            return replace(sampling, think=Think.OFF)
+            return replace(sampling, think=Think.OFF), ""
     raise invalid(thinking.place("type"), f"{kind!r} is not one of enabled, adaptive, disabled.")
 
 

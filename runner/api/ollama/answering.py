@@ -10,28 +10,27 @@ from starlette.responses import JSONResponse, Response
 
 from runner.api.asked import Asked
 from runner.api.desk import Desk
-from runner.api.errors import invalid
 from runner.api.fields import Fields
 from runner.api.names import Known
 from runner.api.ollama.answers import LineWriter, Shape
-from runner.api.ollama.facts import facts_of
 from runner.api.ollama.settings import read_format, read_options, read_terms, read_think
 from runner.api.openai.settings import read_logprobs
-from runner.types.sampling import Sampling
 from runner.types.thinking import Think
 
 
-async def read_common(fields: Fields, desk: Desk, known: Known) -> tuple[bool, Asked]:
+def read_common(fields: Fields, desk: Desk, known: Known) -> tuple[bool, Asked]:
     """Whether pieces are wanted, which they are where nothing is said; and the request without its words."""
     is_streamed = fields.flag("stream", default=True)
     sampling, ctx = read_options(fields, desk.sampling)
-    sampling = await _with_thinking(fields, sampling, known)
+    think = read_think(fields)
+    sampling = sampling if think is None else replace(sampling, think=think)
+    thinks = "" if think in (None, Think.OFF) else "think"
     constraint = read_format(fields, desk.limits.schema)
     fields.only("truncate", False)  # a prompt that is too long is refused, an answer ends where the context does
     fields.only("shift", False)
     sampling = read_logprobs(fields, sampling)
     terms = read_terms(fields, ctx)
-    return is_streamed, Asked(known.name, sampling=sampling, constraint=constraint, terms=terms)
+    return is_streamed, Asked(known.name, sampling=sampling, constraint=constraint, thinks=thinks, terms=terms)
 
 
 async def answered(desk: Desk, request: Request, asked: Asked, shape: Shape, *, is_streamed: bool) -> Response:
@@ -49,12 +48,3 @@ async def loaded(desk: Desk, request: Request, asked: Asked, shape: Shape) -> Re
         return JSONResponse(shape.idle("unload"))
     await desk.load(asked.model, asked.terms, request.receive)
     return JSONResponse(shape.idle("load"))
-
-
-async def _with_thinking(fields: Fields, sampling: Sampling, known: Known) -> Sampling:
-    think = read_think(fields)
-    if think is None:
-        return sampling
-    if think is not Think.OFF and "thinking" not in (await asyncio.to_thread(facts_of, known)).capabilities:
-        raise invalid("think", f"{known.name} does not think; its chat template knows nothing of that.")
-    return replace(sampling, think=think)

@@ -18,6 +18,8 @@ async def pull(desk: Desk, request: Request) -> Response:
     """A model that is here has been brought already; no request brings another."""
     fields = Fields(await desk.read(request))
     name = fields.text("model") or fields.needed_text("name")
+    fields.idle("name", "stream", "insecure")  # nothing is brought, whichever way
+    fields.done()
     try:
         await asyncio.to_thread(meant, desk, name)
     except Refused:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
-from models.headers.describe import Description, describe
+from models.headers.describe import CHAT_TEMPLATE, Description, describe
 from models.headers.gguf import Array, Value
 from models.weights import Modelfile, Offer
 from runner.api.names import Known
@@ -19,7 +19,6 @@ from runner.storage.paths import paths
 from runner.types.study import Study
 from runner.types.vectors import Purpose
 
-_TEMPLATE = "tokenizer.chat_template"
 _TOOLS = re.compile(r"\b(tools|Tools)\b")
 _GAPS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 _MOST = 256
@@ -43,7 +42,7 @@ class Facts:
     @property
     def info(self) -> dict[str, object]:
         """The header as JSON; None for long lists."""
-        told = {key: value for key, value in self.header.items() if key != _TEMPLATE}
+        told = {key: value for key, value in self.header.items() if key != CHAT_TEMPLATE}
         return {key: value.values if isinstance(value, Array) else value for key, value in told.items()}
 
 
@@ -62,7 +61,7 @@ def facts_of_offer(offer: Offer) -> Facts:
 def _facts(study: Study) -> Facts:
     one, offer = study.sets[0], study.offer
     weights, header = one.read.weights, one.read.headers[0].kv
-    modelfile, own = offer.modelfile or Modelfile(), header.get(_TEMPLATE)
+    modelfile, own = offer.modelfile or Modelfile(), header.get(CHAT_TEMPLATE)
     template = modelfile.template or (own if isinstance(own, str) else "")
     file = weights.files[0]
     modified = (file.modified or 0) / 1e9

@@ -23,7 +23,7 @@ async def generate(desk: Desk, request: Request) -> Response:
     """The answer; to an empty prompt the model is loaded, or unloaded."""
     fields = Fields(await desk.read(request))
     name, known = await read_model(fields, desk)
-    is_streamed, asked = await read_common(fields, desk, known)
+    is_streamed, asked = read_common(fields, desk, known)
     refuse_images(fields)
     if fields.take("context"):
         raise invalid("context", "this server gives none and takes none; /api/chat takes a conversation.")
@@ -44,7 +44,7 @@ def _with_prompt(fields: Fields, asked: Asked, prompt: str, most: int) -> Asked:
         history = (Message("system", system),) if system else ()
         messages = (*history, Message("user", prompt))
         return replace(asked, messages=messages, sampling=_with_template(asked.sampling, template, most))
-    for field, said in (("system", system), ("template", template)):
+    for field, said in (("system", system), ("template", template), ("think", asked.thinks)):
         if said:
             raise invalid(field, "a prompt that is raw or has a suffix goes to the model as it is.")
     return replace(asked, raw=Gap(prompt, suffix) if suffix else Marked(prompt))

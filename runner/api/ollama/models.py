@@ -47,7 +47,7 @@ async def show(desk: Desk, request: Request) -> Response:
     """What one of them is."""
     fields = Fields(await desk.read(request))
     _, known = await read_model(fields, desk)
-    fields.idle("verbose")  # long lists are the tokenizer's, and are not told
+    fields.only("verbose", False)  # the long lists of the tokenizer's are not told
     fields.done()
     return JSONResponse(_shown(await asyncio.to_thread(facts_of, known)))
 

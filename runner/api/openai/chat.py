@@ -33,17 +33,19 @@ def read_chat(fields: Fields, desk: Desk) -> Asked:
     """The request; what is not understood or cannot be honoured is refused by its name."""
     sampling = settings.read_settings(fields, desk.sampling)
     sampling = settings.read_limit(fields, sampling, "max_tokens", "max_completion_tokens")
-    sampling = settings.read_effort(fields, sampling)
+    sampling, thinks = settings.read_effort(fields, sampling)
     constraint = settings.read_constraint(fields, desk.limits.schema)
-    sampling = settings.read_tools(fields, sampling, constraint)
+    sampling = settings.read_tools(fields, sampling, constraint, desk.limits.messages)
     asked = Asked(
         model=fields.text("model") or desk.pool.names.default,
         messages=read_messages(fields, desk.limits.messages),
         sampling=settings.read_logprobs(fields, sampling),
         constraint=constraint,
+        thinks=thinks,
         count=fields.whole("n", 1, desk.limits.answers) or 1,
     )
     fields.only("modalities", ["text"])
+    fields.only("verbosity", "medium")
     fields.done()
     return asked
 

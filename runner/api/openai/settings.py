@@ -7,10 +7,9 @@ from dataclasses import replace
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
-from runner.api.reading import ANY_OBJECT, held_to, with_calls
+from runner.api.reading import ANY_OBJECT, CHOICES, functions, held_to, with_calls
 from runner.types.sampling import Sampling
 from runner.types.thinking import Think
-from runner.types.tools_json import KEYS
 
 # Fields -> sampling settings of ours; those below the line are no fields of OpenAI's, but of most local servers.
 _SETTINGS = {
@@ -57,10 +56,13 @@ def read_limit(fields: Fields, sampling: Sampling, *names: str) -> Sampling:
     return replace(sampling, max_tokens=min(found)) if found else sampling
 
 
-def read_effort(fields: Fields, sampling: Sampling, name: str = "reasoning_effort") -> Sampling:
-    """How hard to think."""
+def read_effort(fields: Fields, sampling: Sampling, name: str = "reasoning_effort") -> tuple[Sampling, str]:
+    """How hard to think, and which field asks for thinking; empty where none does."""
     effort = fields.word(name, _EFFORTS)
-    return sampling if effort is None else replace(sampling, think=_EFFORTS[effort])
+    if effort is None:
+        return sampling, ""
+    think = _EFFORTS[effort]
+    return replace(sampling, think=think), "" if think is Think.OFF else fields.place(name)
 
 
 def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:
@@ -71,9 +73,10 @@ def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:
     return replace(sampling, logprobs=top or 0) if wanted else sampling
 
 
-def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint) -> Sampling:
-    """What may be called, and how."""
-    return with_calls(sampling, {key: fields.take(key) for key in KEYS}, constraint)
+def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint, most: int) -> Sampling:
+    """What may be called, `most` functions at most, and how."""
+    said = {"tools": functions(fields, most), **{key: fields.take(key) for key in CHOICES}}
+    return with_calls(sampling, said, constraint)
 
 
 def read_constraint(fields: Fields, most: int) -> Constraint:

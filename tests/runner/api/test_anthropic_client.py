@@ -175,6 +175,8 @@ def test_models_are_listed_for_both_kinds_of_clients(client: anthropic.Anthropic
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"thinking": {"type": "between_tools"}}, "thinking.type"),
         ({"output_config": {"effort": "huge"}}, "output_config.effort"),
+        ({"output_config": {"effort": "low"}}, "output_config.effort"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking.type"),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
         ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}}, "context_management.edits[0].keep"),
         ({"mcp_servers": [{"type": "url", "url": "http://x"}]}, "mcp_servers"),

@@ -150,6 +150,7 @@ def test_a_model_stays_for_as_long_as_it_is_asked_to(client: ollama.Client, serv
         ({"options": {"colour": 1}}, "options.colour: this server does not know it"),
         ({"think": True}, "think: smollm2-135m does not think"),
         ({"think": "hard"}, "think: it is true, false or one of low"),
+        ({"think": "low", "raw": True}, "think: a prompt that is raw"),
         ({"format": "xml"}, "format: "),
         ({"format": {"pattern": "(a+)+$", "minimum": 1}}, "format: a schema with a pattern"),
         ({"keep_alive": "soon"}, "keep_alive: "),

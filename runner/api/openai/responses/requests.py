@@ -46,7 +46,8 @@ async def answer(desk: Desk, request: Request) -> Response:
 
 
 async def kept(desk: Desk, request: Request) -> Response:
-    """One that was given before."""
+    """One that was given before, whole."""
+    Fields(dict(request.query_params)).done()
     memory = _remembered(desk, request.path_params["response"])
     return Response(memory.said, media_type="application/json")
 

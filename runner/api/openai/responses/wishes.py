@@ -10,7 +10,7 @@ from runner.api.desk import Desk
 from runner.api.errors import invalid
 from runner.api.fields import Fields
 from runner.api.openai import settings
-from runner.api.reading import with_calls
+from runner.api.reading import CHOICES, with_calls
 from runner.types.sampling import Sampling
 
 LOGPROBS, SEALED = "message.output_text.logprobs", "reasoning.encrypted_content"
@@ -21,15 +21,16 @@ def read_asked(fields: Fields, desk: Desk, includes: list[Any]) -> Asked:
     """The request but for its turns; what is not understood or cannot be honoured is refused by its name."""
     sampling = settings.read_settings(fields, desk.sampling)
     sampling = settings.read_limit(fields, sampling, "max_output_tokens")
-    sampling = _reasoning(fields, sampling)
+    sampling, thinks = _reasoning(fields, sampling)
     constraint = _form(fields, desk.limits.schema)
     tools = [_tool(one) for one in fields.objects("tools", desk.limits.messages)]
-    said = {"tools": tools or None, **{key: fields.take(key) for key in ("tool_choice", "parallel_tool_calls")}}
+    said = {"tools": tools or None, **{key: fields.take(key) for key in CHOICES}}
     sampling = with_calls(_logprobs(fields, sampling, LOGPROBS in includes), said, constraint)
     fields.idle("max_tool_calls")  # of tools that the server has; it has none
     fields.only("truncation", "disabled")
     fields.only("background", False)
-    asked = Asked(fields.text("model") or desk.pool.names.default, sampling=sampling, constraint=constraint)
+    model = fields.text("model") or desk.pool.names.default
+    asked = Asked(model, sampling=sampling, constraint=constraint, thinks=thinks)
     fields.done()
     return asked
 
@@ -49,18 +50,18 @@ def _logprobs(fields: Fields, sampling: Sampling, wanted: bool) -> Sampling:
     return replace(sampling, logprobs=top or 0) if wanted else sampling
 
 
-def _reasoning(fields: Fields, sampling: Sampling) -> Sampling:
-    """How hard to think. No summary is made, for all of the thinking is told."""
+def _reasoning(fields: Fields, sampling: Sampling) -> tuple[Sampling, str]:
+    """How hard to think, and which field asks for it. No summary is made, for all of the thinking is told."""
     asked = fields.inner("reasoning")
     if asked is None:
-        return sampling
-    sampling = settings.read_effort(asked, sampling, "effort")
+        return sampling, ""
+    sampling, thinks = settings.read_effort(asked, sampling, "effort")
     asked.only("summary", "auto")
     asked.only("generate_summary", "auto")
     asked.only("context", "auto")
     asked.only("mode", "standard")
     asked.done()
-    return sampling
+    return sampling, thinks
 
 
 def _form(fields: Fields, most: int) -> Constraint:
