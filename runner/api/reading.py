@@ -10,6 +10,7 @@ from models.errors import UsageError
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
+from runner.api.limits import Limits
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
 from runner.types.tools import ToolChoice
@@ -23,10 +24,21 @@ CHOICES = ("tool_choice", "parallel_tool_calls")
 
 def held_to(schema: Any, field: str, most: int) -> Constraint:
     """An answer that fits a schema, which stands in a `field` of the request and has `most` letters at most."""
-    text = json.dumps({} if schema is None else schema)
+    return Constraint(_bounded({} if schema is None else schema, field, most), field=field)
+
+
+def parameters(tool: Fields, name: str, most: int) -> Any:
+    """The schema of what a tool is called with, of `most` letters at most."""
+    schema = tool.take(name)
+    _bounded(schema, tool.place(name), most)
+    return schema
+
+
+def _bounded(schema: Any, field: str, most: int) -> str:
+    text = json.dumps(schema)
     if len(text) > most:
         raise invalid(field, f"the schema has {len(text)} letters; at most {most} are taken.")
-    return Constraint(text, field=field)
+    return text
 
 
 def message_of(one: Fields, said: Mapping[str, Any]) -> Message:
@@ -39,12 +51,12 @@ def message_of(one: Fields, said: Mapping[str, Any]) -> Message:
     return message
 
 
-def functions(fields: Fields, most: int) -> list[dict[str, Any]] | None:
-    """`tools` as OpenAI and Ollama write them, `most` at most, each read to its end; None where there are none."""
-    return [_function(one) for one in fields.objects("tools", most)] or None
+def functions(fields: Fields, limits: Limits) -> list[dict[str, Any]] | None:
+    """`tools` as OpenAI and Ollama write them, each read to its end; None where there are none."""
+    return [_function(one, limits.schema) for one in fields.objects("tools", limits.messages)] or None
 
 
-def _function(tool: Fields) -> dict[str, Any]:
+def _function(tool: Fields, most: int) -> dict[str, Any]:
     if (kind := tool.text("type") or "function") != "function":
         raise invalid(tool.place("type"), f"functions can be called here, and {kind!r} is none.")
     one = tool.inner("function")
@@ -53,7 +65,7 @@ def _function(tool: Fields) -> dict[str, Any]:
     said = {
         "name": one.needed_text("name"),
         "description": one.text("description"),
-        "parameters": one.take("parameters"),
+        "parameters": parameters(one, "parameters", most),
     }
     one.idle("strict")  # calls are held to the schema anyway
     one.done()

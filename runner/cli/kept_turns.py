@@ -86,6 +86,8 @@ class KeptTurns:
             if answer.error is not None and not answer.text:
                 self.log.keep(before)
             else:
+                if answer.calls:
+                    self.log.call(answer.calls)
                 self.log.end(_ending(answer, self.session))
         return answer
 

@@ -129,6 +129,7 @@ _BY_KEY = {setting.key: setting for setting in EVERY}
 
 
 MOST_BIAS = 100.0  # a token with that much less is never drawn
+MOST_STOPS, LONGEST_STOP = 64, 4096  # texts, letters: each is looked for behind each token
 BESIDES = ("stop", "logit_bias")
 """What a JSON object of settings may have besides EVERY."""
 
@@ -211,6 +212,8 @@ def _texts(value: object) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UsageError("stop: it is a text or a list of texts.")
+    if len(texts) > MOST_STOPS:
+        raise UsageError(f"stop: it has {len(texts)} texts; at most {MOST_STOPS} are taken.")
     try:
         return tuple(map(read_stop, texts))
     except UsageError as error:
@@ -231,7 +234,9 @@ def _biases(value: object) -> tuple[tuple[int, float], ...]:
 
 
 def read_stop(text: str) -> str:
-    """A text that ends an answer. UsageError for none at all, which would end every answer before it begins."""
+    """A text that ends an answer. UsageError for one that is too long, or none, which would end it before it begins."""
     if not text:
         raise UsageError("an empty text ends nothing.")
+    if len(text) > LONGEST_STOP:
+        raise UsageError(f"a text has {len(text)} letters; at most {LONGEST_STOP} are taken.")
     return text

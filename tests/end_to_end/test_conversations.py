@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.storage.conversations import read
+from runner.types.tools_json import calls_json
+from tests.support.asked import COUNTRY
 from tests.support.waiting import COMMAND_S, line_of
 
 SHORT = ("--temp", "0", "--max-tokens", "6", "--threads", "1")
@@ -60,6 +63,16 @@ def test_a_conversation_goes_on_where_it_was(localrun: Command, tmp_path: Path) 
     told(localrun(MODEL, "-p", "x", "--save", "ada"), 2, "A conversation is named 'ada' already; -c 'ada' goes on")
     told(localrun(MODEL, "-p", "x", "-c", "eve"), 2, "No conversation is named 'eve'")
     told(localrun("-c", MODEL, "-p", "x"), 2, "A model goes before -c.")
+
+
+def test_calls_are_kept(localrun: Command, tmp_path: Path) -> None:
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([{"name": "capital", "parameters": COUNTRY}]))
+    how = ("--tools", str(tools), "--tool-choice", "capital", "--temp", "0", "--max-tokens", "40", "--threads", "1")
+    said = json.loads(localrun(MODEL, "-p", "Capital?", *how, "--save", "calls", "--json").stdout)
+    events = Path(said["conversation"]["file"]).read_text().splitlines()
+    turn = read(events).turns[-1]
+    assert turn.calls and calls_json(turn.calls) == said["tool_calls"]
 
 
 def test_without_a_name_nothing_is_kept(localrun: Command) -> None:

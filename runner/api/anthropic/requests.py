@@ -40,7 +40,7 @@ def read_asked(fields: Fields, desk: Desk) -> Asked:
     asked = Asked(
         model=fields.text("model") or desk.pool.names.default,
         messages=read_messages(fields, limits.messages),
-        sampling=with_calls(sampling, settings.read_tools(fields, limits.messages), constraint),
+        sampling=with_calls(sampling, settings.read_tools(fields, limits), constraint),
         constraint=constraint,
         thinks=thinks,
     )

@@ -8,7 +8,8 @@ from typing import Any
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
-from runner.api.reading import held_to
+from runner.api.limits import Limits
+from runner.api.reading import held_to, parameters
 from runner.types.sampling import Sampling
 from runner.types.thinking import Think
 
@@ -74,18 +75,18 @@ def read_thinking(fields: Fields, sampling: Sampling, effort: str | None) -> tup
     raise invalid(thinking.place("type"), f"{kind!r} is not one of enabled, adaptive, disabled.")
 
 
-def read_tools(fields: Fields, most: int) -> dict[str, Any]:
-    """Tools and the choice among them in the words of tools_json; at most `most` of them."""
-    tools = [_tool(one) for one in fields.objects("tools", most)]
+def read_tools(fields: Fields, limits: Limits) -> dict[str, Any]:
+    """Tools and the choice among them in the words of tools_json."""
+    tools = [_tool(one, limits.schema) for one in fields.objects("tools", limits.messages)]
     choice = fields.inner("tool_choice")
     return {"tools": tools or None, **(_choice(choice) if choice else {})}
 
 
-def _tool(one: Fields) -> dict[str, Any]:
+def _tool(one: Fields, most: int) -> dict[str, Any]:
     if (kind := one.text("type") or "custom") != "custom":
         raise invalid(one.place("type"), f"this server has no tools of its own, and {kind!r} is one.")
     said = {"name": one.needed_text("name"), "description": one.text("description")}
-    schema = one.take("input_schema")
+    schema = parameters(one, "input_schema", most)
     one.only("defer_loading", False)
     one.only("allowed_callers", ["direct"])
     one.idle("cache_control", "strict", "eager_input_streaming")  # calls are held to the schema and streamed anyway

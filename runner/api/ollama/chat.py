@@ -22,7 +22,7 @@ async def chat(desk: Desk, request: Request) -> Response:
     name, known = await read_model(fields, desk)
     is_streamed, asked = read_common(fields, desk, known)
     messages = read_messages(fields, desk.limits.messages)
-    sampling = with_calls(asked.sampling, {"tools": functions(fields, desk.limits.messages)}, asked.constraint)
+    sampling = with_calls(asked.sampling, {"tools": functions(fields, desk.limits)}, asked.constraint)
     fields.done()
     asked = replace(asked, messages=messages, sampling=sampling)
     shape = Shape(name, asked, is_chat=True)

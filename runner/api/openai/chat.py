@@ -35,7 +35,7 @@ def read_chat(fields: Fields, desk: Desk) -> Asked:
     sampling = settings.read_limit(fields, sampling, "max_tokens", "max_completion_tokens")
     sampling, thinks = settings.read_effort(fields, sampling)
     constraint = settings.read_constraint(fields, desk.limits.schema)
-    sampling = settings.read_tools(fields, sampling, constraint, desk.limits.messages)
+    sampling = settings.read_tools(fields, sampling, constraint, desk.limits)
     asked = Asked(
         model=fields.text("model") or desk.pool.names.default,
         messages=read_messages(fields, desk.limits.messages),

@@ -12,14 +12,19 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 
 def read_messages(fields: Fields, most: int) -> tuple[Message, ...]:
     """The conversation in `messages`; what a model cannot be given is refused by name."""
-    found = tuple(_message(one, most) for one in fields.objects("messages", most))
+    speakers: dict[str, str | None] = {}
+    found = tuple(_message(one, most, speakers) for one in fields.objects("messages", most))
     if not found:
         raise invalid("messages", "there are none.")
     return found
 
 
-def _message(one: Fields, most: int) -> Message:
+def _message(one: Fields, most: int, speakers: dict[str, str | None]) -> Message:
+    """`speakers` have spoken before, by their role."""
     role = one.needed_word("role", _ROLES)
+    name = one.text("name")
+    if role != "tool" and speakers.setdefault(role, name) != name:  # a tool's call has its name
+        raise invalid(one.place("name"), "models are not told who of several speaks; one name for each role is taken.")
     said = {
         "role": _ROLES[role],
         "content": _content(one.parts("content", most)),
@@ -28,8 +33,6 @@ def _message(one: Fields, most: int) -> Message:
         "tool_call_id": one.text("tool_call_id"),
     }
     one.idle("refusal", "annotations")  # what servers add to their answers comes back with them
-    if role == "tool":
-        one.idle("name")  # of the function, which the call has
     return message_of(one, said)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from runner.api.asked import Constraint
 from runner.api.errors import invalid
 from runner.api.fields import Fields
+from runner.api.limits import Limits
 from runner.api.reading import ANY_OBJECT, CHOICES, functions, held_to, with_calls
 from runner.types.sampling import Sampling
 from runner.types.thinking import Think
@@ -68,14 +69,14 @@ def read_effort(fields: Fields, sampling: Sampling, name: str = "reasoning_effor
 def read_logprobs(fields: Fields, sampling: Sampling) -> Sampling:
     """Whether tokens come with their likelihood, and how many others beside each."""
     wanted, top = fields.flag("logprobs"), fields.whole("top_logprobs", 0, 20)
-    if top is not None and not wanted:
+    if top and not wanted:
         raise invalid("top_logprobs", "it needs logprobs: true.")
     return replace(sampling, logprobs=top or 0) if wanted else sampling
 
 
-def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint, most: int) -> Sampling:
-    """What may be called, `most` functions at most, and how."""
-    said = {"tools": functions(fields, most), **{key: fields.take(key) for key in CHOICES}}
+def read_tools(fields: Fields, sampling: Sampling, constraint: Constraint, limits: Limits) -> Sampling:
+    """What may be called, and how."""
+    said = {"tools": functions(fields, limits), **{key: fields.take(key) for key in CHOICES}}
     return with_calls(sampling, said, constraint)
 
 

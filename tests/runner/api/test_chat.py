@@ -11,6 +11,7 @@ MODEL = "smollm2-135m"
 ASKED = {"model": MODEL, "messages": [{"role": "user", "content": "Name three colours."}], "temperature": 0}
 SHORT = {**ASKED, "max_tokens": 8}
 CHAT = "/v1/chat/completions"
+TOOL = "tools[0].function"
 
 
 def text_of(events: list[Any], key: str = "content") -> str:
@@ -48,14 +49,18 @@ def test_whole_and_in_pieces_it_is_the_same_text(served: Served) -> None:
         ({"foo": 1}, "foo"),
         ({"temperature": 11}, "temperature"),
         ({"n": 0}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function"}]}, TOOL),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
-        ({"tools": [{"function": {"name": "x", "colour": 1}}]}, "tools[0].function.colour"),
+        ({"tools": [{"function": {"name": "x", "colour": 1}}]}, f"{TOOL}.colour"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": 3}, "tool_choice"),
         ({"parallel_tool_calls": "false"}, "parallel_tool_calls"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"reasoning_effort": "hard"}, "reasoning_effort"),
+        ({"stop": ["x"] * 65}, "stop"),
+        ({"stop": "x" * 5000}, "stop"),
+        ({"tools": [{"function": {"name": "x", "parameters": {"enum": ["x" * 200_000]}}}]}, f"{TOOL}.parameters"),
+        ({"messages": [{"role": "user", "name": one, "content": "Hi"} for one in "ab"]}, "messages[1].name"),
         ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
         ({"messages": []}, "messages"),

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,12 +21,19 @@ from runner.api.pool import Pool
 from runner.client import attach, runtime
 from runner.client.socket import Gone, told
 from runner.client.version import ROOT, code_stamp
-from runner.types.warm import Attach, Caller, Residents
+from runner.storage import tuned
+from runner.storage.paths import paths
+from runner.types.measurement import Tuned
+from runner.types.placement import Placement
+from runner.types.warm import Attach, Attached, Caller, Residents
 from runner.types.wish import Wish
-from tests.support.waiting import COMMAND_S
+from scripts.synthetic.random_weights import GEOMETRIES, write
+from tests.support.homes import own_home
+from tests.support.waiting import COMMAND_S, until
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+TINY = GEOMETRIES["tiny-dense"]
 QUESTION = attach.question_of("smollm2-135m", Wish())
 
 
@@ -78,6 +86,31 @@ def test_another_version_is_not_asked_and_another_environment_runs_by_itself(
         assert "other settings" in other.why and not other.is_outdated
         monkeypatch.setattr(warm, "code_stamp", lambda: [("llama_cpp/lib/libllama.so", 1, 2)])
         assert told(path, Attach(QUESTION, same)).is_outdated
+
+
+def test_what_would_be_planned_otherwise_by_now_is_loaded_anew(folder: Path, tmp_path: Path) -> None:
+    """A quantization has come, or `localrun tune` has kept a placement."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    question = attach.question_of(str(weights), Wish(ctx=256, threads=1, sequences=1))
+
+    def attached(*, may_load: bool) -> Attached:
+        found = told(path, Attach(question, Caller(str(ROOT), attach.settings()), may_load=may_load))
+        until(lambda: not any(one.clients for one in told(path, Residents())), lambda: told(path, Residents()))
+        return found
+
+    with own_home(tmp_path), opened(folder / "keep.sock") as path:
+        kept = Tuned("?", Placement((), 0, 2, (), 256), 0.1, time.time())
+        changes: dict[str, Callable[[], object]] = {
+            "it is the first": lambda: write(weights / "tiny-Q4_K_M.gguf", TINY, "Q4_K_M"),
+            "a quantization has come": lambda: write(weights / "tiny-Q8_0.gguf", TINY, "Q8_0"),
+            "a placement was kept": lambda: tuned.keep(paths().tuned, kept),
+        }
+        for change, happen in changes.items():
+            happen()
+            assert attached(may_load=False).number is None, change
+            loaded = attached(may_load=True)
+            assert loaded.number is not None and attached(may_load=False).number == loaded.number, change
 
 
 def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:

@@ -1,5 +1,6 @@
 """Several models on one machine: who is loaded beside whom, who has to go, what has no room."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,9 @@ from runner.types.plan import Plan, Verdict
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
 from scripts.synthetic.embedders import write
+from tests.support.server import Served, serving
 
+MESSAGES = "/v1/messages"
 SMALL = Wish(ctx=256, ubatch=64, threads=1, sequences=1)
 
 
@@ -61,16 +64,21 @@ def test_no_more_are_unloaded_than_help(model: Plan) -> None:
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory, model: Plan, smollm2: Path) -> Iterator[Pool]:
+def crowded(tmp_path_factory: pytest.TempPathFactory, model: Plan, smollm2: Path) -> Iterator[Served]:
     """Room for the small model, or for a smaller one, and not for both; they are `one` and `two`, and `three`."""
     folder = tmp_path_factory.mktemp("weights")
     pool = Pool(replace(SMALL, ram_limit=ram_of(model) + GIB + 2 * MIB))
-    with closing(pool):
-        for name in ("one", "two"):
-            (folder / f"{name}.gguf").symlink_to(smollm2)
-            pool.names.serve(str(folder / f"{name}.gguf"))
-        pool.names.serve(str(write(folder / "three.gguf", "nomic-bert")))
-        yield pool
+    for name in ("one", "two"):
+        (folder / f"{name}.gguf").symlink_to(smollm2)
+        pool.names.serve(str(folder / f"{name}.gguf"))
+    pool.names.serve(str(write(folder / "three.gguf", "nomic-bert")))
+    with serving(pool) as served:
+        yield served
+
+
+@pytest.fixture
+def names(crowded: Served) -> Pool:
+    return crowded.pool
 
 
 def loaded(pool: Pool) -> list[str]:
@@ -89,6 +97,20 @@ def test_the_idle_make_room_and_the_busy_do_not(names: Pool) -> None:
         assert not names.unload(resident)
     assert left(resident.running.plan.machine, SMALL, [resident.running], []).ram_available > 0
     assert names.unload(resident) and loaded(names) == []
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_who_asks_for_what_has_no_room_is_told_the_numbers(crowded: Served, is_streamed: bool) -> None:
+    talk = {"model": "two", "messages": [{"role": "user", "content": "Hi"}], "stream": is_streamed}
+    said = re.compile(r"two does not fit beside what is loaded: one \(\d+ MiB\)\. .*\d+ MiB too little")
+    with crowded.pool.lease("one"):
+        openai, messages, ollama = (
+            crowded.post(path, talk) for path in ("/v1/chat/completions", MESSAGES, "/api/chat")
+        )
+    assert (openai.status, messages.status, ollama.status) == (503, 503, 503)
+    assert openai.json["error"]["code"] == "no_room" and messages.json["type"] == "error"
+    for sentence in (openai.json["error"]["message"], messages.json["error"]["message"], ollama.json["error"]):
+        assert said.match(sentence), sentence
 
 
 def test_a_name_leads_to_no_file_and_to_no_hub(names: Pool, tmp_path: Path, smollm2: Path) -> None:

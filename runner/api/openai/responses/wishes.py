@@ -10,7 +10,7 @@ from runner.api.desk import Desk
 from runner.api.errors import invalid
 from runner.api.fields import Fields
 from runner.api.openai import settings
-from runner.api.reading import CHOICES, with_calls
+from runner.api.reading import CHOICES, parameters, with_calls
 from runner.types.sampling import Sampling
 
 LOGPROBS, SEALED = "message.output_text.logprobs", "reasoning.encrypted_content"
@@ -23,7 +23,7 @@ def read_asked(fields: Fields, desk: Desk, includes: list[Any]) -> Asked:
     sampling = settings.read_limit(fields, sampling, "max_output_tokens")
     sampling, thinks = _reasoning(fields, sampling)
     constraint = _form(fields, desk.limits.schema)
-    tools = [_tool(one) for one in fields.objects("tools", desk.limits.messages)]
+    tools = [_tool(one, desk.limits.schema) for one in fields.objects("tools", desk.limits.messages)]
     said = {"tools": tools or None, **{key: fields.take(key) for key in CHOICES}}
     sampling = with_calls(_logprobs(fields, sampling, LOGPROBS in includes), said, constraint)
     fields.idle("max_tool_calls")  # of tools that the server has; it has none
@@ -74,13 +74,13 @@ def _form(fields: Fields, most: int) -> Constraint:
     return Constraint() if form is None else settings.read_form(form, form, "text.format", most)
 
 
-def _tool(one: Fields) -> dict[str, Any]:
+def _tool(one: Fields, most: int) -> dict[str, Any]:
     if (kind := one.needed_text("type")) != "function":
         raise invalid(one.place("type"), f"this server has no tools of its own, and {kind!r} is one.")
     said = {
         "name": one.needed_text("name"),
         "description": one.text("description"),
-        "parameters": one.take("parameters"),
+        "parameters": parameters(one, "parameters", most),
     }
     one.only("defer_loading", False)
     one.only("allowed_callers", ["direct"])
