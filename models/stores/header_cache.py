@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from models.headers.gguf import Array, Header, Pair, Span, TensorInfo, Value
+from models.stores.recency import mark_used
 from models.stores.replacing import replace_file
 from models.weights import SHA256
 
@@ -65,6 +66,7 @@ class HeaderCache:
         entry = _plain_tokenizer(Tokenizer(tokenizer.span.moved(0), tokenizer.tail))
         key = hashlib.sha256(json.dumps([entry["kv"], entry["end"]]).encode()).hexdigest()
         _save(self._tokenizers / key, entry)
+        mark_used(self._tokenizers / key, _latest_first(self._tokenizers))
         for path in _latest_first(self._tokenizers)[TOKENIZERS_KEPT:]:
             path.unlink(missing_ok=True)
 

@@ -77,7 +77,9 @@ def keep(states: States, session: EngineSession, name: str, messages: Sequence[M
     owner, kept = _owner(session), 0
     most = int(min(states.room(), _LONGEST_S * _DISK))
     with suppress(LocalrunError):  # it may be dead: then there is nothing to keep
-        kept = session.keep_state(states.path(name, owner), owner, messages, most)
+        kept = session.keep_state(path := states.path(name, owner), owner, messages, most)
+        if kept:
+            states.used(path)
     states.prune()
     return kept
 

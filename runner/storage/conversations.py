@@ -26,6 +26,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from models.stores.recency import mark_used
 from runner.storage.claims import Claim, claim, claim_new
 from runner.storage.lines import append_lines
 from runner.types.conversation import Conversation, Listed, Turn
@@ -129,6 +130,10 @@ def _lines(path: Path) -> list[str]:
     return path.read_bytes().decode("utf-8", "replace").split("\n")
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    return folder.glob("*.jsonl")
+
+
 @dataclass(slots=True)
 class ConversationLog:
     """A conversation and its file. Not thread-safe: one owner, who holds the file from the first turn written on.
@@ -227,6 +232,8 @@ class ConversationLog:
             self.hold()
             text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in self._waiting)
             append_lines(self.path, text.encode("utf-8", "replace"), sync=sync)
+            if sync:
+                mark_used(self.path, _files(self.path.parent))
             self._waiting = []
 
 
@@ -304,6 +311,6 @@ class ConversationStore:
 
     def _files(self) -> Iterator[tuple[float, Path]]:
         """When each was used last."""
-        for path in self.folder.glob("*.jsonl"):
+        for path in _files(self.folder):
             with suppress(OSError):
                 yield path.stat().st_mtime, path

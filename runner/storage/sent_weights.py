@@ -6,13 +6,12 @@ Only what is in our list, with the size that was sent, is whole.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.stores.recency import mark_used
 from runner.storage.json_file import read_json, write_json
 
 _SHARE, _MOST = 0.25, 100_000_000_000  # of the disk that is free or holds them, and bytes at most
@@ -34,8 +33,7 @@ class SentWeights:
     def settle(self, sent: Mapping[str, int], found: Iterable[str]) -> None:
         """A borrower left: what was `sent` (bytes by hash) is whole if it is as long; what was `found` was of use."""
         for name in found:
-            with suppress(OSError):
-                os.utime(self.folder / name)
+            mark_used(self.folder / name, self._files())
         self._keep({**self._whole(), **sent})
         self.prune()
 

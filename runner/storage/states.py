@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+
+from models.stores.recency import mark_used
 
 _SHARE, _MOST = 0.1, 20_000_000_000  # of the disk that is free or holds states, and bytes at most
 _ENDING = ".state"
@@ -27,9 +29,8 @@ class States:
         return self.folder / (blake2b(f"{owner}\n{name}".encode(), digest_size=16).hexdigest() + _ENDING)
 
     def used(self, path: Path) -> None:
-        """Somebody went on from it."""
-        with suppress(OSError):
-            os.utime(path)
+        """Somebody wrote it, or went on from it."""
+        mark_used(path, self._files())
 
     def room(self) -> int:
         """Bytes that all of them may take together."""
@@ -50,7 +51,7 @@ class States:
         """Remove those that nobody went on from for the longest time, until the others have room."""
         for path in self.folder.glob(f".*{_ENDING}.*"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                if abs(time.time() - path.stat().st_mtime) > _ABANDONED_S:  # a clock that was ahead dated it, else
                     path.unlink()
         found, room = sorted(self._all()), self.room()
         taken = sum(size for _used, size, _path in found)
@@ -72,11 +73,14 @@ class States:
     def _all(self) -> list[tuple[float, int, Path]]:
         """(last used, bytes, path) of each."""
         found = []
-        for path in self.folder.glob(f"*{_ENDING}"):
+        for path in self._files():
             with suppress(OSError):
                 of = path.stat()
                 found.append((of.st_mtime, of.st_size, path))
         return found
+
+    def _files(self) -> Iterator[Path]:
+        return self.folder.glob(f"*{_ENDING}")
 
     @staticmethod
     def _remove(path: Path) -> None:

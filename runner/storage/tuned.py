@@ -17,10 +17,15 @@ _MOST = 200
 
 def read(path: Path, now: float | None = None) -> tuple[Tuned, ...]:
     """What is kept and still counts, oldest first; what is damaged is passed over."""
+    today = time.time() if now is None else now
+    return tuple(one for one in _all(path) if abs(today - one.at) < _LIFETIME_S)
+
+
+def _all(path: Path) -> list[Tuned]:
+    """Also those that do not count at this moment: the clock may be wrong."""
     kept = read_json(path)
     found = [_tuned(one) for one in kept] if isinstance(kept, list) else []
-    today = time.time() if now is None else now
-    return tuple(one for one in found if one is not None and abs(today - one.at) < _LIFETIME_S)
+    return [one for one in found if one is not None]
 
 
 def _tuned(kept: Any) -> Tuned | None:
@@ -41,9 +46,9 @@ def keep(path: Path, tuned: Tuned) -> None:
 
 def forget(path: Path, question: str) -> None:
     """Keep nothing for this question."""
-    if len(others := _others(path, question)) < len(read(path)):
+    if len(others := _others(path, question)) < len(_all(path)):
         write_json(path, pack(others))
 
 
 def _others(path: Path, question: str) -> list[Tuned]:
-    return [one for one in read(path) if one.question != question]
+    return [one for one in _all(path) if one.question != question]

@@ -139,6 +139,10 @@ def test_tokenizers_come_back_the_latest_first_and_only_so_many(tmp_path: Path) 
     assert len(found) == TOKENIZERS_KEPT
     assert [one.span.moved(0) for one in kept[::-1][:TOKENIZERS_KEPT]] == [one.span for one in found]
     assert all(one.tail == kept[0].tail for one in found)
+    for entry in (tmp_path / "tokenizers").iterdir():
+        os.utime(entry, (4e9, 4e9))  # by a clock that was ahead
+    cache.remember(kept[0])
+    assert cache.tokenizers()[0].span == kept[0].span.moved(0), "what comes last is kept, not thrown out at once"
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:

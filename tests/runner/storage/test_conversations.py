@@ -188,6 +188,16 @@ def test_each_is_listed_with_the_time_it_was_last_used(store: ConversationStore)
     assert [(one.path, one.used) for one in store.listed()] == [(new.path, NOON + 60), (old.path, NOON)]
 
 
+def test_the_one_used_last_is_the_last_whatever_a_clock_has_dated(store: ConversationStore) -> None:
+    ahead, now = talked(store), talked(store)
+    os.utime(ahead.path, (4e9, 4e9))  # the clock was decades ahead, and was put right
+    now.say("user", "And now?")
+    (last, _) = store.listed()
+    assert last.path == now.path and store.last() == last
+    ahead.end("")
+    assert store.listed()[0].path == ahead.path
+
+
 def test_what_another_holds_is_not_written(store: ConversationStore) -> None:
     log = talked(store)
     with pytest.raises(BlockingIOError, match="it is open elsewhere"):

@@ -39,6 +39,10 @@ def test_what_was_of_no_use_for_longest_goes_first(tmp_path: Path) -> None:
     written(tmp_path, {A: 10, B: 10, C: 10})
     kept.settle({A: 10, B: 10, C: 10}, [A])
     assert names(tmp_path) == {A, C} and kept.bytes == 20
+    os.utime(tmp_path / A, (4e9, 4e9))  # by a clock that was ahead
+    (tmp_path / B).write_bytes(bytes(10))
+    kept.settle({B: 10}, [C, B])
+    assert names(tmp_path) == {B, C}
     assert kept.clear() == 20 and kept.bytes == 0
     assert kept.clear() == 0, "also where there is no folder"
 

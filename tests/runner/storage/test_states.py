@@ -29,6 +29,13 @@ def test_the_least_recently_used_go_first(states: States) -> None:
     assert old.exists() and new.exists() and not middle.exists() and states.bytes == 200
 
 
+def test_a_clock_that_was_put_back_makes_the_last_used_not_the_oldest(states: States) -> None:
+    ahead, other, new = (put(states, name, 100, used) for name, used in (("a", 4e9), ("b", 4e9 + 9), ("c", 1)))
+    states.used(new)
+    states.prune()
+    assert new.exists() and other.exists() and not ahead.exists()
+
+
 def test_one_that_alone_is_too_large_does_not_stay(states: States) -> None:
     path = put(states, "a", 300, 1)
     states.prune()
@@ -43,9 +50,11 @@ def test_what_a_killed_process_left_goes_when_it_is_old(states: States) -> None:
     left, fresh = states.folder / ".a.state.17", states.folder / ".b.state.18"
     for path in (left, fresh):
         path.write_bytes(b"half")
-    os.utime(left, (1, 1))
-    states.prune()
-    assert not left.exists() and fresh.exists()
+    for dated in (1, 4e9):  # long ago, or by a clock that was ahead
+        left.write_bytes(b"half")
+        os.utime(left, (dated, dated))
+        states.prune()
+        assert not left.exists() and fresh.exists()
     assert states.clear() == 4 and not fresh.exists()
 
 

@@ -35,6 +35,10 @@ def test_after_a_month_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.Monke
     keep(path, ONE)
     assert read(path, NOW + 29 * 86400) and not read(path, NOW + 31 * 86400)
     assert read(path, NOW - 86400) and not read(path, NOW - 31 * 86400), "a clock that jumped"
+    monkeypatch.setattr("time.time", lambda: 0.0)  # as a battery that is empty leaves it
+    keep(path, replace(ONE, question="other"))
+    forget(path, "other")
+    assert read(path, NOW) == (ONE,), "what a wrong clock does not count is kept for the right one"
 
 
 @pytest.mark.parametrize(
