@@ -47,9 +47,17 @@ def batch(service: LocalService | AttachedService, options: Options, output: Out
         left = answers.left(lines)
         run.refuse([line for line in left if line.wrong is not None])
         if left := [line for line in left if line.wrong is None]:
-            return run.ask(open_for_many(service, options, output), left, len(wrong))
-        output.note(f"All {len(lines)} prompts are answered already.")
-    return ExitCode.ENGINE if wrong else ExitCode.OK
+            failed = len(wrong) + answers.failed(lines)
+            return run.ask(open_for_many(service, options, output), left, failed)
+        return _nothing_left(len(lines), len(wrong) + answers.failed(lines), output)
+
+
+def _nothing_left(count: int, failed: int, output: Output) -> ExitCode:
+    if failed:
+        output.error(f"Nothing is left to ask, and {failed} of {count} prompts have failed; their lines say why.")
+        return ExitCode.ENGINE
+    output.note(f"All {count} prompts are answered already.")
+    return ExitCode.OK
 
 
 def _tell_state(answers: Answers, lines: Sequence[BatchLine], out: Path, output: Output) -> None:

@@ -58,6 +58,12 @@ class Answers:
                 left.append(line)
         return left
 
+    def failed(self, lines: Sequence[BatchLine]) -> int:
+        """How many of the lines that can be asked have failed, and would again."""
+        told = Counter(str(row.get("asked")) for row in self._rows if _is_final(row) and row.get("error"))
+        asked = Counter(line.asked for line in lines if line.wrong is None)
+        return (told & asked).total()
+
     def others(self, lines: Sequence[BatchLine]) -> int:
         """How many lines of the file answer none of these."""
         asked = {line.asked for line in lines}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
-from models.errors import ExitCode, LocalrunError
+from models.errors import EngineError, ExitCode, LocalrunError
 from runner.cli.output import Output
 from runner.report.turn import prefill_line
 from runner.service.schema import check_answer
@@ -64,7 +64,7 @@ class Outcome:
 def take_turn(session: Session, messages: Sequence[Message], sampling: Sampling, show: Show) -> Outcome:
     """Answer the conversation; the first Ctrl-C ends the turn and keeps what was said, and so does an error.
 
-    One that does not fit the schema it was asked for is an error too, and so is one that was cut before it did.
+    One that does not fit the form it was asked for is an error too, and so is one that was cut before it did.
     """
     with stopping(session):
         return gathered(session.generate(messages, sampling), sampling, show)
@@ -77,11 +77,19 @@ def gathered(chunks: Iterable[Chunk], sampling: Sampling, show: Show) -> Outcome
         for chunk in chunks:
             answer = answer.with_chunk(chunk)
             show(chunk)
-        if sampling.schema is not None and (finish := answer.last.finish) in (Finish.STOP, Finish.LENGTH):
-            check_answer(answer.text, sampling.schema, is_cut=finish is Finish.LENGTH)
+        _check_form(answer)
     except LocalrunError as error:
         answer = replace(answer, last=replace(answer.last, finish=Finish.ERROR), error=error)
     return answer
+
+
+def _check_form(answer: Outcome) -> None:
+    """EngineError where a whole answer does not fit its schema, or one that was cut is not what it was held to."""
+    asked, last = answer.sampling, answer.last
+    if asked.schema is not None and last.finish in (Finish.STOP, Finish.LENGTH):
+        check_answer(answer.text, asked.schema, is_cut=last.finish is Finish.LENGTH)
+    elif asked.grammar is not None and last.is_incomplete:
+        raise EngineError("The answer was cut before it was whole: with more tokens it may fit the grammar or choices.")
 
 
 class Stoppable(Protocol):

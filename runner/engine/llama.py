@@ -7,6 +7,7 @@ device registry.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,14 @@ from ctypes import CFUNCTYPE, c_char_p, c_void_p
 from typing import Any
 
 from llama_cpp import llama_cpp
-from llama_cpp.llama_grammar import SchemaConverter, json_schema_to_gbnf
+from llama_cpp.llama_grammar import RESERVED_NAMES, SchemaConverter
 
 from models.errors import EngineError, LocalrunError, UsageError
 from runner.chat.tools.schema import References
 from runner.engine.bounds import bounded_memory, bounded_work
 from runner.types.failures import diagnose, is_not_pinned
-from runner.types.grammar import checked
+from runner.types.grammar import checked, without_tokens
+from runner.types.integer_grammar import bounded_integers
 from runner.types.machine import Numa
 
 C = llama_cpp  # every function of llama.h, with its types
@@ -114,14 +116,27 @@ def failure(what: str, otherwise: type[LocalrunError]) -> LocalrunError:
     return kind(f"{what}: {found.reason}." if found.reason else f"{what}.")
 
 
-_converter: Any = SchemaConverter  # it has no types
+_Untyped: Any = SchemaConverter
+
+
+class _Converter(_Untyped):  # type: ignore[misc]
+    """That of llama-cpp-python, with bounds for integers."""
+
+    def __init__(self) -> None:
+        super().__init__(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
+
+    def visit(self, schema: Any, name: str) -> Any:
+        """The name of a rule for a schema, which is added."""
+        if (digits := bounded_integers(schema)) is None:
+            return super().visit(schema, name)
+        return self._add_rule(f"{name}-" if name in RESERVED_NAMES else name or "root", f"({digits}) space")
 
 
 class SchemaRules:
     """Rules of one grammar for several JSON schemas, as llama-cpp-python's converter makes them."""
 
     def __init__(self) -> None:
-        self._converter: Any = _converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
+        self._converter = _Converter()
         self._references = References()
 
     def rule(self, schema: Mapping[str, Any], root: Mapping[str, Any], name: str) -> str:
@@ -153,7 +168,9 @@ def _of_schema(letters: int) -> Iterator[None]:
 def grammar_of_schema(schema: str) -> str:
     """GBNF that admits exactly the JSON that fits `schema` (JSON text)."""
     with _of_schema(len(schema)):
-        return understood(checked(str(json_schema_to_gbnf(schema))))
+        converter = _Converter()
+        converter.visit(converter.resolve_refs(json.loads(schema), "stdin"), "")
+        return understood(checked(str(converter.format_grammar())))
 
 
 def understood(gbnf: str) -> str:
@@ -166,6 +183,9 @@ def grammar_sampler(gbnf: str, vocabulary: Any) -> Any:
     """What holds a model to a grammar. UsageError where llama.cpp does not understand it."""
     with bounded_work():
         sampler = C.llama_sampler_init_grammar(vocabulary, gbnf.encode(), b"root")
+    if not sampler and vocabulary and without_tokens(gbnf) != gbnf:
+        understood(without_tokens(gbnf))
+        raise UsageError("The grammar names a token that is none, or not one alone, in this model's vocabulary.")
     if not sampler:
         raise UsageError("llama.cpp does not understand the grammar; it must be GBNF with a rule named root.")
     return sampler

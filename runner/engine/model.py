@@ -131,6 +131,12 @@ class Model:
         """Whether the model ends its answer with this token."""
         return bool(C.llama_vocab_is_eog(self.vocabulary, token))
 
+    @cached_property
+    def end(self) -> int | None:
+        """A token that ends an answer; None where the vocabulary has none."""
+        found = (C.llama_vocab_eot(self.vocabulary), C.llama_vocab_eos(self.vocabulary))
+        return next((token for token in found if token >= 0 and self.is_end(token)), None)
+
     @property
     def begin(self) -> list[int]:
         """The token that the model wants in front of every prompt, if it wants one."""

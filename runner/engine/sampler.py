@@ -63,6 +63,12 @@ class Sampler:
             self._logprobs.append(logprobs_of(self._model, before, token, wanted))
         return token
 
+    @property
+    def may_end(self) -> bool:
+        """Whether what was said is all that a grammar wants: it lets the answer end here."""
+        end = self._model.end
+        return not self._grammar or end is None or self._allows(end)
+
     def accept(self, tokens: Iterable[int]) -> None:
         """Take tokens as if they had been sampled: the penalty and a grammar go on behind them."""
         for token in tokens:

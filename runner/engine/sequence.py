@@ -224,7 +224,9 @@ class Sequence:
             last = replace(self._state, phase=Phase.DONE, finish=finish, context_used=self._used)
         else:
             last = self._answer.end(bytes(self._held), self._count, self._used, finish)
-            last = replace(last, happened=self.steering.take_note() or last.happened)
+            is_incomplete = finish is Finish.LENGTH and not self._sampler.may_end
+            note = self.steering.take_note() or last.happened
+            last = replace(last, happened=note, is_incomplete=is_incomplete)
         self._close()
         self._listener.tell(last)
 

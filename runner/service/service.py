@@ -52,7 +52,7 @@ from runner.types.commands import Grammar, Understand
 from runner.types.drafts import names_model
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message, Request
-from runner.types.grammar import names_tokens, unheld
+from runner.types.grammar import unheld, without_tokens
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
@@ -336,7 +336,8 @@ class LocalService:
 
     def understood(self, gbnf: str) -> str:
         """The same grammar; UsageError where it is none, as far as that can be said without the model's vocabulary."""
-        return gbnf if names_tokens(gbnf) else self.engine.ask(Understand(gbnf))
+        self.engine.ask(Understand(without_tokens(gbnf)))
+        return gbnf
 
     def close(self) -> None:
         """End the engine process."""

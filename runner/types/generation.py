@@ -117,6 +117,7 @@ class Chunk:
     need not be read again. In the prefill phase `prefilled` of `prompt_tokens` - `cached_tokens` tokens are done. The
     last chunk has phase `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts
     KV cells in use. `waited_s`: how long it has waited for room, or had until it began.
+    `is_incomplete`: it was cut before its grammar lets it end.
     `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
     with LENGTH, why it was ended. `stopped_by` is the stop text that ended it.
     About `reasoning_tokens` of the `completion_tokens` were thinking: where a step has both, by their letters.
@@ -143,6 +144,7 @@ class Chunk:
     waited_s: float = 0.0
     finish: Finish | None = None
     stopped_by: str | None = None
+    is_incomplete: bool = False
     notes: tuple[str, ...] = ()
     happened: str | None = None
     recast: bool = False

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from models.errors import UsageError
+from runner.types.integer_grammar import BOUNDS, bounded_integers
 
 # Letters. 400,000 of alternatives took two minutes a token, and repetitions written out to megabytes llama.cpp's stack.
 LONGEST = 1 << 17
 
-# What llama-cpp-python's converter (llama_grammar.SchemaConverter.visit) reads over.
+# What llama-cpp-python's converter (llama_grammar.SchemaConverter.visit) reads over; integers get their bounds from us.
 _READ_OVER = {
     *("contains", "dependentRequired", "dependentSchemas", "dependencies", "else", "exclusiveMaximum"),
     *("exclusiveMinimum", "if", "maxContains", "maxProperties", "maximum", "minContains", "minProperties", "minimum"),
@@ -27,7 +28,8 @@ _SCHEMAS = {
 
 
 # Where < is a letter like others: texts in quotes, sets of letters, comments.
-_NO_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*')
+_NO_TOKEN = r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*'
+_TOKEN = r"!?<[^>]*>"
 
 
 class Grammars(Protocol):
@@ -40,9 +42,12 @@ class Grammars(Protocol):
         """The same GBNF. UsageError where llama.cpp does not understand it."""
 
 
-def names_tokens(gbnf: str) -> bool:
-    """Whether it speaks of tokens of a vocabulary (`<think>`, `<[5]>`), without which nobody understands it."""
-    return "<" in _NO_TOKEN.sub("", gbnf)
+def without_tokens(gbnf: str) -> str:
+    """The same grammar with a text in the place of each token of a vocabulary (`<think>`, `<[5]>`).
+
+    It is understood without a vocabulary, where the grammar is one at all.
+    """
+    return re.sub(f"{_NO_TOKEN}|{_TOKEN}", lambda found: '"<"' if found[0][0] in "!<" else found[0], gbnf)
 
 
 def checked(gbnf: str) -> str:
@@ -80,7 +85,7 @@ def _unheld(schema: Any) -> Iterator[str]:
             yield from _unheld(one)
     if not isinstance(schema, dict):
         return
-    yield from _READ_OVER & schema.keys()
+    yield from (_READ_OVER & schema.keys()) - (BOUNDS if bounded_integers(schema) is not None else set())
     if (form := schema.get("format")) is not None and form not in _FORMATS:
         yield f"format {form}"
     for key, value in schema.items():

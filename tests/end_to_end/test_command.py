@@ -85,12 +85,12 @@ def test_a_schema_binds_the_answer(localrun: Command, tmp_path: Path) -> None:
 
 def test_what_a_grammar_does_not_hold_is_said_before_and_checked_after(localrun: Command, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
-    schema.write_text('{"type": "integer", "minimum": 100000000000000000}')
+    schema.write_text('{"type": "integer", "minimum": 1, "multipleOf": 1000000007}')
     done = localrun("smollm2-135m", "-p", "Pick.", "--temp", "0", "--schema", str(schema), "--json")
     told = json.loads(done.stdout)
-    assert done.returncode == 1 and told["finish_reason"] == "error" and int(told["text"]) < 10**17
-    assert "is less than the minimum of 100000000000000000" in told["error"]["message"]
-    said, loaded = done.stderr.index("No grammar holds an answer to minimum"), done.stderr.index("on the CPU")
+    assert done.returncode == 1 and told["finish_reason"] == "error" and int(told["text"]) > 0
+    assert "is not a multiple of 1000000007" in told["error"]["message"]
+    said, loaded = done.stderr.index("No grammar holds an answer to multipleOf"), done.stderr.index("on the CPU")
     assert said < loaded
 
 
@@ -126,6 +126,15 @@ def test_calls_are_json_in_pieces_as_a_whole_and_a_line_each(localrun: Command, 
     assert "knows no tools" in plain.stderr
     (tmp_path / "tools.json").write_text("{}")
     assert (done := localrun(*words)).returncode == 2 and "list of functions" in done.stderr
+
+
+def test_an_answer_that_is_cut_before_it_is_a_choice_has_failed(localrun: Command) -> None:
+    words = ("smollm2-135m", "-p", "Pick.", "--choices", "incomprehensibilities", "--temp", "0", "--json")
+    cut, whole = localrun(*words, "--max-tokens", "2"), localrun(*words)
+    assert (cut.returncode, whole.returncode) == (1, 0)
+    told = json.loads(cut.stdout)
+    assert told["finish_reason"] == "error" and "incomprehensibilities".startswith(told["text"]) and told["text"]
+    assert "was cut before it was whole" in told["error"]["message"]
 
 
 def test_choices_bind_the_answer(localrun: Command) -> None:
@@ -202,7 +211,8 @@ def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path:
         ("3", 3, True),
     ]
     again = localrun(*words)
-    assert (again.returncode, "All 3 prompts are answered already." in again.stderr) == (0, True)
+    assert again.returncode == 1 and "1 of 3 prompts have failed; their lines say why." in again.stderr
+    assert len(answers.read_text().splitlines()) == 3, "it would fail in the same way, and is not asked again"
     assert localrun(*words[:3], "--out", str(prompts)).returncode == 2, "the prompts would be written over"
 
 

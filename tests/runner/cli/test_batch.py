@@ -145,6 +145,9 @@ def test_half_a_line_is_cut_off_and_asked_again(out: Path) -> None:
 def test_what_would_fail_again_is_not_asked_again(out: Path, kind: type[Exception], asked: list[str]) -> None:
     answered(out, "one\n", kind.__name__)
     assert left(out, "one\n") == asked
+    answers = Answers(out)
+    assert answers.failed(lines_of("one\none\n")) == 1 - len(asked), "and is no success either"
+    answers.close()
 
 
 def test_lines_that_answer_something_else_are_counted_and_stay(out: Path) -> None:

@@ -73,6 +73,13 @@ def test_an_answer_that_is_cut_before_it_fits_its_schema_has_failed(text: str, c
     assert gathered([cut], Sampling(), lambda _chunk: None).exit_code == ExitCode.OK
 
 
+def test_an_answer_that_is_cut_before_its_grammar_ends_has_failed() -> None:
+    cut = Chunk(Phase.DONE, text="ye", completion_tokens=1, finish=Finish.LENGTH, is_incomplete=True)
+    answer = gathered([cut], Sampling(grammar='root ::= "yes"'), lambda _chunk: None)
+    assert (answer.text, answer.last.finish, answer.exit_code) == ("ye", Finish.ERROR, ExitCode.ENGINE)
+    assert gathered([cut], Sampling(), lambda _chunk: None).exit_code == ExitCode.OK, "calls have grammars of their own"
+
+
 def test_logprobs_are_gathered_over_the_chunks() -> None:
     told = [TokenLogprobs(LikelyToken(number, "", (), -1.0)) for number in range(3)]
     whole = Outcome().with_chunk(replace(SAID, logprobs=tuple(told[:2]))).with_chunk(SAID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -120,6 +121,9 @@ def test_a_grammar_binds_the_answer(engine: EngineProcess) -> None:
         answer(engine, ask("x"), sampling=Sampling(grammar="root ::= ("))
     gbnf = engine.ask(Grammar('{"type": "integer"}'))
     assert int(answer(engine, ask("How many legs has a dog?"), sampling=Sampling(temperature=0, grammar=gbnf))[0]) >= 0
+    gbnf = engine.ask(Grammar('{"properties": {"n": {"type": "integer", "minimum": 7123, "exclusiveMaximum": 7125}}}'))
+    said = answer(engine, ask("How many legs has a dog?"), sampling=Sampling(temperature=0, grammar=gbnf))[0]
+    assert json.loads(said).get("n", 7123) in (7123, 7124)
 
 
 @pytest.mark.parametrize("stop", [(), ("blue",)])

@@ -8,8 +8,8 @@ import pytest
 from models.errors import LocalrunError, UsageError
 from runner.engine import llama
 from runner.engine.generator import Generator
+from runner.engine.model import Model
 from runner.types.generation import Chunk, Finish, Request
-from runner.types.grammar import names_tokens
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
@@ -91,10 +91,20 @@ def test_a_schema_whose_grammar_would_crash_llama_cpp_is_refused(schema: str, se
     ],
 )
 def test_a_grammar_is_understood_without_a_model(gbnf: str, is_understood: bool) -> None:
-    assert not names_tokens(gbnf)
     with nullcontext() if is_understood else pytest.raises(UsageError, match="does not understand the grammar"):
         assert llama.understood(gbnf) == gbnf
 
 
-def test_a_grammar_that_names_tokens_is_left_to_the_model() -> None:
-    assert names_tokens('root ::= "\\"" <think>') and names_tokens("root ::= [\\]] <[5]>")
+def test_what_is_wrong_with_a_grammar_that_names_tokens_is_told_apart(smollm2: Path) -> None:
+    llama.start(lambda *_: None, lambda *_: None)
+    model = Model(str(smollm2), Placement((), 0, 31, (), 512), rehearse=True)
+    try:
+        llama.C.llama_sampler_free(llama.grammar_sampler("root ::= <|im_end|> <[5]>", model.vocabulary))
+        for gbnf, said in (
+            ("root ::= <nowhere>", "names a token that is none"),
+            ("root ::= <nowhere> (", "understand"),
+        ):
+            with pytest.raises(UsageError, match=said):
+                llama.grammar_sampler(gbnf, model.vocabulary)
+    finally:
+        model.close()
