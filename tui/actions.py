@@ -35,6 +35,9 @@ ACTIONS = (
     Action("regenerate", "Regenerate", "Answer the last question again", "ctrl+r", "r", "regen"),
     Action("go_on", "Continue", "Go on with the last answer", "ctrl+g", "c", "continue"),
     Action("edit", "Edit", "Change the last question, or another", "ctrl+b", "e", "edit", "NUMBER"),
+    Action(
+        "correct", "Edit answer", "Change the last answer, or another", letter="E", slash="answer", argument="NUMBER"
+    ),
     Action("undo", "Undo", "Take the last question back", letter="u", slash="undo"),
     Action("branch", "Branches", "Go on with another, or name this one", "f5", "b", "branch", "NAME"),
     Action("compact", "Compact", "A summary for what was said first", "f6", slash="compact"),

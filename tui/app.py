@@ -1,12 +1,13 @@
 """The application: from a name to a chat, and on to the next model."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from textual import work
 from textual.app import App, SystemCommand
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from runner.report.words import visible
@@ -18,7 +19,7 @@ from tui.screens.picker import Picker
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings, Clocks, Launch
 from tui.terminal import StoppableDriver, on_end
-from tui.theme import THEME
+from tui.theme import THEME, Colourless
 
 _NOTE_S = 15.0
 
@@ -34,6 +35,7 @@ class LocalrunApp(App[None]):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self._service, self._launch, self._clocks = service, launch, clocks or Clocks()
         self._conversations = ConversationStore(service.conversations, self._clocks.today)
+        self._colourless = Colourless()
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -88,9 +90,15 @@ class LocalrunApp(App[None]):
             )
         self.exit()
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Where no colour is wanted, none is left; Textual alone would leave greys, which are colours to a terminal."""
+        filters = super().get_line_filters()
+        return [*filters, self._colourless] if self.no_color else filters
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of the chat in the command palette."""
-        if isinstance(screen, Chat):
-            for action in ACTIONS:
-                yield SystemCommand(action.title, action.help, getattr(screen, f"action_{action.name}"))
-        yield from super().get_system_commands(screen)
+        """Every action of the chat in the command palette, and those of Textual's that it does not name itself."""
+        actions = ACTIONS if isinstance(screen, Chat) else ()
+        for action in actions:
+            yield SystemCommand(action.title, action.help, getattr(screen, f"action_{action.name}"))
+        named = {action.title for action in actions}
+        yield from (command for command in super().get_system_commands(screen) if command.title not in named)

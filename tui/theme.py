@@ -1,7 +1,12 @@
 """Colours and marks. Whatever has a colour also has a mark or a word, so that nothing is lost without colour."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.theme import Theme
 
 from tui.view.layers import CPU
@@ -56,3 +61,24 @@ def device_mark(device: str, devices: Sequence[str]) -> tuple[str, str]:
         return "□", "$device-cpu"
     place = list(devices).index(device)
     return _DEVICE_MARKS[place % len(_DEVICE_MARKS)], f"$device-{place % 4}"
+
+
+_BRIGHT = 0.18  # of white: between the panels and what is chosen on them
+
+
+class Colourless(LineFilter):
+    """Takes every colour from what is drawn (NO_COLOR); bold, italic and underlined letters stay so.
+
+    What only a bright background shows, as a chosen row, is reversed.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """The same segments in the terminal's own two colours."""
+        return [Segment(text, style and _without_colours(style), control) for text, style, control in segments]
+
+
+@lru_cache(1024)
+def _without_colours(style: Style) -> Style:
+    behind = style.color if style.reverse else style.bgcolor
+    stands_out = behind is not None and Color.from_rich_color(behind).brightness > _BRIGHT
+    return style.without_color + Style.from_meta(style.meta) + Style(reverse=stands_out)

@@ -20,6 +20,11 @@ def compact_question(before: int, forecast: int, most: int) -> str:
     )
 
 
+def nothing_saved(before: int, forecast: int) -> str:
+    """Why there is nothing to choose."""
+    return f"Compacting would save nothing: {plural(before, 'token')}, with a summary up to about {forecast:,}."
+
+
 def compacted(before: int, after: int) -> str:
     """What came of it."""
     return f"Compacted from {before:,} to {plural(after, 'token')}. /branch has the whole."

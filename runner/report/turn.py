@@ -7,6 +7,8 @@ from runner.types.drafts import Drafted
 from runner.types.generation import Chunk, Finish, Phase
 from runner.types.tools import ToolCall, read_arguments
 
+CORRECTED = "changed by you"
+
 
 def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
     """The numbers of a turn in one line, with why it ended; `ctx` tokens are what the context holds.
@@ -22,7 +24,9 @@ def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
 
 
 def cut_short(last: Chunk, ctx: int, *, is_thinking: bool) -> str:
-    """What ended an answer before its model did; empty where nothing has. `is_thinking`: before it said a word."""
+    """What ended an answer too soon; empty where nothing has. `is_thinking`: before it said a word."""
+    if last.finish is Finish.STOP and is_thinking:
+        return "The model ended its answer before it said a word."
     if last.finish is not Finish.LENGTH or last.happened:  # that was said
         return ""
     while_thinking = ", while the model was still thinking" if is_thinking else ""

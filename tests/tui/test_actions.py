@@ -9,7 +9,7 @@ from tui.screens.chat import Chat
 
 COMMANDS = """
     help model system set clear regen continue save load export stats plan think fold exit undo branch compact find
-    panel stop tools
+    panel stop tools answer
 """
 
 

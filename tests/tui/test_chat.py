@@ -1,6 +1,7 @@
 """The chat, key by key, over a scripted service."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from runner.types.thinking import Think
 from scripts.draw.scripted import ScriptedService, turn
 from tests.support.screens import RunningApp, running, scripted
 from tui.actions import ACTIONS
+from tui.app import LocalrunApp
 from tui.screens.branch_list import BranchList
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
@@ -278,6 +280,34 @@ async def test_the_palette_has_every_action(tmp_path: Path) -> None:
         await app.until_screen(Chat)
         titles = {command.title for command in app.pilot.app.get_system_commands(app.screen)}
         assert {action.title for action in ACTIONS} <= titles
+
+
+async def test_every_action_comes_by_key_by_letter_by_slash_and_from_the_palette(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+
+    def heard(name: str) -> Callable[..., None]:
+        return lambda _chat, argument="": done.append((name, argument))
+
+    for action in ACTIONS:
+        monkeypatch.setattr(Chat, f"action_{action.name}", heard(action.name))
+    monkeypatch.setattr(LocalrunApp, "action_quit", heard("exit"))  # Ctrl+Q is the application's, on every screen
+    async with running(scripted(tmp_path), size=(80, 24)) as app:
+        await app.until_screen(Chat)
+        commands = list(app.pilot.app.get_system_commands(app.screen))
+        palette = {command.title: command for command in commands}
+        assert len(palette) == len(commands), "no two are called the same"
+        for action in ACTIONS:
+            app.composer.put(f"/{action.slash} some words")
+            palette[action.title].callback()
+            await app.pilot.press("enter", *([action.key] if action.key else []))
+        by_key = [((one.name, ""), (one.name, "some words"), *[(one.name, "")] * bool(one.key)) for one in ACTIONS]
+        assert done == [heard for all_of_one in by_key for heard in all_of_one]
+        done.clear()
+        letters = {action.letter: action.name for action in ACTIONS if action.letter}
+        await app.pilot.press("escape", *letters, "escape")
+        assert [name for name, _ in done] == [*letters.values(), "stop"]
 
 
 async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -766,6 +796,7 @@ async def test_an_earlier_question_is_edited_as_a_branch(tmp_path: Path) -> None
             await answered(app, question, [answer])
         await app.pilot.press("ctrl+b", "ctrl+b")
         assert app.composer.text == "two"
+        await app.until_words("Editing question 2: Enter asks it anew")
         await app.say("/edit 4")
         await app.until_told("1 to 3, not '4'")
         await app.say("/edit 1")
@@ -774,6 +805,30 @@ async def test_an_earlier_question_is_edited_as_a_branch(tmp_path: Path) -> None
         assert kept(app.service) == [("user", "eins"), ("assistant", "I")]
         [branch] = ConversationStore(app.service.folder).all()[0].conversation.branches
         assert [turn.text for turn in branch.turns] == ["one", "1", "two", "2", "three", "3"]
+
+
+async def test_an_earlier_answer_is_changed_as_a_branch_and_gone_on_with(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for question, answer in (("one", "1"), ("two", "2")):
+            await answered(app, question, [answer], reasoning=["thought"])
+        await app.pilot.press("escape", "E")
+        await app.until_words("Editing answer 2")
+        await app.pilot.press("escape")
+        await app.say("/answer 3")
+        await app.until_told("1 to 2, not '3'")
+        await app.say("/answer 1")
+        assert app.composer.text == "1"
+        await app.say("Read @here: ```")
+        await app.until_told("Ctrl+G goes on with it")
+        assert "Read @here" in app.words() and "changed by you" in app.words()
+        assert kept(app.service) == [("user", "one"), ("assistant", "Read @here: ```")]
+        [branch] = ConversationStore(app.service.folder).all()[0].conversation.branches
+        assert [turn.text for turn in branch.turns] == ["one", "1", "two", "2"]
+        app.session.script = [turn(["uno"])]
+        await app.pilot.press("ctrl+g")
+        await app.until(lambda: kept(app.service)[-1] == ("assistant", "Read @here: ```uno"))
+        assert app.session.asked[-1][0][-1] == Message("assistant", "Read @here: ```", None)
 
 
 async def test_a_long_conversation_is_made_short_and_stays_whole(tmp_path: Path) -> None:
@@ -798,10 +853,20 @@ async def test_a_long_conversation_is_made_short_and_stays_whole(tmp_path: Path)
         assert "They said much." in app.words()
 
 
+async def test_nothing_is_made_short_where_that_saves_nothing(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for question in ("one", "two"):
+            await answered(app, question, ["1"])
+        await app.say("/compact")
+        await app.until_told("Compacting would save nothing: ")
+        assert isinstance(app.screen, Chat) and len(app.session.asked) == 2
+
+
 async def test_a_summary_that_is_stopped_changes_nothing(tmp_path: Path) -> None:
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
-        await answered(app, "one", ["1"])
+        await answered(app, "one " * 200, ["1"])
         await answered(app, "two", ["2"])
         before = kept(app.service)
         app.session.script = [turn(["word "] * 50)]

@@ -26,6 +26,8 @@ from tests.support.hostile import ACTS, CLEAR, TITLE, hostile
 from tests.support.waiting import PATIENCE_S, until
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
+_LOOKS = re.compile(rb"\x1b\[([\d;:]*)m")
+_BOLD, _REVERSED = 1, 7
 _LEAVE_ALTERNATE = b"\x1b[?1049l"
 _WRITING = r"\d tokens · \d+(\.\d)? tok/s · Esc stops"
 
@@ -205,6 +207,18 @@ def test_no_screen_and_no_escape_where_none_is_understood_or_wanted(
         terminal.type("\x04")
         assert terminal.ended() == 0
         assert b"\x1b" not in terminal.raw
+
+
+def test_a_screen_without_colours_shows_by_reversal_what_is_chosen(tmp_path: Path) -> None:
+    with opened(tmp_path, NO_COLOR="1") as terminal:
+        terminal.until("Ask something")
+        terminal.type("\x1bOQ")  # F2: the plan, with a row that is chosen
+        terminal.until("Esc goes back|Esc Back|esc Back")
+        terminal.type("\x1b")
+        assert terminal.leave() == 0
+        written = [int(code or 0) for sequence in _LOOKS.findall(terminal.raw) for code in sequence.split(b";")]
+        assert {code for code in written if 30 <= code <= 49 or 90 <= code <= 107} == set()
+        assert {_BOLD, _REVERSED} <= set(written)
 
 
 def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> None:

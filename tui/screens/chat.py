@@ -146,17 +146,18 @@ class Chat(ChatActions):
 
     @on(TextArea.Changed, "#composer")
     def _complete(self, event: TextArea.Changed) -> None:
-        """List the commands that a slash may become, the files of an @, or what the files named take."""
+        """List the commands that a slash may become, the files of an @; else what is edited, or what the files take."""
         text = event.text_area.text
         path = begun(event.text_area.get_text_range((0, 0), event.text_area.cursor_location))
         self._weigh(tuple(mentions(text)) if path is None or is_file(path) else ())
         if found := actions.completions(text):
             hint, best = "  ".join(f"/{action.slash}" for action in found), f"   Tab: {found[0].help}"
         elif path is not None and not is_file(path):
-            hint, best = "  ".join(map(visible, paths_like(path))), "   Tab completes"
+            hint = "  ".join(map(visible, paths_like(path)))
+            best = "   Tab completes" if hint else ""
         else:
-            hint = best = ""
-        self.query_one("#hint", Static).update(styled((hint, "$accent"), (best if hint else "", "$quiet")))
+            hint, best = "", self._editing_words
+        self.query_one("#hint", Static).update(styled((hint, "$accent"), (best, "$quiet")))
 
     @work(exclusive=True, group="weigh")
     async def _weigh(self, paths: tuple[str, ...]) -> None:
@@ -175,8 +176,7 @@ class Chat(ChatActions):
         """A command or a message; what cannot be taken now goes back into the composer."""
         try:
             found = actions.command(event.text)
-            said = event.whole.removeprefix("/") if event.text.startswith("//") else event.whole
-            message = "" if found else with_files(said, files_of(mentions(event.text)))
+            message = "" if found else self._message(event)
         except UsageError as error:
             self.query_one(Composer).put(event.text)
             self.complain(str(error))
@@ -184,10 +184,17 @@ class Chat(ChatActions):
         if found is not None:
             action, argument = found
             getattr(self, f"action_{action.name}")(argument)
+        elif self.is_idle() and self._is_correcting:
+            self._correct(message)
         elif self.is_idle():
             self._say(message, event.text)
         else:
             self.query_one(Composer).put(event.text)
+
+    def _message(self, sent: Composer.Sent) -> str:
+        """What was written, with the files that it names; another's words in the place of an answer name none."""
+        said = sent.whole.removeprefix("/") if sent.text.startswith("//") else sent.whole
+        return said if self._is_correcting else with_files(said, files_of(mentions(sent.text)))
 
     @on(Composer.Left)
     def _left(self) -> None:

@@ -1,6 +1,6 @@
 """What the keys, the letters and the slash commands of the chat do, by the names in tui.actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from textual.content import Content
@@ -84,26 +84,42 @@ class ChatActions(WalkingScreen):
 
         Sending it begins a branch, Escape leaves all as it is.
         """
-        if not self._may_change():
-            return
-        questions = self._questions()
-        place = int(argument) - 1 if argument.isdecimal() else len(questions) - 1
-        if not argument and self._editing in questions:
-            place = max(0, questions.index(self._editing) - 1)
-        if argument and (not argument.isdecimal() or not 0 <= place < len(questions)):
-            self.complain(f"/edit wants the number of a question, 1 to {len(questions)}, not {argument!r}.")
-        else:
-            self._edit(questions[place], place + 1)
+        if self._may_change() and (number := self._numbered("/edit", "a question", self._questions(), argument)):
+            self._edit(self._questions()[number - 1])
 
-    def _edit(self, question: int, number: int) -> None:
-        self._editing = question
+    def action_correct(self, argument: str = "") -> None:
+        """The same with an answer; what is sent takes its place, and can be gone on with."""
+        if self._may_change() and (number := self._numbered("/answer", "an answer", self._answers(), argument)):
+            self._edit(self._answers()[number - 1])
+
+    def _numbered(self, command: str, what: str, places: Sequence[int], argument: str) -> int | None:
+        """Which of some turns is meant: what is typed, else the one before that which is edited, else the last."""
+        if not places:
+            self.complain("Nothing has been answered yet.")
+        elif not argument:
+            return max(1, places.index(self._editing)) if self._editing in places else len(places)
+        elif argument.isdecimal() and 1 <= int(argument) <= len(places):
+            return int(argument)
+        else:
+            self.complain(f"{command} wants the number of {what}, 1 to {len(places)}, not {argument!r}.")
+        return None
+
+    def _edit(self, place: int) -> None:
+        self._editing = place
         composer = self.query_one(Composer)
-        composer.put(as_written(self._log.conversation.turns[question].text))
+        composer.put(as_written(self._log.conversation.turns[place].text))
         composer.focus()
-        words = (
-            f"Editing question {number}: Enter asks it anew as a branch, Ctrl+B takes the one before, Esc leaves it."
-        )
-        self.query_one("#hint", Static).update(words)
+
+    @property
+    def _editing_words(self) -> str:
+        """What is edited, and the ways on; empty where nothing is."""
+        if self._editing is None:
+            return ""
+        if self._is_correcting:
+            number = self._answers().index(self._editing) + 1
+            return f"Editing answer {number}: Enter makes it a branch, /answer N takes another, Esc leaves it."
+        number = self._questions().index(self._editing) + 1
+        return f"Editing question {number}: Enter asks it anew as a branch, Ctrl+B takes the one before, Esc leaves it."
 
     def action_undo(self, argument: str = "") -> None:
         """Take the last question and its answer back."""

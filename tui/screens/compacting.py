@@ -1,4 +1,4 @@
-"""Branches of a conversation on the screen: undo, go on with another, make a long one short."""
+"""Branches of a conversation on the screen: undo, another answer, another branch, a long one made short."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from functools import partial
 from textual import work
 
 from models.errors import LocalrunError
-from runner.report.compact import ASKED, REQUEST, TOO_SHORT, compact_question, compacted
-from runner.report.turn import under_way
+from runner.report.compact import ASKED, REQUEST, TOO_SHORT, compact_question, compacted, nothing_saved
+from runner.report.turn import CORRECTED, under_way
 from runner.types.conversation import Conversation, Turn
 from runner.types.generation import Chunk, Finish, Message
 from runner.types.service import Session
@@ -43,6 +43,24 @@ class BranchingScreen(ConversationScreen):
         self.query_one(Composer).put(said)
         self.notify("The last question is taken back. /branch has it with its answer.")
 
+    @property
+    def _is_correcting(self) -> bool:
+        """Whether what is written is to stand in the place of an answer."""
+        return self._editing is not None and self._log.conversation.turns[self._editing].role == "assistant"
+
+    @work(exclusive=True, group="turn")
+    async def _correct(self, said: str) -> None:
+        """Put other words in the place of an answer; the model goes on from there as if they were its own."""
+        if self._editing is None:
+            return
+        await self._keep(self._editing)
+        widget = await self.query_one(ConversationView).answer(len(self._blocks()) + 1)
+        with self._saving():
+            self._log.add(Turn("assistant", said, note=CORRECTED))
+        widget.grow(said)
+        widget.note(CORRECTED)
+        self.notify("The answer is changed. Ctrl+G goes on with it; /branch has the one before.")
+
     @work(exclusive=True, group="turn")
     async def _choose_branch(self) -> None:
         chosen = await self.app.push_screen_wait(BranchList(self._log.conversation))
@@ -74,6 +92,9 @@ class BranchingScreen(ConversationScreen):
             if session is None:
                 return
             saving = await aside(partial(saving_of, session, conversation, last))
+            if saving.forecast >= saving.before:
+                self.complain(nothing_saved(saving.before, saving.forecast))
+                return
             text = compact_question(saving.before, saving.forecast, saving.most)
             way = Suggestion("compact", "Compact it", "The model writes the summary; Esc stops it.", disabled=False)
             if await self.app.push_screen_wait(Ask("Compact the conversation", text, [way])) is None:

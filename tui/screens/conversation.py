@@ -246,7 +246,14 @@ class ConversationScreen(EngineScreen):
 
     def _questions(self) -> list[int]:
         """The places of all questions among the turns."""
-        return [place for place, turn in enumerate(self._log.conversation.turns) if turn.role == "user"]
+        return self._places("user")
+
+    def _answers(self) -> list[int]:
+        """The places of all answers."""
+        return self._places("assistant")
+
+    def _places(self, role: str) -> list[int]:
+        return [place for place, turn in enumerate(self._log.conversation.turns) if turn.role == role]
 
     @work(exclusive=True, group="turn")
     async def _open(self, log: ConversationLog) -> None:

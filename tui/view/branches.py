@@ -10,7 +10,8 @@ from runner.types.conversation import Branch, Turn
 def branch_title(branch: Branch, present: Sequence[Turn]) -> str:
     """Its name, else the first thing that is said in it and not in the present branch; how many turns it has."""
     own = branch.turns[_shared(branch.turns, present) :]
-    said = next((without_files(turn.text)[0] or turn.text for turn in own if turn.text), "the same, cut short")
+    nothing = "the same, cut short" if branch.turns else "nothing yet"
+    said = next((without_files(turn.text)[0] or turn.text for turn in own if turn.text), nothing)
     return f"{one_line(branch.name or said, 60)}  {plural(len(branch.turns), 'turn')}"
 
 

@@ -64,6 +64,8 @@ def test_what_goes_on() -> None:
     [
         (DONE, False, ""),
         (Chunk(Phase.DONE, finish=Finish.INTERRUPTED), True, ""),
+        (Chunk(Phase.DONE, finish=Finish.STOP), False, ""),
+        (Chunk(Phase.DONE, finish=Finish.STOP), True, "The model ended its answer before it said a word."),
         (
             Chunk(Phase.DONE, completion_tokens=12, context_used=40, finish=Finish.LENGTH),
             False,
