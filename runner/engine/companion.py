@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, field
 
 from models.errors import EngineError
-from runner.chat.template import common_prefix
 from runner.engine.batch import Piece
 from runner.engine.context import Context
 from runner.engine.draft_length import DraftLength
 from runner.engine.model import Model
 from runner.engine.odds import Odds
-from runner.engine.partial_state import PartialState, partial_state
-from runner.engine.reading import Reading
+from runner.engine.partial_state import partial_state
+from runner.engine.reading import Reading, Text
 from runner.engine.step_times import nearer
 from runner.types.drafts import DraftKind
 
@@ -27,31 +25,6 @@ FIRST_ODDS = (0.7,) * 8
 """That a guess comes true where those before it did, until it is known, by how many these are."""
 _AHEAD = 256  # tokens that an answer is trusted to have yet
 _READS = 0.25  # of a guess, for each token that is read with many others, until that is measured
-
-
-@dataclass(slots=True, eq=False)
-class Text:
-    """What a sequence of the companion's context holds: the tokens of a text from position `start` on.
-
-    Those before position `sure` were no guesses; `before` is a recurrent state there. `reader` read it last.
-    """
-
-    sequence: int
-    start: int = 0
-    sure: int = 0
-    tokens: list[int] = field(default_factory=list)
-    before: PartialState | None = None
-    reader: Reading | None = None
-
-    @property
-    def end(self) -> int:
-        """The position of the next token."""
-        return self.start + len(self.tokens)
-
-    def agrees(self, tokens: Many[int]) -> int:
-        """Up to which position it has these."""
-        common = common_prefix(self.tokens, tokens[self.start :])
-        return self.start + common if common else 0
 
 
 class Companion:

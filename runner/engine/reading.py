@@ -3,20 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from runner.chat.template import common_prefix
 from runner.engine.guesser import Checked
-
-if TYPE_CHECKING:
-    from runner.engine.companion import Companion, Text
+from runner.engine.odds import Odds
+from runner.engine.partial_state import PartialState
 
 FEW = 16  # tokens that are read with the next guess; more are read before
+
+
+@dataclass(slots=True, eq=False)
+class Text:
+    """What a sequence of the companion's context holds: the tokens of a text from position `start` on.
+
+    Those before position `sure` were no guesses; `before` is a recurrent state there. `reader` read it last.
+    """
+
+    sequence: int
+    start: int = 0
+    sure: int = 0
+    tokens: list[int] = field(default_factory=list)
+    before: PartialState | None = None
+    reader: Reading | None = None
+
+    @property
+    def end(self) -> int:
+        """The position of the next token."""
+        return self.start + len(self.tokens)
+
+    def agrees(self, tokens: Sequence[int]) -> int:
+        """Up to which position it has these."""
+        common = common_prefix(self.tokens, tokens[self.start :])
+        return self.start + common if common else 0
+
+
+class Reader(Protocol):
+    """What reads and guesses: a companion. `is_off`: it has failed."""
+
+    odds: Odds
+    texts: tuple[Text, ...]
+    is_off: bool
+
+    @property
+    def size(self) -> int:
+        """How many tokens a text may have."""
+
+    def may_read(self, count: int, ahead: int) -> bool:
+        """Whether to read so many tokens, for an answer that may have so many yet."""
+
+    def read(self, text: Text, tokens: Sequence[int], known: int) -> float:
+        """Read a ubatch of these behind the first `known` ones: how many seconds that took."""
+
+    def guess(self, text: Text, tokens: Sequence[int], known: int, count: int) -> list[int]:
+        """At most so many tokens behind these, of which it holds the first `known` ones; none that ends an answer."""
 
 
 class Reading:
     """Guesses of a companion for an answer that has at most so many tokens yet to come."""
 
-    def __init__(self, companion: Companion, most: int) -> None:
+    def __init__(self, companion: Reader, most: int) -> None:
         self._companion, self._most = companion, most
         self._text: Text | None = None
         self._known = self._began = 0
