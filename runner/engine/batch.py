@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from runner.engine.llama import C
 
+_FLOATS: Any = ctypes.POINTER(ctypes.c_float)
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -31,8 +33,10 @@ class Piece:
 class Batch:
     """At most `tokens` tokens in all, of at most so many sequences; `pools` makes all of them outputs."""
 
-    def __init__(self, tokens: int, sequences: int, *, pools: bool = False) -> None:
+    def __init__(self, tokens: int, sequences: int, *, pools: bool = False, width: int = 0) -> None:
         self._pools = pools
+        self.rows = np.zeros((tokens, width), np.float32)
+        """What is decoded beside each token, `width` numbers: written before `filled`."""
         self._tokens, self._positions = np.zeros(tokens, np.int32), np.zeros(tokens, np.int32)
         self._outputs = np.zeros(tokens, np.int8)
         self._names = np.arange(sequences, dtype=np.int32)  # llama.cpp wants a list of sequences for each token
@@ -42,6 +46,8 @@ class Batch:
         for name, array in {**fields, "seq_id": self._of, "logits": self._outputs}.items():
             kind = type(getattr(self._batch, name))
             setattr(self._batch, name, ctypes.cast(array.ctypes.data, kind))
+        if width:
+            self._batch.embd = ctypes.cast(self.rows.ctypes.data, _FLOATS)
         self._single, self._token, self._position, self._sequence = _single()
 
     def filled(self, pieces: Sequence[Piece]) -> Any:

@@ -18,6 +18,7 @@ from runner.engine.guesser import Source
 from runner.engine.loading import opened
 from runner.engine.lookup import FromText
 from runner.engine.model import Model
+from runner.engine.mtp import Heads, heads_bytes, heads_context
 from runner.engine.rollback import Rollback
 from runner.engine.step_times import StepTimes
 from runner.engine.vocabularies import check_alike
@@ -55,7 +56,8 @@ def _told(progress: _Progress, start: float, end: float, fraction: float) -> boo
 def _opened_beside(context: Context, placement: Placement, progress: _Progress) -> Context:
     """It has as many cells and sequences as the context that it is for."""
     companion = placement.companion
-    assert companion and companion.path and companion.placement
+    if companion is None or companion.path is None or companion.placement is None:
+        return _heads_beside(context, placement)
     room = replace(companion.placement, ctx=context.size, sequences=context.sequences, outputs=context.sequences)
     try:
         model, beside, _ = opened(companion.path, room, progress)
@@ -69,12 +71,20 @@ def _opened_beside(context: Context, placement: Placement, progress: _Progress) 
     return beside
 
 
+def _heads_beside(context: Context, placement: Placement) -> Context:
+    try:
+        return heads_context(context, placement)
+    except OutOfMemory as error:
+        raise NoRoomToGuess(f"The model has room, but not its own heads that guess: {error}") from error
+
+
 def close_all(model: Model, context: Context, beside: Context | None = None) -> None:
     """Free contexts, then their weights."""
-    if beside:
-        close_all(beside.model, beside)
-    context.close()
-    model.close()
+    for one in (beside, context):
+        if one:
+            one.close()
+    for weights in (beside.model if beside else model, model):
+        weights.close()
 
 
 def companion_bytes(beside: Context | None, placement: Placement) -> tuple[ComponentBytes, ...]:
@@ -82,7 +92,9 @@ def companion_bytes(beside: Context | None, placement: Placement) -> tuple[Compo
     if beside is None:
         return ()
     companion = placement.companion
-    return on_each(breakdown(beside.handle), companion.placement if companion and companion.placement else placement)
+    if companion and companion.placement:
+        return on_each(breakdown(beside.handle), companion.placement)
+    return on_each(heads_bytes(beside), placement)
 
 
 def drafts_of(context: Context, placement: Placement, beside: Context | None) -> Drafts | None:
@@ -95,7 +107,8 @@ def drafts_of(context: Context, placement: Placement, beside: Context | None) ->
     sources: list[Source] = [FromText(DraftLength(times, reads_again=again))]
     if beside:
         length = DraftLength(times, reads_again=again, must_try=True)
-        sources.append(Companion(beside, context.model, length, clock))
+        is_own = beside.model is context.model
+        sources.append((Heads if is_own else Companion)(beside, context, length, clock))
     return Drafts(rollback, placement.outputs, times, sources, clock)
 
 

@@ -14,7 +14,6 @@ from models.errors import EngineError
 from runner.engine.batch import Piece
 from runner.engine.context import Context
 from runner.engine.draft_length import DraftLength
-from runner.engine.model import Model
 from runner.engine.odds import Odds
 from runner.engine.partial_state import partial_state
 from runner.engine.reading import Reading, Text
@@ -32,14 +31,14 @@ class Companion:
 
     kind = DraftKind.MODEL
 
-    def __init__(self, context: Context, first: Model, length: DraftLength, clock: Callable[[], float]) -> None:
+    def __init__(self, context: Context, first: Context, length: DraftLength, clock: Callable[[], float]) -> None:
         self.length, self.odds = length, Odds(FIRST_ODDS)
         self.is_off = False
         """Whether it has failed."""
         self.texts = tuple(map(Text, range(context.sequences)))
         self._context, self._clock = context, clock
-        self._vocabulary = min(first.tokens, context.model.tokens)
-        self._ratio = context.model.bytes / first.bytes
+        self._vocabulary = min(first.model.tokens, context.model.tokens)
+        self._ratio = context.model.bytes / first.model.bytes
         """Of a step of the first model its own takes, until that is measured: to decode is to read all weights."""
         self._guess_s: float | None = None
         self._read_s: float | None = None
@@ -56,6 +55,10 @@ class Companion:
     def size(self) -> int:
         """How many tokens a text may have."""
         return int(self._context.size)
+
+    def begins(self, _text: Text, known: int) -> int:
+        """Where it reads on in a text that it knows so far."""
+        return known
 
     def may_read(self, count: int, ahead: int) -> bool:
         """Whether to read so many tokens, for an answer that may have so many yet.
@@ -80,6 +83,7 @@ class Companion:
         count = 0
         try:
             self._cut(text, known)
+            text.sure = len(tokens)
             part = tokens[text.end : min(text.end + self._context.ubatch, len(tokens) - 1)]
             self._decode(text, part, ends=False)
             self._context.wait()
@@ -98,8 +102,8 @@ class Companion:
         guesses: list[int] = []
         try:
             self._cut(text, min(known, len(tokens) - 1))
-            self._decode(text, tokens[text.end :], ends=True)
             text.sure = len(tokens)
+            self._decode(text, tokens[text.end :], ends=True)
             if count > 1 and self._goes_back_to_copies:
                 text.before = partial_state(self._context.handle, text.sequence, text.end)
             while not self._context.model.is_end(token := self._drawn()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from ctypes import Array, c_float, c_int32, c_ubyte, c_void_p
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,12 @@ _SAID = {1: "found no room in the KV cache", -1: "refused the batch", -3: "faile
 
 
 class Context:
-    """KV cache and compute buffers over a model. `sequences` share one pool of `size` cells."""
+    """KV cache and compute buffers over a model. `sequences` share one pool of `size` cells.
 
-    def __init__(self, model: Model, placement: Placement) -> None:
+    With `first` it is over the model's own heads, which read what that one computes (runner.engine.mtp).
+    """
+
+    def __init__(self, model: Model, placement: Placement, first: Context | None = None) -> None:
         forget_complaints()
         params = C.llama_context_default_params()
         params.n_ctx = placement.ctx
@@ -42,11 +46,14 @@ class Context:
         params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
         params.swa_full = False
         params.kv_unified = placement.sequences > 1
+        if first is not None:
+            params.ctx_type, params.ctx_other = C.LLAMA_CONTEXT_TYPE_MTP, first.handle
+            params.n_outputs_max, params.n_rs_seq = placement.sequences, 0
         if placement.pooling is not None:
             params.embeddings, params.pooling_type = True, NUMBERS[placement.pooling]
             if placement.kv_type in _UNQUANTIZED and placement.ubatch * placement.ctx <= _MATRIX:
                 params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        self.handle = C.llama_init_from_model(model.handle, params)
+        self.handle: Any = C.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise failure("llama.cpp could not set up the context", EngineError)
         self.model = model
@@ -56,7 +63,10 @@ class Context:
         """How many tokens of the last batch a recurrent state can go back."""
         self.sequences = min(placement.sequences, self.ubatch)  # each has room in every batch
         self._memory = C.llama_get_memory(self.handle)
-        self._batch = Batch(self.ubatch, self.sequences, pools=placement.pooling is not None)
+        width = model.width if first else 0
+        self._batch = Batch(self.ubatch, self.sequences, pools=placement.pooling is not None, width=width)
+        self.rows = self._batch.rows
+        """What heads read beside the tokens of the next `decode`, a row for each; of another context they have none."""
         self._views: dict[int, Logits] = {}
 
     def close(self) -> None:

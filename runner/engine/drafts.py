@@ -11,8 +11,10 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
+from runner.engine.batch import Piece
 from runner.engine.draft_length import NONE
 from runner.engine.guesser import Guesser, Source
+from runner.engine.mtp import Heads
 from runner.engine.rollback import Rollback
 from runner.engine.sequence import Sequence
 from runner.engine.step_times import StepTimes
@@ -47,6 +49,9 @@ class Drafts:
     ) -> None:
         self.rollback, self._most, self._times, self._sources = rollback, most, times, sources
         self._clock, self._began = clock, 0.0
+        self._heads = next((one for one in sources if isinstance(one, Heads)), None)
+        self.has_heads = self._heads is not None
+        """Whether somebody has to hear of all that is decoded."""
         self._made: dict[Sequence, _Made] = {}
 
     def may_serve(self, answers: int) -> bool:
@@ -59,7 +64,7 @@ class Drafts:
         The step has `batch` tokens already, which bring one for each of `answers`.
         """
         most = max(0, min(self.rollback.most, sequence.may_take, self._most - batch))
-        sequence.guessers = sequence.guessers or [one.guesser(most and sequence.may_take) for one in self._sources]
+        sequence.guessers = sequence.guessers or [one.guesser(sequence.may_take) for one in self._sources]
         best, found = NONE, None
         for source, guesser in zip(self._sources, sequence.guessers, strict=True):
             chances = self._chances(sequence, source, guesser, most)
@@ -81,6 +86,11 @@ class Drafts:
         guesses = guesser.guess(sequence.tokens, count)
         self._made[sequence] = _Made(source, self._clock() - began)
         return guesses
+
+    def hear(self, decoded: Many[tuple[Sequence, Piece]]) -> None:
+        """These were; heads guess from what the model computed there."""
+        assert self._heads is not None
+        self._heads.hear([(piece, len(sequence.tokens)) for sequence, piece in decoded])
 
     def begin(self) -> None:
         """A step begins."""

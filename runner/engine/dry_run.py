@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from models.errors import EngineError
+from models.errors import EngineError, LocalrunError
 from runner.engine.breakdown import breakdown
 from runner.engine.context import Context
 from runner.engine.model import Model
-from runner.types.engine import Rehearsal
+from runner.engine.mtp import heads_bytes, heads_context
+from runner.types.drafts import DraftKind
+from runner.types.engine import ComponentBytes, Rehearsal
 from runner.types.placement import Placement
 
 
@@ -29,8 +31,19 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
     return tuple(rehearsals)
 
 
+def _has_heads(placement: Placement) -> bool:
+    return placement.companion is not None and placement.companion.kind is DraftKind.MTP
+
+
 def _model_settings(placement: Placement) -> tuple[object, ...]:
-    return placement.devices, placement.gpu_layers, placement.tensor_split, placement.split_mode, placement.overrides
+    return (
+        _has_heads(placement),
+        placement.devices,
+        placement.gpu_layers,
+        placement.tensor_split,
+        placement.split_mode,
+        placement.overrides,
+    )
 
 
 def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:
@@ -39,6 +52,19 @@ def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:
     except EngineError as error:
         return Rehearsal(None, str(error))
     try:
-        return Rehearsal(breakdown(context.handle))
+        return Rehearsal(breakdown(context.handle), companion=_heads(context, placement))
+    except LocalrunError as error:
+        return Rehearsal(None, str(error))
     finally:
         context.close()
+
+
+def _heads(context: Context, placement: Placement) -> tuple[ComponentBytes, ...]:
+    """What the model's own heads take beside it, if they are wanted."""
+    if not _has_heads(placement):
+        return ()
+    heads = heads_context(context, placement)
+    try:
+        return heads_bytes(heads)
+    finally:
+        heads.close()

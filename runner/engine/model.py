@@ -14,6 +14,7 @@ from models.errors import BadFile, EngineError, UsageError
 from runner.engine import long_words
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, has_pinned
+from runner.types.drafts import DraftKind
 from runner.types.placement import Placement, SplitMode
 
 _LOAD_MODES = {"none": 0, "mmap": 1}
@@ -40,6 +41,7 @@ class Model:
         # no_alloc accepts no memory mapping: llama.cpp asserts.
         params.load_mode = 0 if rehearse else _LOAD_MODES[placement.load_mode]
         params.no_alloc = rehearse
+        params.load_mtp = placement.companion is not None and placement.companion.kind is DraftKind.MTP
         self._keep = (*_set_devices(params, placement), *_set_overrides(params, placement))
         if progress is not None:
             callback = C.llama_progress_callback(lambda fraction, _data: progress(fraction))
@@ -52,6 +54,9 @@ class Model:
         self.vocabulary = C.llama_model_get_vocab(self.handle)
         self.tokens = int(C.llama_vocab_n_tokens(self.vocabulary))
         self.bytes = int(C.llama_model_size(self.handle))
+        self.width = int(C.llama_model_n_embd_out(self.handle))
+        self.heads = int(C.llama_model_n_layer_nextn(self.handle))
+        """Layers that predict further tokens."""
         self.window = C.llama_model_n_swa(self.handle)
         self.is_recurrent = bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
         self._piece = ctypes.create_string_buffer(_LONGEST_PIECE)

@@ -50,6 +50,9 @@ class Reader(Protocol):
     def size(self) -> int:
         """How many tokens a text may have."""
 
+    def begins(self, text: Text, known: int) -> int:
+        """Where it reads on in a text that it knows so far."""
+
     def may_read(self, count: int, ahead: int) -> bool:
         """Whether to read so many tokens, for an answer that may have so many yet."""
 
@@ -114,4 +117,5 @@ class Reading:
         end = min(text.end, len(tokens))
         while text.start <= self._known < end and text.tokens[self._known - text.start] == tokens[self._known]:
             self._known += 1
+        self._known = self._companion.begins(text, self._known)
         return len(tokens) - self._known

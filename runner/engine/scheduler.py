@@ -89,6 +89,8 @@ class Scheduler:
                 self._drafts.begin()
             token = sequence.next
             self._context.step(token, len(slot.tokens), slot.sequence)
+            if self._drafts and self._drafts.has_heads:
+                self._drafts.hear([(sequence, sequence.piece_with(()))])
             self._cache.grow(slot, (token,))
             self._draw(sequence, 0)
             if self._drafts:
@@ -208,6 +210,8 @@ class Scheduler:
             for sequence, _ in batch:
                 self._cache.resync(sequence.slot)
             return
+        if self._drafts and self._drafts.has_heads:
+            self._drafts.hear(batch)
         end = read = 0
         drawn = []
         for sequence, piece in batch:

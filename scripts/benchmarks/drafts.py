@@ -1,6 +1,6 @@
 """With guesses and without, in turns, in one engine: a text said again with a word changed, and free prose.
 
-    python -m scripts.benchmarks.drafts FILE [--threads 1] [--rounds 5]
+    python -m scripts.benchmarks.drafts FILE [--threads 1] [--rounds 5] [--companion FILE | mtp] [--jobs prose]
 
 Medians of the ratios of each round, by the clock and by processor time, which a busy machine disturbs less. In the same
 rounds the bound: how many tokens a second a batch of k brings, over those of single ones; no guess can gain more.
@@ -21,8 +21,9 @@ from runner.engine.batch import Piece
 from runner.engine.context import Context
 from runner.engine.generator import Generator
 from runner.engine.model import Model
+from runner.types.drafts import DraftKind
 from runner.types.generation import Chunk, Phase, Request
-from runner.types.placement import Placement
+from runner.types.placement import Companion, Placement
 from runner.types.sampling import Sampling
 
 MOST = 15
@@ -135,17 +136,27 @@ def in_turns(generator: Generator, request: Request, bound: Bound, rounds: int) 
     return clock, processor, found[True][2]
 
 
+def _companion(name: str | None, threads: int) -> Companion | None:
+    if name is None or name == DraftKind.MTP:
+        return Companion(DraftKind.MTP) if name else None
+    return Companion(DraftKind.MODEL, name, Placement((), 0, 0, (), ctx=2048, threads=threads))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--companion", metavar="FILE", help="a small model that guesses, too, or mtp")
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
     options = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda _text: None)
     placement = Placement((), 0, 0, (), ctx=2048, threads=options.threads, drafts=MOST, outputs=MOST + 1)
-    generator = Generator(str(options.file), placement, lambda _done: True, lambda: None)
+    beside = replace(placement, companion=_companion(options.companion, options.threads))
+    generator = Generator(str(options.file), beside, lambda _done: True, lambda: None)
     bound = Bound(str(options.file), placement)
-    for name, request in JOBS.items():
+    for name in options.jobs:
+        request = JOBS[name]
         clock, processor, last = in_turns(generator, request, bound, options.rounds)
         print(f"{name}: {clock:.2f} x by the clock, {processor:.2f} x by processor time; {last.draft}")
     print("a batch takes", ", ".join(f"of {size} {cost:.2f}" for size, cost in bound.costs.items()))

@@ -274,19 +274,20 @@ def _granite_hybrid() -> Geometry:
     return Geometry("granite-4.0-h-tiny", "granitehybrid", settings, tensors, vocabulary, pre="dbrx")
 
 
-def _glm4_moe() -> Geometry:
-    embd, layers, vocabulary, attention = 4096, 47, 151552, Attention(96, 8)
+def glm4_moe(title: str, size: Dense, width: int, count: int, rope: int) -> Geometry:
+    """GLM 4.5: `count` experts of this width, of which a token uses 8; the last layer predicts further tokens."""
+    embd, layers, attention, vocabulary = size.embd, size.layers, size.attention, size.vocabulary
 
     def block(i: int) -> Iterator[Named]:
         yield from vectors(i, embd, "attn_norm", "post_attention_norm")
         yield from attention.tensors(i, embd)
         yield from attention.biases(i)
         if i == 0:
-            yield from ffn(i, embd, 10944)
+            yield from ffn(i, embd, size.width)
         else:
-            yield from experts(i, embd, 1408, 128)
-            yield f"blk.{i}.exp_probs_b.bias", (128,)
-            yield from ffn(i, embd, 1408, "_shexp")
+            yield from experts(i, embd, width, count)
+            yield f"blk.{i}.exp_probs_b.bias", (count,)
+            yield from ffn(i, embd, width, "_shexp")
         if i == layers - 1:
             yield from prediction(i)
 
@@ -296,11 +297,50 @@ def _glm4_moe() -> Geometry:
             yield f"blk.{i}.nextn.{name}.weight", (embd, vocabulary)
         yield from vectors(i, embd, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
 
-    settings = {**base(embd, layers, 131072, 10944), **attention.settings(), **moe(128, 8, 1408)}
+    settings = {**base(embd, layers, 131072, size.width), **attention.settings(), **moe(count, 8, width)}
     settings |= {"expert_shared_count": 1, "leading_dense_block_count": 1, "nextn_predict_layers": 1}
-    settings |= {"expert_weights_scale": 1.0, "expert_weights_norm": True, "rope.dimension_count": 64}
+    settings |= {"expert_weights_scale": 1.0, "expert_weights_norm": True, "rope.dimension_count": rope}
     tensors = collect(embd, layers, vocabulary, block)
-    return Geometry("GLM-4.5-Air", "glm4moe", settings, tensors, vocabulary, pre="glm4")
+    return Geometry(title, "glm4moe", settings, tensors, vocabulary, pre="glm4")
+
+
+def qwen35(title: str, size: Dense) -> Geometry:
+    """Qwen 3.5: of four layers three have a recurrent state; behind them one that predicts further tokens."""
+    embd, layers, attention, vocabulary = size.embd, size.layers, size.attention, size.vocabulary
+    state, groups, heads, kernel = 64, 2, 4, 4
+    inner = heads * state
+
+    def delta(i: int) -> Iterator[Named]:
+        yield f"blk.{i}.attn_qkv.weight", (embd, 2 * groups * state + inner)
+        yield f"blk.{i}.attn_gate.weight", (embd, inner)
+        yield f"blk.{i}.ssm_conv1d.weight", (kernel, 2 * groups * state + inner)
+        yield f"blk.{i}.ssm_dt.bias", (heads,)
+        yield f"blk.{i}.ssm_a", (heads,)
+        for name in ("ssm_alpha", "ssm_beta"):
+            yield f"blk.{i}.{name}.weight", (embd, heads)
+        yield f"blk.{i}.ssm_norm.weight", (state,)
+        yield f"blk.{i}.ssm_out.weight", (inner, embd)
+
+    def block(i: int) -> Iterator[Named]:
+        yield from vectors(i, embd, "attn_norm", "post_attention_norm")
+        yield from ffn(i, embd, size.width)
+        if i < layers and (i + 1) % 4:
+            yield from delta(i)
+            return
+        yield f"blk.{i}.attn_q.weight", (embd, 2 * attention.heads * attention.head)  # and its gate
+        yield from (one for one in attention.tensors(i, embd) if not one[0].endswith("attn_q.weight"))
+        yield from vectors(i, attention.head, "attn_q_norm", "attn_k_norm")
+        if i == layers:
+            yield f"blk.{i}.nextn.eh_proj.weight", (2 * embd, embd)
+            yield from vectors(i, embd, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
+
+    settings = {**base(embd, layers + 1, 262144, size.width), **attention.settings(), "rope.freq_base": 1e7}
+    settings |= {"nextn_predict_layers": 1, "full_attention_interval": 4, "rope.dimension_count": attention.head // 4}
+    settings |= {"rope.dimension_sections": [attention.head // 16, attention.head // 16, 0, 0]}
+    settings |= {"ssm.conv_kernel": kernel, "ssm.inner_size": inner, "ssm.state_size": state}
+    settings |= {"ssm.time_step_rank": heads, "ssm.group_count": groups}
+    tensors = collect(embd, layers + 1, vocabulary, block, tied=size.tied)
+    return Geometry(title, "qwen35", settings, tensors, vocabulary, pre="qwen35")
 
 
 MODELS: Mapping[str, Geometry] = {
@@ -323,5 +363,5 @@ MODELS: Mapping[str, Geometry] = {
     "command-r": _command_r(),
     "granite-3.1-8b": _granite(),
     "granite-4.0-h-tiny": _granite_hybrid(),
-    "glm-4.5-air": _glm4_moe(),
+    "glm-4.5-air": glm4_moe("GLM-4.5-Air", Dense(4096, 47, Attention(96, 8), 10944, 151552), 1408, 128, 64),
 }

@@ -24,7 +24,7 @@ from models.headers.gguf import aligned
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from runner.types.varied import varied
-from scripts.synthetic.geometries import gemma3
+from scripts.synthetic.geometries import gemma3, glm4_moe, qwen35
 from scripts.synthetic.geometry import Attention, Dense, Geometry, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
 from scripts.synthetic.mixes import MIXES, Named
@@ -102,6 +102,8 @@ GEOMETRIES: Mapping[str, Geometry] = {
     "tiny-moe": geometry("tiny-moe", Size(256, 4, 256, 512, experts=16), Attention(4, 2, 64)),
     "tiny-window": _with_window(512),
     "tiny-hybrid": short_convolutions("tiny-hybrid", Size(256, 6, 512, 512), Attention(4, 2, 64)),
+    "tiny-glm": glm4_moe("tiny-glm", Dense(256, 4, Attention(4, 2, 64), 512, 512), 128, 16, 32),
+    "tiny-qwen35": qwen35("tiny-qwen35", Dense(256, 4, Attention(4, 2, 64), 512, 512)),
     **TIMED,
 }
 
@@ -126,7 +128,7 @@ def write(
     size = len(head) + sum(aligned(entry.bytes, ALIGNMENT) for entry in table)
     if path.exists() and path.stat().st_size == size:
         return path
-    pools: dict[tuple[int, int, bool, bool], memoryview] = {}
+    pools: dict[tuple[int, int, int | None], memoryview] = {}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(head)
@@ -146,13 +148,18 @@ def _may_be_zero(entry: Entry) -> bool:
     return bool(_LARGE.search(entry.name)) and TYPES[entry.type].name != "MXFP4"
 
 
-def _kind(entry: Entry) -> tuple[int, int, bool, bool]:
+def _kind(entry: Entry) -> tuple[int, int, int | None]:
     """Equal for tensors that may hold the same bytes."""
-    return entry.type, entry.dims[0], len(entry.dims) == 1, _is_bias(entry)
+    return entry.type, entry.dims[0], _constant(entry)
 
 
-def _is_bias(entry: Entry) -> bool:
-    return entry.name.endswith(".bias")
+def _constant(entry: Entry) -> int | None:
+    """The value of all numbers of a tensor: ones for norms, no biases, and states that fade; None for random ones."""
+    if entry.name.endswith(".bias"):
+        return 0
+    if len(entry.dims) > 1:
+        return None
+    return -1 if entry.name.endswith(".ssm_a") else 1
 
 
 def padded(entry: Entry, pool: memoryview) -> Iterator[memoryview]:
@@ -167,8 +174,8 @@ def values_of(entry: Entry, seed: int) -> memoryview:
     kind = TYPES[entry.type]
     rng = np.random.default_rng(seed)
     row = entry.dims[0]
-    if len(entry.dims) == 1 or _is_bias(entry):
-        return memoryview(np.full(row, 0 if _is_bias(entry) else 1, np.float32).tobytes())
+    if (constant := _constant(entry)) is not None:
+        return memoryview(np.full(row, constant, np.float32).tobytes())
     size = min(entry.bytes, _POOL // kind.block_bytes * kind.block_bytes)
     return memoryview(FILLS[kind.name](rng, size // kind.block_bytes * kind.block, row**-0.5).tobytes())
 

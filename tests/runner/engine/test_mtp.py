@@ -1,0 +1,126 @@
+"""A model's own heads guess, from the states of the model itself; the answers are those without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import UsageError
+from models.headers.gguf import aligned
+from runner.engine import companion, llama, lookup
+from runner.engine.draft_length import Choice, DraftLength
+from runner.engine.dry_run import rehearse
+from runner.engine.mtp import KEPT, States
+from runner.types.drafts import DraftKind
+from runner.types.placement import Companion, Placement
+from scripts.synthetic.headers import ALIGNMENT, entries
+from scripts.synthetic.random_weights import GEOMETRIES, header, prompt, write
+from tests.runner.engine.test_drafts import DRAFTED, GREEDY, PLAIN, answer, answers, ask, loaded, said
+
+WALK = replace(GREEDY, max_tokens=60)
+ROLLBACK = {"tiny-qwen35": 3, "tiny-glm": 0}
+
+
+def with_heads(name: str) -> Placement:
+    return replace(DRAFTED, rollback=ROLLBACK[name], companion=Companion(DraftKind.MTP))
+
+
+@pytest.fixture(autouse=True)
+def bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three are guessed each time, whatever it takes, and none of the text itself."""
+    llama.start(lambda _level, _line: None, lambda _text: None)
+    monkeypatch.setattr(DraftLength, "choose", lambda _self, odds, *_, **__: Choice(min(3, len(odds)), 2.0))
+    monkeypatch.setattr(companion.Companion, "may_read", lambda *_: True)
+    monkeypatch.setattr(lookup.Lookup, "follow", lambda *_: None)
+
+
+def counting(path: Path, name: str, ahead: int, *, by_state: bool) -> Path:
+    """A model that says each token of its vocabulary after the other, for its layers add nothing to an embedding.
+
+    Its heads say the token that many ahead of one that they read: the token itself, or the one whose state they get.
+    """
+    geometry = GEOMETRIES[name]
+    write(path, geometry, "F16")
+    at = len(header(geometry, "F16"))
+    bytes_ = np.memmap(path, np.uint8, "r+")
+    for entry in entries(geometry, "F16"):
+        part = bytes_[at : at + entry.bytes]
+        at += aligned(entry.bytes, ALIGNMENT)
+        rows = (
+            part.view(np.float16).reshape(-1, entry.dims[0])
+            if len(entry.dims) == 2 and "norm" not in entry.name
+            else None
+        )
+        if any(inner in entry.name for inner in ("attn_output", "ffn_down", "ssm_out")):
+            part[:] = 0
+        elif rows is not None and entry.name.endswith("eh_proj.weight"):
+            rows[:] = np.eye(*rows.shape, k=entry.dims[1] * by_state)
+        elif rows is not None and entry.name == "output.weight":
+            rows[:] = np.roll(rows, 1, axis=0)
+        elif rows is not None and entry.name.endswith("shared_head_head.weight"):
+            rows[:] = np.roll(rows, ahead, axis=0)
+    bytes_.flush()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "ahead", "by_state", "least"),
+    [("tiny-qwen35", 1, False, 0.9), ("tiny-glm", 1, False, 0.9), ("tiny-glm", 2, True, 0.3)],
+    ids=["qwen35", "glm", "glm by states"],
+)
+def test_heads_that_can_be_right_are(tmp_path: Path, name: str, ahead: int, by_state: bool, least: float) -> None:
+    """Of three guesses from one state of the model the first is right. In the next turn, and of two at once, too."""
+    path = counting(tmp_path / "x.gguf", name, ahead, by_state=by_state)
+    asked = ask("a b c d", WALK), ask("the e f", WALK)
+    with loaded(path, PLAIN) as generator:
+        expected = [answer(generator, one) for one in asked]
+    with loaded(path, replace(with_heads(name), sequences=2)) as generator:
+        found = answers(generator, *asked)
+        further = answer(generator, ask("a b c d" + said(found[0]) + " q r", WALK))
+    assert [said(one) for one in found] == [said(one) for one in expected]
+    for draft in (found[0][-1].draft, found[1][-1].draft, further[-1].draft):
+        assert draft is not None and draft.kind is DraftKind.MTP
+        assert least <= draft.accepted / draft.drafted
+
+
+@pytest.mark.parametrize("name", ["tiny-qwen35", "tiny-glm"])
+def test_heads_that_say_nothing_change_nothing(tmp_path: Path, name: str) -> None:
+    """Random ones, behind a prompt of which they know the end alone; what they take is rehearsed."""
+    path = write(tmp_path / "x.gguf", GEOMETRIES[name], "F16")
+    asked = ask(prompt(512, KEPT + 300, 1), replace(GREEDY, max_tokens=30))
+    with loaded(path, replace(PLAIN, ctx=2048)) as generator:
+        expected = answer(generator, asked)
+    placement = replace(with_heads(name), ctx=2048)
+    with loaded(path, placement) as generator:
+        found = answer(generator, asked)
+        said_of_memory = generator.loaded
+    draft = found[-1].draft
+    assert said(found) == said(expected) and draft is not None and draft.drafted > 20
+    with_them, without = rehearse(str(path), (placement, replace(placement, companion=None)))
+    assert with_them.memory == said_of_memory.memory and with_them.companion == said_of_memory.companion
+    assert with_them.memory is not None and without.memory is not None
+    assert with_them.memory[-1].weights > without.memory[-1].weights and not without.companion
+    heads = with_them.companion[-1]
+    assert heads.weights == 0 and heads.kv == 2048 * 2 * 2 * 64 * 2 and heads.compute > 0
+
+
+def test_a_model_without_heads_is_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.gguf", GEOMETRIES["tiny-dense"], "F16")
+    placement = replace(DRAFTED, companion=Companion(DraftKind.MTP))
+    with pytest.raises(UsageError, match="no layers that predict"), loaded(path, placement):
+        pass
+    (rehearsal,) = rehearse(str(path), (placement,))
+    assert rehearsal.memory is None and "no layers that predict" in str(rehearsal.refusal)
+
+
+def test_states_are_kept_of_the_last_tokens() -> None:
+    states, rows = States(), np.arange(2 * KEPT, dtype=np.float32)[:, None]
+    states.put(0, rows[: KEPT + 10])
+    states.put(KEPT, rows[KEPT : KEPT + 2])
+    assert (states.base, states.end) == (10, KEPT + 2)
+    assert [float(row[0]) for row in states.of(KEPT - 1, 9)] == [KEPT - 1, KEPT, KEPT + 1]
+    states.put(9, rows[9:11])
+    assert (states.base, states.end) == (9, 11), "nothing is known of what comes between"
