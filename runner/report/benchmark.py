@@ -20,9 +20,10 @@ def benchmark_table(measured: Benchmark, predicted: Predicted | None) -> Table:
         ("prefill", measured.prefill_tps, measured.prefill_range, predicted.prefill_tps if predicted else None),
     )
     cells = [(name, rate_cell(median), rates(bounds), rate_cell(expected)) for name, median, bounds, expected in rows]
-    if draft := measured.draft:
-        taken = f"{draft.accepted} of {draft.drafted} guesses right"
-        cells.append(("a text again", rate_cell(draft.decode_tps), f"plain {rate_cell(draft.plain_decode_tps)}", taken))
+    for name, draft in (("a text again", measured.draft), ("free prose", measured.companion)):
+        if draft:
+            taken = f"{draft.accepted} of {draft.drafted} guesses right"
+            cells.append((name, rate_cell(draft.decode_tps), f"plain {rate_cell(draft.plain_decode_tps)}", taken))
     return Table(("tok/s", "median", "range", "predicted"), cells, right=(1, 2, 3))
 
 

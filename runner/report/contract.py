@@ -267,6 +267,7 @@ def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: 
         "network": network_json(candidate),
         "runs": runs,
         "draft": _draft_bench_json(measured.draft),
+        "companion": _draft_bench_json(measured.companion),
     }
 
 

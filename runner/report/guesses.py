@@ -12,7 +12,11 @@ def sentence(reason: Accompanied | Unaccompanied) -> str:
     """`Its own heads guess ahead on CUDA0: 1.3 GiB for about 1.5 x as many tokens a second, if ...`."""
     if isinstance(reason, Unaccompanied):
         return f"{_why_not(reason)}; guesses come from the text alone."
-    who = capital(_who(reason)) if reason.kind is DraftKind.MTP else _who(reason)
+    who = (
+        capital(guesser(reason.kind, reason.name))
+        if reason.kind is DraftKind.MTP
+        else guesser(reason.kind, reason.name)
+    )
     verb = "guess" if reason.kind is DraftKind.MTP else "guesses"
     where = " and ".join("the CPU" if device == "CPU" else device for device in reason.devices)
     brings = f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
@@ -29,14 +33,15 @@ def _assumed(reason: Accompanied) -> str:
     return f"if {share} of {reason.guessed} guesses a step come true, as was published"
 
 
-def _who(reason: Accompanied | Unaccompanied) -> str:
-    return "its own heads" if reason.kind is DraftKind.MTP else one_line(reason.name)
+def guesser(kind: DraftKind, name: str) -> str:
+    """Who guesses: `its own heads`, or a small model by its name."""
+    return "its own heads" if kind is DraftKind.MTP else one_line(name)
 
 
 def _why_not(reason: Unaccompanied) -> str:
     match reason.lack:
         case Lack.ROOM:
-            return f"There is no room for {_who(reason)} beside it"
+            return f"There is no room for {guesser(reason.kind, reason.name)} beside it"
         case Lack.HEADS:
             return "It has no heads of its own that could guess"
         case Lack.SEQUENCES:

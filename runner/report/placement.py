@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from runner.report.guesses import with_guesses
+from runner.report.guesses import guesser, with_guesses
 from runner.report.words import context, gib, hardware, parameters, rate, rates
 from runner.types.machine import Device, Machine
 from runner.types.placement import Placement
@@ -54,11 +54,12 @@ def _name(device: Device) -> str:
 
 
 def where(candidate: Candidate) -> str:
-    """`all 81 layers on CUDA0, 8k context in f16`."""
+    """`all 81 layers on CUDA0, 8k context in f16, beside it llama-3.2-1b with 1.2 GiB`."""
     placement = candidate.placement
     if placement is None:
         return "does not run here"
-    return f"{layers_on(placement)}, {cache(placement)}"
+    beside = (f"beside it {guesser(one.kind, one.name)} with {gib(one.bytes)}" for one in candidate.companions)
+    return ", ".join((layers_on(placement), cache(placement), *beside))
 
 
 def layers_on(placement: Placement) -> str:

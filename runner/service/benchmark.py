@@ -19,7 +19,8 @@ from runner.types.varied import varied
 RUNS = 5
 DECODE_TOKENS = 128
 WORDS_AGAIN = 100
-_PAIRS = 2  # of a text that is said again with guesses, and without
+_PAIRS = 2  # of a text with guesses, and without
+_PROSE = "A letter from a sailor to his sister about the sea and the people on board. Dear sister,"
 PREFILL_TOKENS = 512
 
 
@@ -44,7 +45,8 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
         ttft_s=statistics.median(last.ttft_s or 0.0 for last in prefills),
         prompt_tokens=prefills[-1].prompt_tokens,
         last=decodes[-1],
-        draft=_drafted(session) if session.placement.drafts else None,
+        draft=_drafted(session, _said_again(), WORDS_AGAIN) if session.placement.drafts else None,
+        companion=_drafted(session, _PROSE, WORDS_AGAIN) if session.placement.companion else None,
     )
 
 
@@ -55,11 +57,15 @@ def turn(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = Fal
     return list(session.ask(request))[-1]
 
 
-def _drafted(session: EngineSession) -> DraftBenchmark | None:
-    """A text that has begun to say itself again, with guesses and without, in turns; None where nothing is guessed."""
+def _said_again() -> str:
+    """A text that has begun to say itself again."""
     text = varied(WORDS_AGAIN)
-    prompt = f"{text}\n\n{text[: len(text) // 4]}"
-    pairs = [[turn(session, prompt, WORDS_AGAIN, drafts=drafts) for drafts in (True, False)] for _ in range(_PAIRS)]
+    return f"{text}\n\n{text[: len(text) // 4]}"
+
+
+def _drafted(session: EngineSession, prompt: str, tokens: int) -> DraftBenchmark | None:
+    """What follows a prompt, with guesses and without, in turns; None where nothing is guessed."""
+    pairs = [[turn(session, prompt, tokens, drafts=drafts) for drafts in (True, False)] for _ in range(_PAIRS)]
     with_them, without = ([last.decode_tps or 0.0 for last in ends] for ends in zip(*pairs, strict=True))
     drafts = [last.draft for last, _ in pairs if last.draft]
     if not drafts:

@@ -63,7 +63,7 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True)
 class DraftBenchmark:
-    """A text that says itself again, decoded in turns with guesses and without: medians, tokens per second."""
+    """A text that was decoded in turns with guesses and without: medians, tokens per second."""
 
     kind: DraftKind
     decode_tps: float
@@ -76,7 +76,8 @@ class DraftBenchmark:
 class Benchmark:
     """Medians and ranges over the runs; tokens per second and seconds.
 
-    `prompt_tokens` were read in a prefill run; `last` ends the last decode run. `draft`: None where nothing is guessed.
+    `prompt_tokens` were read in a prefill run; `last` ends the last decode run. `draft`: a text that says itself again,
+    `companion` free prose where somebody guesses beside the model; None where nothing is guessed.
     """
 
     decode_tps: float
@@ -87,3 +88,4 @@ class Benchmark:
     prompt_tokens: int
     last: Chunk
     draft: DraftBenchmark | None = None
+    companion: DraftBenchmark | None = None

@@ -25,6 +25,10 @@ DONE = Chunk(
             Chunk(Phase.DONE, completion_tokens=9, finish=Finish.STOP, draft=Drafted(DraftKind.LOOKUP, 8, 5, 1.321)),
             "9 tokens · 5 of 8 guessed tokens right, 1.32 × as fast · complete",
         ),
+        (
+            Chunk(Phase.DONE, completion_tokens=9, finish=Finish.STOP, draft=Drafted(DraftKind.MODEL, 8, 5, 1.321)),
+            "9 tokens · 5 of 8 tokens guessed by the small model right, 1.32 × as fast · complete",
+        ),
         (Chunk(Phase.DONE, finish=Finish.INTERRUPTED), "0 tokens · stopped by you"),
         (
             Chunk(Phase.DONE, completion_tokens=1, context_used=8, finish=Finish.LENGTH),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.storage.history import add, read
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.engine import ComponentBytes
-from runner.types.measurement import Measurement
+from runner.types.measurement import Guessed, Measurement
 from tests.support.waiting import joined
 
 NOW = 2_000_000_000.0
@@ -26,7 +27,8 @@ def measurements(*speeds: float, conditions: str = "c") -> list[Measurement]:
 def test_what_is_added_is_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "data" / "history.jsonl"
     assert read(path) == ()
-    kept = measurements(1.0, 2.0, 3.0)
+    guessed = Guessed("large.gguf", "small.gguf", Drafted(DraftKind.MODEL, 9, 5, 1.2))
+    kept = [*measurements(1.0, 2.0), replace(*measurements(3.0), guessed=guessed)]
     for one in kept:
         add(path, one)
     assert read(path, NOW) == tuple(kept)
@@ -65,6 +67,8 @@ def line(**changes: object) -> str:
         line(prefill_tps=-1).encode(),
         line(measured=[{"device": "CPU"}]).encode(),
         line(measured=3).encode(),
+        line(guessed={"model": "m", "by": "d", "drafted": {"kind": "nobody", "drafted": 9}}).encode(),
+        line(guessed={"model": "m", "by": "d", "drafted": {"kind": "mtp", "drafted": 9, "accepted": 10}}).encode(),
         line(at=None).encode(),
         line()[:-5].encode(),
     ],

@@ -1,0 +1,131 @@
+"""A small model beside the model: planned, loaded, measured, and given up where memory lacks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import UsageError
+from models.headers.gguf_bytes import STRING
+from runner.report.contract import plan_json
+from runner.service.service import LocalService
+from runner.storage import history
+from runner.storage.paths import paths
+from runner.types.drafts import Drafted, DraftKind
+from runner.types.generation import Message
+from runner.types.measurement import Guessed, Measurement
+from runner.types.plan import Plan
+from runner.types.sampling import Sampling
+from runner.types.wish import Wish
+from scripts.synthetic import headers
+from scripts.synthetic.typed import U32, Typed
+from tests.support.headers import EMBEDDING, PLAIN
+from tests.support.homes import own_home, put
+from tests.support.sessions import loaded, told
+
+ASKED = [Message("user", "Tell me about the sea.")]
+GREEDY = Sampling(temperature=0, max_tokens=12)
+SMALL = Wish(ctx=512, threads=1)
+LIMIT = 760  # MiB of address space; an engine needs 585 for the model with a context of 8192
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[None]:
+    with own_home(tmp_path):
+        yield
+
+
+@pytest.fixture
+def service(home: None) -> Iterator[LocalService]:
+    found = LocalService()
+    yield found
+    found.close()
+
+
+def named(smollm2: Path, wish: Wish = SMALL) -> Wish:
+    return replace(wish, draft=str(smollm2))
+
+
+def test_it_is_planned_loaded_and_counted_with_the_model(service: LocalService, smollm2: Path) -> None:
+    plan = service.plan(str(smollm2), named(smollm2))
+    (said,) = plan_json(plan)["candidates"]
+    (beside,) = said["companions"]
+    assert (beside["kind"], beside["file"], beside["download_bytes"]) == ("model", smollm2.name, 0)
+    assert beside["placement"]["drafts"] == 0 and said["placement"]["drafts"] > 0
+    assert said["predicted"]["draft"]["acceptance"] == pytest.approx(0.55)
+    assert not said["predicted"]["draft"]["measured"]
+    (part,), (whole,) = beside["memory"], said["memory"]
+    assert 0 < part["weights"] == whole["weights"] - part["weights"] and 0 < part["kv"] < whole["kv"]
+    assert set(said["reasons"]) > set(plan_json(service.plan(str(smollm2), SMALL))["candidates"][0]["reasons"])
+
+    session = loaded(service, plan)
+    assert session.loaded.companion, "the engine has it"
+    assert [(row.device, row.held) for row in session.loaded.held] == [
+        (row.device, row.held) for row in session.candidate.memory
+    ], "what it holds is what was planned"
+    assert told(session.generate(ASKED, GREEDY))
+    (load, *_) = history.read(paths().history)
+    assert load.measured == session.loaded.held
+
+
+def test_without_a_name_nothing_is_beside_and_a_plan_is_as_ever(service: LocalService, smollm2: Path) -> None:
+    (plain,) = service.plan(str(smollm2), SMALL).candidates
+    (lookup,) = service.plan(str(smollm2), replace(SMALL, draft="lookup")).candidates
+    assert plain == lookup and not plain.companions
+    assert plain.placement is not None and plain.placement.companion is None
+    assert plain.predicted is not None and plain.predicted.guesses is None
+
+
+def guessed_before(file: Path) -> None:
+    brought = Guessed(file.name, file.name, Drafted(DraftKind.MODEL, 210, 147, 1.25))
+    history.add(paths().history, Measurement("", 512, (), at=time.time(), guessed=brought))
+
+
+def test_what_guesses_brought_here_counts_before_what_was_published(service: LocalService, smollm2: Path) -> None:
+    guessed_before(smollm2)
+    said = plan_json(service.plan(str(smollm2), named(smollm2)))["candidates"][0]
+    draft = said["predicted"]["draft"]
+    assert (draft["measured"], draft["acceptance"], draft["gain"], draft["guessed"]) == (True, 0.7, 1.25, None)
+    assert "as measured here (70% of the guesses came true)" in said["reasons"][0]
+
+
+def other_vocabulary(path: Path) -> Path:
+    numbers = {f"llama.{key}": Typed(U32, value) for key, value in PLAIN.items()}
+    words = {"tokenizer.ggml.model": Typed(STRING, "llama")}
+    kv = {"general.architecture": Typed(STRING, "llama"), **words, **numbers}
+    return put(path, headers.header_bytes(kv, [EMBEDDING]) + bytes(EMBEDDING.bytes + 64))
+
+
+def test_what_cannot_guess_is_refused_in_a_sentence(service: LocalService, smollm2: Path, tmp_path: Path) -> None:
+    other = other_vocabulary(tmp_path / "other-Q8_0.gguf")
+    with pytest.raises(UsageError, match=r"other-Q8_0.* cannot guess for .*: their tokenizers are of two kinds"):
+        service.plan(str(smollm2), named(other))
+    with pytest.raises(UsageError, match="has no heads that predict further tokens"):
+        service.plan(str(smollm2), replace(SMALL, draft="mtp"))
+
+
+def test_where_only_it_lacks_memory_the_model_runs_without(
+    home: None, smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit on the engine's address space is real: it holds the model with its cache, but not two of them."""
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nulimit -v {LIMIT * 1024}\nexec "{sys.executable}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    service = LocalService()
+    try:
+        plan: Plan = service.plan(str(smollm2), named(smollm2, Wish(ctx=8192, threads=1)))
+        assert plan.candidates[0].companions
+        session = loaded(service, plan)
+        assert not session.loaded.companion and not session.candidate.companions
+        assert session.placement.companion is None and session.placement.ctx == 8192
+        (note,) = session.loaded.notes
+        assert "It runs without the companion that was to guess: " in note
+        assert told(session.generate(ASKED, GREEDY))
+    finally:
+        service.close()
