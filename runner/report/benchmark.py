@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from runner.report.sentences import sentence
 from runner.report.table import Table
-from runner.report.words import rate_cell, rates, seconds
+from runner.report.words import network, rate_cell, rates, seconds
 from runner.types.engine import Loaded
+from runner.types.machine import Machine
 from runner.types.measurement import Benchmark
 from runner.types.plan import Candidate, Predicted
 from runner.types.reasons import OnOthers
@@ -33,6 +34,11 @@ def latency_line(measured: Benchmark, loaded: Loaded) -> str:
     return f"{prompt}; loaded in {seconds(loaded.load_s)}"
 
 
-def network_lines(candidate: Candidate) -> Iterator[str]:
-    """What of it is on other machines, and what each token pays for that."""
-    yield from (sentence(reason) for reason in candidate.reasons if isinstance(reason, OnOthers))
+def network_lines(measured: Benchmark, candidate: Candidate, machine: Machine) -> Iterator[str]:
+    """What of it is on other machines, what each token pays for that, the road there and what went over it."""
+    roads = {device.id: device.lent.road for device in machine.devices if device.lent}
+    for reason in candidate.reasons:
+        if isinstance(reason, OnOthers):
+            yield sentence(reason)
+            traffic = dict(measured.traffic).get(reason.device)
+            yield f"{reason.device} network: {network(roads.get(reason.device), traffic)}"

@@ -70,7 +70,11 @@ def _device_json(device: Device) -> Json:
 
 def network_json(candidate: Candidate) -> list[Json]:
     """What of it is on other machines, an entry for each of their devices."""
-    return [pack(reason) for reason in candidate.reasons if isinstance(reason, OnOthers)]
+    return [pack(reason) for reason in _on_others(candidate)]
+
+
+def _on_others(candidate: Candidate) -> list[OnOthers]:
+    return [reason for reason in candidate.reasons if isinstance(reason, OnOthers)]
 
 
 def _some(value: object, *names: str) -> Json:
@@ -264,7 +268,7 @@ def bench_json(measured: Benchmark, candidate: Candidate, loaded: Loaded, runs: 
         "load_s": round(loaded.load_s, 3),
         "predicted": predicted_json(candidate.predicted),
         "memory": planned_and_measured(candidate.memory, loaded.held),
-        "network": network_json(candidate),
+        "network": [{**pack(one), "traffic": dict(measured.traffic).get(one.device)} for one in _on_others(candidate)],
         "runs": runs,
         "draft": _draft_bench_json(measured.draft),
         "companion": _draft_bench_json(measured.companion),

@@ -47,6 +47,7 @@ def measure(session: EngineSession, runs: int = RUNS, told: Callable[[str], None
         last=decodes[-1],
         draft=_drafted(session, _said_again(), WORDS_AGAIN) if session.placement.drafts else None,
         companion=_drafted(session, _PROSE, WORDS_AGAIN) if session.placement.companion else None,
+        traffic=tuple((one.device, one.traffic) for one in session.sample().devices if one.traffic is not None),
     )
 
 

@@ -77,7 +77,8 @@ class Benchmark:
     """Medians and ranges over the runs; tokens per second and seconds.
 
     `prompt_tokens` were read in a prefill run; `last` ends the last decode run. `draft`: a text that says itself again,
-    `companion` free prose where somebody guesses beside the model; None where nothing is guessed.
+    `companion`: free prose where somebody guesses beside the model; None where nothing is guessed.
+    `traffic`: bytes that went to other machines and back since the load began, by device.
     """
 
     decode_tps: float
@@ -89,3 +90,4 @@ class Benchmark:
     last: Chunk
     draft: DraftBenchmark | None = None
     companion: DraftBenchmark | None = None
+    traffic: tuple[tuple[str, int], ...] = ()

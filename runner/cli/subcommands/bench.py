@@ -49,6 +49,6 @@ def _print(measured: Benchmark, session: EngineSession, options: Options, output
         return
     output.table(benchmark_table(measured, candidate.predicted))
     output.line(latency_line(measured, loaded))
-    output.lines(network_lines(candidate))
+    output.lines(network_lines(measured, candidate, session.plan.machine))
     output.line()
     output.table(memory_table(candidate, loaded))
