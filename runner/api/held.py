@@ -14,8 +14,9 @@ from runner.chat.switch import knows_thinking
 from runner.client.session import EngineSession
 from runner.service.schema import read_schema
 from runner.types.commands import Grammar
-from runner.types.grammar import checked, has_patterns, unheld
+from runner.types.grammar import checked
 from runner.types.sampling import Sampling, with_modelfile
+from runner.types.schema_keywords import has_patterns, unheld
 
 
 def answerer(resident: Resident) -> EngineSession:

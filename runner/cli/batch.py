@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def batch(service: LocalService | AttachedService, options: Options, output: Output) -> ExitCode:
     """A line of IN is asked, plain or as an object with settings of its own; OUT gets an object for each, as they end.
 
-    A line that is wrong and a prompt that fails have their error in their line, and make the exit code 1. What OUT has
-    an answer to is not asked again, so an interrupted batch goes on where it was.
+    A line that is wrong and a prompt that fails have their error in their line, and lead to an EngineError in the end.
+    What OUT has an answer to is not asked again, so an interrupted batch goes on where it was.
     """
     assert options.batch is not None and options.out is not None
     if options.out.exists() and options.out.samefile(options.batch):
@@ -48,15 +48,13 @@ def batch(service: LocalService | AttachedService, options: Options, output: Out
         run.refuse([line for line in left if line.wrong is not None])
         if left := [line for line in left if line.wrong is None]:
             failed = len(wrong) + answers.failed(lines)
-            return run.ask(open_for_many(service, options, output), left, failed)
-        return _nothing_left(len(lines), len(wrong) + answers.failed(lines), output)
-
-
-def _nothing_left(count: int, failed: int, output: Output) -> ExitCode:
-    if failed:
-        output.error(f"Nothing is left to ask, and {failed} of {count} prompts have failed; their lines say why.")
-        return ExitCode.ENGINE
-    output.note(f"All {count} prompts are answered already.")
+            run.ask(open_for_many(service, options, output), left, failed)
+            return ExitCode.OK
+        if failed := len(wrong) + answers.failed(lines):
+            raise EngineError(
+                f"{failed} of {len(lines)} prompts have failed, and no other is left; their lines say why."
+            )
+    output.note(f"All {len(lines)} prompts are answered already.")
     return ExitCode.OK
 
 
@@ -78,8 +76,8 @@ class _Run:
             said = {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
             self._write(line, {**said, **contract.error_json(line.wrong)})
 
-    def ask(self, session: Answering, left: Sequence[BatchLine], failed: int) -> ExitCode:
-        """Ask these; `failed` others have an error already."""
+    def ask(self, session: Answering, left: Sequence[BatchLine], failed: int) -> None:
+        """Ask these; `failed` others have an error already. EngineError in the end where there is any."""
         pace = Pace(self._count, self._count - len(left), time.monotonic())
         with closing(Workers(session, left, session.placement.sequences)) as workers, stopping(workers):
             for line, answer in self._heard(workers):
@@ -90,10 +88,9 @@ class _Run:
                 pace = pace.after(answer.last.completion_tokens, time.monotonic())
                 self._output.progress(progress_line(pace), final=pace.done == pace.count)
         if workers.is_stopped:
-            return ExitCode.INTERRUPTED
+            raise KeyboardInterrupt
         if failed:
-            self._output.error(f"{failed} of {self._count} prompts failed; their lines say why.")
-        return ExitCode.ENGINE if failed else ExitCode.OK
+            raise EngineError(f"{failed} of {self._count} prompts failed; their lines say why.")
 
     def _heard(self, workers: Workers) -> Iterator[tuple[BatchLine, Outcome]]:
         """Whole answers; what befalls one on its way is said."""

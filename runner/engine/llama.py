@@ -16,7 +16,7 @@ from ctypes import CFUNCTYPE, c_char_p, c_void_p
 from typing import Any
 
 from llama_cpp import llama_cpp
-from llama_cpp.llama_grammar import RESERVED_NAMES, SchemaConverter
+from llama_cpp.llama_grammar import PRIMITIVE_RULES, RESERVED_NAMES, SchemaConverter
 
 from models.errors import EngineError, LocalrunError, UsageError
 from runner.chat.tools.schema import References
@@ -25,6 +25,7 @@ from runner.types.failures import diagnose, is_not_pinned
 from runner.types.grammar import checked, without_tokens
 from runner.types.integer_grammar import bounded_integers
 from runner.types.machine import Numa
+from runner.types.schema_keywords import names_kind
 
 C = llama_cpp  # every function of llama.h, with its types
 
@@ -120,16 +121,18 @@ _Untyped: Any = SchemaConverter
 
 
 class _Converter(_Untyped):  # type: ignore[misc]
-    """That of llama-cpp-python, with bounds for integers."""
+    """That of llama-cpp-python, with bounds for integers, and any value where a schema says of no kind of value."""
 
     def __init__(self) -> None:
         super().__init__(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
 
     def visit(self, schema: Any, name: str) -> Any:
         """The name of a rule for a schema, which is added."""
-        if (digits := bounded_integers(schema)) is None:
-            return super().visit(schema, name)
-        return self._add_rule(f"{name}-" if name in RESERVED_NAMES else name or "root", f"({digits}) space")
+        if (digits := bounded_integers(schema)) is not None:
+            return self._add_rule(f"{name}-" if name in RESERVED_NAMES else name or "root", f"({digits}) space")
+        if not names_kind(schema):
+            return self._add_primitive("value" if name else "root", PRIMITIVE_RULES["value"])
+        return super().visit(schema, name)
 
 
 class SchemaRules:

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import EngineError, UsageError
 from models.visible import LONGEST, one_line
-from runner.types.grammar import unheld
+from runner.types.schema_keywords import unheld
 
 _HELD_FORMATS = ("date-time", "time")  # by the grammar
 

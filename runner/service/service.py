@@ -52,12 +52,13 @@ from runner.types.commands import Grammar, Understand
 from runner.types.drafts import names_model
 from runner.types.engine import LoadProgress
 from runner.types.generation import Chunk, Message, Request
-from runner.types.grammar import unheld, without_tokens
+from runner.types.grammar import without_tokens
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
 from runner.types.plan import Plan, Terms
 from runner.types.reasons import Refused
+from runner.types.schema_keywords import unheld
 from runner.types.service import Choice, Session
 from runner.types.study import Study
 from runner.types.tuning import Tuning
@@ -330,9 +331,10 @@ class LocalService:
 
     def grammar_of_schema(self, schema: str) -> str:
         """GBNF of a JSON schema (JSON text); what no grammar holds an answer to is said. UsageError."""
+        grammar = self.engine.ask(Grammar(schema))
         if left := unheld(json.loads(schema)):
             self._note(sentences.checked_at_the_end(left))
-        return self.engine.ask(Grammar(schema))
+        return grammar
 
     def understood(self, gbnf: str) -> str:
         """The same grammar; UsageError where it is none, as far as that can be said without the model's vocabulary."""

@@ -74,6 +74,7 @@ def test_a_file_whose_name_is_no_text(run: Run, smollm2: Path, tmp_path: Path) -
         (("smollm2-135m", "-p", "x", "--grammar", "bad"), 2, "UsageError"),
         (("smollm2-135m",), 2, "UsageError"),
         (("smollm2-135m", "--batch", "nosuch", "--out", "out"), 2, "UsageError"),
+        (("smollm2-135m", "--batch", "bad", "--out", "out"), 1, "EngineError"),
         (("smollm2-35m", "-p", "x"), 3, "ModelNotFound"),
         (("smollm2-135m", "-p", "word " * 9000), 2, "PromptTooLong"),
     ],

@@ -83,6 +83,13 @@ def admits(model: Model, grammar: str, text: str) -> bool:
         C.llama_sampler_free(sampler)
 
 
+def test_where_a_schema_names_no_kind_any_value_is_admitted(vocabulary: Model) -> None:
+    for schema in ('{"minimum": 1}', '{"properties": {"a": {"title": "Anything"}}, "required": ["a"]}'):
+        grammar = llama.grammar_of_schema(schema)
+        for value in ("-2.5", '"x"', "[null]", '{"b": true}'):
+            assert admits(vocabulary, grammar, value if "minimum" in schema else f'{{"a": {value}}}')
+
+
 def written(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
     """Calls in a notation; what the parsers read back."""
     return syntax.written([ToolCall("", one.name, _noted(syntax, json.loads(one.arguments))) for one in calls])
