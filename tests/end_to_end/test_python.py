@@ -164,6 +164,13 @@ def test_a_dead_model_can_be_closed_and_a_dropped_one_ends() -> None:
     assert not psutil.wait_procs([process, engine], timeout=PATIENCE_S)[1]
 
 
+def test_a_grammar_and_choices_bind_the_answers_of_a_script(tmp_path: Path) -> None:
+    (tmp_path / "yes.gbnf").write_text('root ::= "yes"')
+    for flags, bound in (({"grammar": tmp_path / "yes.gbnf"}, ["yes"]), ({"choices": "red,blue"}, ["red", "blue"])):
+        with localrun.open("smollm2-135m", threads=1, ctx=512, **flags) as llm:
+            assert llm.ask("Is the sky blue?", temp=0, max_tokens=40) in bound
+
+
 def test_much_on_stderr_blocks_nobody(tmp_path: Path, smollm2: Path) -> None:
     for number in range(900):
         (tmp_path / f"model-with-a-rather-long-name-number-{number}-Q4_K_M.gguf").write_text("junk")

@@ -20,6 +20,7 @@ from runner.types.sampling import Sampling
 from runner.types.templating import Templating
 from scripts.synthetic.typed import U32, Typed
 from tests.support.controls import CONTROLS, bpe, sentencepiece
+from tests.support.templates import with_both_ends
 
 LETTERS = 256  # in the vocabulary, before its control tokens
 BEGIN = {"tokenizer.ggml.bos_token_id": Typed(U32, LETTERS + 1)}
@@ -104,6 +105,15 @@ def test_a_prompt_begins_with_one_begin_token_and_has_no_end_token(template: str
     for request in (Request((Message("user", "Hi"),), sampling=asked), Request(raw="Hi")):
         tokens, _ = found.of(request)
         assert (tokens[0], tokens.count(begin), tokens.count(end), len(tokens)) == (begin, 1, 0, 3)
+
+
+def test_an_end_token_that_a_real_file_asks_for_is_in_no_prompt(smollm2: Path, tmp_path: Path) -> None:
+    begin, end = 1, 2  # <|im_start|>, with which the template begins, and <|im_end|>
+    asked = [Request((Message("system", "Be brief."), Message("user", "What is 2+2?"))), Request(raw="What is 2+2?")]
+    plain, both = prompts(smollm2), prompts(with_both_ends(smollm2, tmp_path / "both.gguf"))
+    chat, text = (plain.of(request)[0] for request in asked)
+    assert [both.of(request)[0] for request in asked] == [chat, [begin, *text]]
+    assert chat[:2] == [begin, 9690] and end not in text
 
 
 def test_a_file_without_template_and_marks_gets_the_text_as_it_is(tmp_path: Path) -> None:

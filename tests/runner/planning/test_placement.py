@@ -355,6 +355,13 @@ def test_a_trained_length_that_is_no_multiple_of_256() -> None:
     assert placed.placement is not None and (placed.placement.ctx, placed.verdict) == (1792, Verdict.GPU)
 
 
+def test_a_trained_length_below_the_least_that_there_is() -> None:
+    for there in (machine(gpu(24)), machine(ram=48)):
+        placed = check(replace(shape(DENSE), context_trained=128), there)
+        assert placed.placement is not None and placed.placement.ctx == 256, "llama.cpp allocates 256 at a time"
+        assert placed.predicted is not None
+
+
 def test_ubatch_and_kv_type_give_way_only_where_nothing_else_fits() -> None:
     weights = shape(DENSE)
     for ram in (48, 24, 16, 12, 10):
