@@ -13,6 +13,8 @@ from models.errors import DownloadError, ModelError
 from models.hub.listing import list_repo
 from models.names import catalog
 from scripts.checks import catalog as check_catalog
+from scripts.synthetic.geometries import MODELS
+from scripts.synthetic.headers import shape
 from tests.support.hub import Hub, loopback_client
 
 ENTRY: dict[str, Any] = {
@@ -50,11 +52,28 @@ def test_the_shipped_catalog_is_sound() -> None:
     assert len(repositories) == len(set(repositories))
 
 
+ASKED_FOR = """
+    qwen3.5 qwen3.6 qwen3.8 gemma-4 gpt-oss glm mistral devstral magistral llama-4 deepseek granite-4 nemotron phi-4
+    smollm3 kimi minimax qwen3-embedding embeddinggemma
+"""
+
+
+@pytest.mark.parametrize("name", ASKED_FOR.split())
+def test_what_people_ask_for_is_a_name_or_a_family(name: str) -> None:
+    assert catalog.lookup(name) or catalog.models_of_family(name)
+
+
 def test_sizes_agree_with_the_names() -> None:
     """Qwen3 30B-A3B has 30 billion parameters, 3 of them active; what a name says is within a tenth of the entry."""
     for entry in catalog.entries():
         for said, parameters in zip(name_sizes(entry.name), (entry.parameters, entry.active), strict=False):
             assert said * 0.85 <= parameters / 1e9 <= said * 1.3, entry.name
+
+
+def test_sizes_agree_with_headers_like_the_published_ones() -> None:
+    seen = [entry for entry in catalog.entries() if entry.name in MODELS]
+    assert len(seen) >= 10
+    assert [told for entry in seen for told in check_catalog.differing_sizes(entry, shape(entry.name))] == []
 
 
 def name_sizes(name: str) -> list[float]:
@@ -263,6 +282,28 @@ def test_the_checker_says_what_differs(
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"parameters": 135_000_000}, 0, "1 GGUF files\n"),
+        ({"parameters": 150_000_000}, 1, "0.13B parameters, not 0.15B\n"),
+        ({"parameters": 135_000_000, "active": 60_000_000}, 1, "0.13B active, not 0.06B\n"),
+    ],
+)
+def test_the_checker_compares_sizes_with_a_header(
+    smollm2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], code: int, words: str
+) -> None:
+    folder = tmp_path / "hub" / "org" / "A-7B-GGUF"
+    folder.mkdir(parents=True)
+    (folder / "A-Q4_1.gguf").symlink_to(smollm2)
+    (folder / ".hub.json").write_text(json.dumps({"license": "mit"}))
+    with loopback_client(tmp_path / "home"), Hub(tmp_path / "hub") as hub:
+        ask = functools.partial(list_repo, endpoint=hub.endpoint)
+        read = functools.partial(check_catalog.shape_on_the_hub, endpoint=hub.endpoint)
+        assert check_catalog.check(catalog.parse(toml(ENTRY | change)), ask, read) == code
+    assert capsys.readouterr().out.endswith(words)
+
+
 def test_the_checker_knows_only_catalog_names() -> None:
     with pytest.raises(SystemExit, match="2"):
         check_catalog.main(["no-such-model"])
@@ -271,7 +312,7 @@ def test_the_checker_knows_only_catalog_names() -> None:
 def test_the_checker_says_that_nobody_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(_: object) -> int:
+    def ask(*_: object, **__: object) -> int:
         raise DownloadError("No connection.")
 
     monkeypatch.setattr(check_catalog, "check", ask)
