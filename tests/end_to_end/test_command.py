@@ -309,7 +309,8 @@ def test_the_other_commands(localrun: Command) -> None:
     shown = localrun("show", "smollm2-135m").stdout
     assert "llama, 30 layers" in shown and "apache-2.0" in shown
     assert json.loads(localrun("show", "smollm2-135m", "--json").stdout)[0]["context_trained"] == 8192
-    assert "conversations" in localrun("paths").stdout
+    places = json.loads(localrun("paths", "--json").stdout)
+    assert {"prompts", "conversations", "headers", "states", "sent weights"} <= places.keys()
     check = json.loads(localrun("doctor", "--json").stdout)
     assert "RPC" in check["backends"] and check["devices"][-1]["id"] == "CPU"
     done = localrun("rm", "smollm2-135m")

@@ -21,6 +21,8 @@ def run(options: Options, output: Output) -> ExitCode:
         "tuned": found.tuned,
         "log": found.engine_log,
         "headers": found.headers,
+        "states": found.states,
+        "sent weights": found.sent_weights,
         "weights": weights_folder(),
     }
     rows = [(name, str(path)) for name, path in places.items()]
