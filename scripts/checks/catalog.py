@@ -69,10 +69,11 @@ def _verdict(entry: Entry, repository: str, ask: Ask, read: Read | None) -> tupl
     except ModelNotFound:
         return True, "there is no such repository"
     weights = sum(file.name.endswith(".gguf") for file in listing.files)
-    differs = [f"licence {listing.licence}, not {entry.licence}"] * (listing.licence not in (None, entry.licence))
+    same = listing.licence in (None, entry.licence)
+    differs = [] if same else [f"licence {listing.licence}, not {entry.licence}"]
     if read is not None and weights:
         differs += differing_sizes(entry, read(listing))
-    gated = ["gated"] * listing.is_gated
+    gated = ["gated"] if listing.is_gated else []
     return not weights or bool(differs), ", ".join([f"{weights} GGUF files", *gated, *differs])
 
 

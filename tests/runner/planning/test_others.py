@@ -81,7 +81,7 @@ def test_a_benchmark_shows_the_road_and_what_went_over_it() -> None:
     placed = place(shape("llama-3.1-8b"), here, Wish())
     candidate = Candidate("Q4_K_M", (), 1, 4.8, 0, placed.verdict, None, (), None, Source.FORMULA, placed.reasons)
     measured = Benchmark(
-        9.0, (9.0, 9.0), 90.0, (90.0, 90.0), 0.5, 512, Chunk(Phase.DONE), None, (("RPC0", 12_340_000),)
+        9.0, (9.0, 9.0), 90.0, (90.0, 90.0), 0.5, 512, Chunk(Phase.DONE), traffic=(("RPC0", 12_340_000),)
     )
     on_it, road = network_lines(measured, candidate, here)
     assert on_it.startswith("RPC0 is tower0 (tower0:50052): ") and road == "RPC0 network: 0.10 ms · 1100 MB/s · 12.3 MB"
