@@ -32,7 +32,7 @@ class Description:
 
     `quality_loss` is a mean KL divergence (see `quants.Quality`). `template`: whether a chat template is inside.
     `recommended` is the sampling that its maker wants; `unsupported` names settings of the header that nobody applies.
-    `drafter`: a small model of the catalog that can guess for it.
+    `heads` of its own predict further tokens; `drafter`: a small model of the catalog that can guess for it.
     """
 
     quant: str
@@ -58,6 +58,7 @@ class Description:
     quality_source: str
     recommended: tuple[Recommended, ...]
     unsupported: tuple[str, ...]
+    heads: int = 0
     drafter: str | None = None
 
 
@@ -90,6 +91,7 @@ def describe(weights: WeightSet, headers: Sequence[Header], shape: ModelShape, l
         quality_source=judged.source,
         recommended=recommended(kv, (weights.files[0].name,)),
         unsupported=unsupported(kv),
+        heads=len(shape.heads),
     )
 
 

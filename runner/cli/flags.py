@@ -141,7 +141,7 @@ def _split_mode(text: str) -> SplitMode:
 
 def _draft(text: str) -> str | None:
     word = text.strip().lower()
-    if word in (DraftKind.MTP, ""):
+    if not word:
         raise UsageError(f"{text!r} is not one of {', '.join(_DRAFTS)}, and no model.")
     return (None if word == _AUTO else word) if word in _DRAFTS else text.strip()
 
@@ -186,7 +186,7 @@ _ROLES = tuple(TextRole)
 _POOLINGS = tuple(one for one in Pooling if one is not Pooling.RANK)
 _SPLITS = tuple(SplitMode)
 _AUTO = "auto"
-_DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, _AUTO)
+_DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, DraftKind.MTP, _AUTO)
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
     Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
@@ -202,7 +202,7 @@ PLACEMENT = (
     Flag("parallel", "requests at once, in one KV cache (default: 1; a batch up to 8)", "N", _whole(1, 256)),
     Flag(
         "draft",
-        "guess tokens ahead: off, lookup (from the text so far), a small MODEL, or auto (default)",
+        "guess tokens ahead: off, lookup (from the text so far), mtp (its own heads), a small MODEL, or auto (default)",
         "WHO",
         _draft,
         words=_DRAFTS,

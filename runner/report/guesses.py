@@ -39,21 +39,26 @@ def guesser(kind: DraftKind, name: str) -> str:
 
 
 def _why_not(reason: Unaccompanied) -> str:
-    match reason.lack:
-        case Lack.ROOM:
-            return f"There is no room for {guesser(reason.kind, reason.name)} beside it"
-        case Lack.HEADS:
-            return "It has no heads of its own that could guess"
-        case Lack.SEQUENCES:
-            return "Its own heads do not guess where several requests share a step, which gains nothing"
-        case Lack.DEVICES:
-            return "Its own heads do not guess for a model on several devices, which gains nothing"
+    if reason.lack is Lack.ROOM:
+        return f"There is no room for {guesser(reason.kind, reason.name)} beside it"
+    return _LACKS[reason.lack]
 
 
 def could_guess(hint: CouldGuess) -> str:
     """Who would make answers faster, and what to type for it."""
     brings = f"about {hint.gain:.1f} x as many tokens a second"
     return f"{hint.name} could guess ahead for it, for {brings}: --draft {hint.name}."
+
+
+_LACKS = {
+    Lack.HEADS: "It has no heads of its own that could guess",
+    Lack.SEQUENCES: "Its own heads do not guess where several requests share a step, which gains nothing",
+    Lack.DEVICES: "Its own heads do not guess for a model on several devices, which gains nothing",
+    Lack.EXPERTS: "Its own heads gain little for a mixture of experts (--draft mtp tries them)",
+    Lack.HOST: "Its own heads gain little for what the CPU computes (--draft mtp tries them)",
+    Lack.GAIN: "Its own heads have gained too little here (--draft mtp tries them)",
+    Lack.CONTEXT: "Its own heads would cost context or speed (--draft mtp says how much)",
+}
 
 
 def with_guesses(predicted: Predicted) -> str:

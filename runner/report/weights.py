@@ -11,7 +11,7 @@ from models.weights import Offer, WeightSet
 from runner.report.contract import Json
 from runner.report.sampling import sampling_json, sampling_lines
 from runner.report.table import Table
-from runner.report.words import file_size, gib, one_line
+from runner.report.words import file_size, gib, one_line, plural
 from runner.types.codec import pack
 from runner.types.sampling import Sampling, in_force
 
@@ -65,6 +65,8 @@ def description_lines(one: Description, asked: Sampling) -> Iterator[str]:
     yield f"  context       trained to {one.context_trained} tokens"
     yield f"  vocabulary    {one.vocabulary} tokens"
     yield f"  template      {'in the file' if one.template else 'none: the usual marks, if they are tokens'}"
+    if one.heads:
+        yield f"  guesses       {plural(one.heads, 'head')} of its own can (--draft mtp)"
     if one.drafter:
         yield f"  guesses       {one.drafter} can guess for it (--draft {one.drafter})"
     yield from _sampling(one, asked)

@@ -183,12 +183,16 @@ class Accompanied:
 
 
 class Lack(StrEnum):
-    """Why a companion that was asked for does not guess."""
+    """Why a companion does not guess; from EXPERTS on, why heads that nobody has asked for do not."""
 
     ROOM = "room"
     HEADS = "heads"
     SEQUENCES = "sequences"
     DEVICES = "devices"
+    EXPERTS = "experts"
+    HOST = "host"
+    GAIN = "gain"
+    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)

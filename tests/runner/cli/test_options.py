@@ -142,7 +142,14 @@ def test_every_setting_may_stand_in_the_file_and_the_environment() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "draft"),
-    [("AUTO", None), ("Lookup", "lookup"), ("off", "off"), ("llama-3.2-1b", "llama-3.2-1b"), ("./B:Q8_0", "./B:Q8_0")],
+    [
+        ("AUTO", None),
+        ("Lookup", "lookup"),
+        ("off", "off"),
+        ("MTP", "mtp"),
+        ("llama-3.2-1b", "llama-3.2-1b"),
+        ("./B:Q8_0", "./B:Q8_0"),
+    ],
 )
 def test_who_guesses_is_a_word_or_the_name_of_a_model(typed: str, draft: str | None) -> None:
     assert options("m", "--draft", typed).wish.draft == draft

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.headers.reader import parse
+from models.headers.shape import ModelShape, shape_of
 from models.weights import WeightFile, WeightSet
 from runner.cost.ledger import host_reserve, reserve
 from runner.planning.choose import Contender, choose
@@ -19,10 +21,14 @@ from runner.types.drafts import Drafted, DraftKind
 from runner.types.fallback import Rung, Tried
 from runner.types.machine import Kind, Machine
 from runner.types.measurement import Guessed, Measurement
+from runner.types.placement import Companion
 from runner.types.plan import Candidate, Guesses, Verdict
 from runner.types.reasons import Accompanied, Lack, Unaccompanied
 from runner.types.units import GIB
 from runner.types.wish import Wish
+from scripts.synthetic.geometries import qwen35
+from scripts.synthetic.geometry import Attention, Dense
+from scripts.synthetic.headers import entries, header_bytes, metadata
 from tests.support.planner import a100, gpu, machine, shape
 
 SMALL = shape("llama-3.2-1b")
@@ -142,6 +148,38 @@ def test_where_it_would_not_pay_it_is_left_out_and_said(
     assert said in sentences.sentence(why)
     as_ever = place(shape(model), there, replace(wish, draft=None))
     assert found.memory == as_ever.memory
+
+
+def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
+    """Of a dense model on one GPU with room to spare; elsewhere a sentence says why not."""
+    dense, mixture = shape_of_heads(), shape("glm-4.5-air")
+    roomy, tight = machine(gpu(24)), machine(gpu(2.6))
+    found = accompanied(dense, roomy, Wish(), None, Helpers())
+    assert found.placement is not None and found.placement.companion == Companion(DraftKind.MTP)
+    assert found.predicted is not None and found.predicted.guesses is not None and found.predicted.guesses.gain > 1.1
+    check_room(found, roomy, Wish())
+    lost = {OWN_HEADS: Guesses(DraftKind.MTP, 0.3, 0.9)}
+    for model, there, wish, helpers, lack in [
+        (dense, tight, Wish(), Helpers(), Lack.CONTEXT),
+        (dense, machine(ram=32), Wish(), Helpers(), Lack.HOST),
+        (dense, roomy, Wish(sequences=4), Helpers(), Lack.SEQUENCES),
+        (dense, roomy, Wish(), Helpers(measured=lost), Lack.GAIN),
+        (mixture, machine(gpu(140)), Wish(), Helpers(), Lack.EXPERTS),
+    ]:
+        without = accompanied(model, there, wish, None, helpers)
+        as_ever = place(model, there, replace(wish, draft="lookup"))
+        assert (without.placement, without.memory) == (as_ever.placement, as_ever.memory)
+        (why,) = [reason for reason in without.reasons if isinstance(reason, Unaccompanied)]
+        assert why.lack is lack
+        assert sentences.sentence(why).endswith("guesses come from the text alone.")
+
+
+def shape_of_heads() -> ModelShape:
+    """A dense model of the size of Qwen3.5 4B, with a head of its own."""
+    return shape_of([parse(header_bytes(metadata(DENSE, "Q4_K_M", "none"), entries(DENSE, "Q4_K_M")))])
+
+
+DENSE = qwen35("Qwen3.5-like", Dense(2048, 24, Attention(16, 4, 128), 8192, 151936, tied=True))
 
 
 def turn(drafted: int, accepted: int, gain: float, by: str = "small.gguf") -> Measurement:

@@ -19,10 +19,11 @@ from runner.storage.paths import paths
 from runner.types.drafts import Drafted, DraftKind
 from runner.types.generation import Message
 from runner.types.measurement import Guessed, Measurement
-from runner.types.plan import Plan
+from runner.types.plan import Plan, Source
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.synthetic import headers
+from scripts.synthetic.random_weights import GEOMETRIES, write
 from scripts.synthetic.typed import U32, Typed
 from tests.support.headers import EMBEDDING, PLAIN
 from tests.support.homes import own_home, put
@@ -79,6 +80,21 @@ def test_without_a_name_nothing_is_beside_and_a_plan_is_as_ever(service: LocalSe
     assert plain == lookup and not plain.companions
     assert plain.placement is not None and plain.placement.companion is None
     assert plain.predicted is not None and plain.predicted.guesses is None
+
+
+def test_heads_of_its_own_are_rehearsed_loaded_and_counted(service: LocalService, tmp_path: Path) -> None:
+    path = write(tmp_path / "tiny-qwen35-Q8_0.gguf", GEOMETRIES["tiny-qwen35"], "Q8_0")
+    plan = service.plan(str(path), replace(SMALL, draft="mtp"))
+    (candidate,) = plan.candidates
+    (heads,) = candidate.companions
+    assert (heads.kind, heads.files) == (DraftKind.MTP, ()) and heads.bytes > 0
+    assert candidate.confirmed_by is Source.REHEARSAL
+    session = loaded(service, plan)
+    assert session.loaded.companion, "the engine has them"
+    held = {row.device: (row.weights, row.kv, row.compute) for row in session.loaded.held}
+    assert held == {row.device: (row.weights, row.kv, row.compute) for row in candidate.memory}
+    (unasked,) = service.plan(str(path), SMALL).candidates
+    assert not unasked.companions, "on a CPU they gain little"
 
 
 def guessed_before(file: Path) -> None:
