@@ -24,7 +24,7 @@ from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Machine
 from runner.types.placement import Companion, Placement
 from runner.types.plan import CompanionPlan, Guesses, MemoryRow, Predicted, Source, Verdict
-from runner.types.reasons import Accompanied, Lack, Unaccompanied
+from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 from runner.types.wish import Wish
 
 OWN_HEADS = "mtp"  # in the place of a file's name
@@ -116,7 +116,10 @@ def _with_heads_where_free(target: _Target, helpers: Helpers) -> Placed:
     together = replace(target, wish=replace(target.wish, draft=DraftKind.MTP)).place()
     if _costs_nothing(together, alone):
         return _told(together, alone, brings)
-    return _without(alone, Unaccompanied(DraftKind.MTP, "", Lack.CONTEXT))
+    if together.verdict is Verdict.NO or together.placement is None:
+        return _without(alone, Unaccompanied(DraftKind.MTP, "", Lack.ROOM))
+    lost = max(0, alone.placement.ctx - together.placement.ctx)
+    return _without(alone, HeadsLeftOut(together.companions[0].bytes, brings.gain, lost))
 
 
 def _costs_nothing(together: Placed, alone: Placed) -> bool:
@@ -282,7 +285,7 @@ def _lack(target: _Target, alone: Placed) -> Lack | None:
     return Lack.DEVICES if len(used) > 1 or is_far else None
 
 
-def _without(alone: Placed, why: Unaccompanied | None) -> Placed:
+def _without(alone: Placed, why: Unaccompanied | HeadsLeftOut | None) -> Placed:
     return replace(alone, reasons=(*alone.reasons, *([why] if why else [])))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from runner.report.words import capital, context, gib, one_line, percent, rate
 from runner.types.drafts import DraftKind
 from runner.types.plan import CouldGuess, Predicted
-from runner.types.reasons import Accompanied, Lack, Unaccompanied
+from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 
 
-def sentence(reason: Accompanied | Unaccompanied) -> str:
+def sentence(reason: Accompanied | Unaccompanied | HeadsLeftOut) -> str:
     """`Its own heads guess ahead on CUDA0: 1.3 GiB for about 1.5 x as many tokens a second, if ...`."""
+    if isinstance(reason, HeadsLeftOut):
+        return _left_out(reason)
     if isinstance(reason, Unaccompanied):
         return f"{_why_not(reason)}; guesses come from the text alone."
     who = (
@@ -24,6 +26,12 @@ def sentence(reason: Accompanied | Unaccompanied) -> str:
     costs += ["all of the model on the GPU"] if reason.is_split else []
     without = f". Without, there would be {' and '.join(costs)}" if costs else ""
     return f"{who} {verb} ahead on {where}: {brings}, {_assumed(reason)}{without}."
+
+
+def _left_out(reason: HeadsLeftOut) -> str:
+    brings = f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
+    instead = f"{context(reason.ctx)} more context" if reason.ctx else "all as it is"
+    return f"Its own heads would guess ahead (--draft mtp): {brings}, or {instead} without them."
 
 
 def _assumed(reason: Accompanied) -> str:
@@ -57,7 +65,6 @@ _LACKS = {
     Lack.EXPERTS: "Its own heads gain little for a mixture of experts (--draft mtp tries them)",
     Lack.HOST: "Its own heads gain little for what the CPU computes (--draft mtp tries them)",
     Lack.GAIN: "Its own heads have gained too little here (--draft mtp tries them)",
-    Lack.CONTEXT: "Its own heads would cost context or speed (--draft mtp says how much)",
 }
 
 

@@ -20,6 +20,7 @@ from runner.types.reasons import (
     FastestWith,
     FromHistory,
     Goal,
+    HeadsLeftOut,
     LargestThatRuns,
     LayersThatFit,
     LessThanTrained,
@@ -70,14 +71,14 @@ def sentence(reason: Reason | Why) -> str:
     match reason:
         case Taken() | Better() | Faster() | NoneRuns() | WeightsThatFit() | TunedHere():
             return _of_choice(reason)
-        case SharedLimit() | SplitByTensor() | OnOthers() | OthersLeftOut() | Accompanied() | Unaccompanied():
+        case SharedLimit() | SplitByTensor() | OnOthers() | OthersLeftOut():
             return _of_devices(reason)
-        case Noted(said):
-            return said
-        case Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
-            return _of_refusal(reason)
+        case Accompanied() | Unaccompanied() | HeadsLeftOut():
+            return guesses.sentence(reason)
         case LongerUbatch() | Mapped() | ShortOnHost():
             return _of_prompts(reason)
+        case Noted() | Refused() | Overdrawn() | LayersThatFit() | NoDevices() | NothingFits():
+            return _of_refusal(reason)
         case _:
             return _of_placement(reason)
 
@@ -125,8 +126,10 @@ def _given_up(better: Better) -> str:
     return f"{better.quant} would run at {rate(better.tps)}{needs}."
 
 
-def _of_refusal(reason: Refused | Overdrawn | LayersThatFit | NoDevices | NothingFits) -> str:
+def _of_refusal(reason: Noted | Refused | Overdrawn | LayersThatFit | NoDevices | NothingFits) -> str:
     match reason:
+        case Noted(said):
+            return said
         case Refused(said):
             return f"llama.cpp refuses it: {said}"
         case Overdrawn(device, size):
@@ -171,9 +174,7 @@ def _of_prompts(reason: LongerUbatch | Mapped | ShortOnHost) -> str:
             return f"Prompts of fewer than {batch} tokens are read on the CPU, which beats the bus to the GPU."
 
 
-def _of_devices(
-    reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut | Accompanied | Unaccompanied,
-) -> str:
+def _of_devices(reason: SharedLimit | SplitByTensor | OnOthers | OthersLeftOut) -> str:
     match reason:
         case SharedLimit():
             return _shared_limit(reason)
@@ -183,8 +184,6 @@ def _of_devices(
             return _on_others(reason)
         case OthersLeftOut():
             return _others_left_out(reason)
-        case Accompanied() | Unaccompanied():
-            return guesses.sentence(reason)
 
 
 def _on_others(reason: OnOthers) -> str:

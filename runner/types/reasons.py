@@ -192,7 +192,6 @@ class Lack(StrEnum):
     EXPERTS = "experts"
     HOST = "host"
     GAIN = "gain"
-    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +201,15 @@ class Unaccompanied:
     kind: DraftKind
     name: str
     lack: Lack
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsLeftOut:
+    """The model's own heads would take these bytes, bring `gain`, and cost `ctx` tokens of context (0: other things)."""
+
+    bytes: int
+    gain: float
+    ctx: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +367,7 @@ Reason = (
     | NothingFits
     | Accompanied
     | Unaccompanied
+    | HeadsLeftOut
     | Noted
 )
 Why = Taken | Better | Faster | NoneRuns | WeightsThatFit | Noted

@@ -23,7 +23,7 @@ from runner.types.machine import Kind, Machine
 from runner.types.measurement import Guessed, Measurement
 from runner.types.placement import Companion
 from runner.types.plan import Candidate, Guesses, Verdict
-from runner.types.reasons import Accompanied, Lack, Unaccompanied
+from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 from runner.types.units import GIB
 from runner.types.wish import Wish
 from scripts.synthetic.geometries import qwen35
@@ -160,7 +160,7 @@ def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
     check_room(found, roomy, Wish())
     lost = {OWN_HEADS: Guesses(DraftKind.MTP, 0.3, 0.9)}
     for model, there, wish, helpers, lack in [
-        (dense, tight, Wish(), Helpers(), Lack.CONTEXT),
+        (dense, tight, Wish(), Helpers(), None),
         (dense, machine(ram=32), Wish(), Helpers(), Lack.HOST),
         (dense, roomy, Wish(sequences=4), Helpers(), Lack.SEQUENCES),
         (dense, roomy, Wish(), Helpers(measured=lost), Lack.GAIN),
@@ -169,9 +169,13 @@ def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
         without = accompanied(model, there, wish, None, helpers)
         as_ever = place(model, there, replace(wish, draft="lookup"))
         assert (without.placement, without.memory) == (as_ever.placement, as_ever.memory)
-        (why,) = [reason for reason in without.reasons if isinstance(reason, Unaccompanied)]
-        assert why.lack is lack
-        assert sentences.sentence(why).endswith("guesses come from the text alone.")
+        (why,) = [reason for reason in without.reasons if isinstance(reason, Unaccompanied | HeadsLeftOut)]
+        if isinstance(why, Unaccompanied):
+            assert why.lack is lack
+            assert sentences.sentence(why).endswith("guesses come from the text alone.")
+        else:
+            assert lack is None and why.ctx > 0
+            assert " more context without them." in sentences.sentence(why)
 
 
 def shape_of_heads() -> ModelShape:

@@ -13,6 +13,8 @@ import pytest
 from models.errors import UsageError
 from models.headers.gguf_bytes import STRING
 from runner.report.contract import plan_json
+from runner.report.download import download_question
+from runner.report.words import file_size
 from runner.service.service import LocalService
 from runner.storage import history
 from runner.storage.paths import paths
@@ -27,6 +29,7 @@ from scripts.synthetic.random_weights import GEOMETRIES, write
 from scripts.synthetic.typed import U32, Typed
 from tests.support.headers import EMBEDDING, PLAIN
 from tests.support.homes import own_home, put
+from tests.support.hub import Hub
 from tests.support.sessions import loaded, told
 
 ASKED = [Message("user", "Tell me about the sea.")]
@@ -95,6 +98,32 @@ def test_heads_of_its_own_are_rehearsed_loaded_and_counted(service: LocalService
     assert held == {row.device: (row.weights, row.kv, row.compute) for row in candidate.memory}
     (unasked,) = service.plan(str(path), SMALL).candidates
     assert not unasked.companions, "on a CPU they gain little"
+
+
+def test_it_is_downloaded_with_the_model_after_the_plan(tmp_path: Path) -> None:
+    """Only headers come before: both are asked for in one question, then both are fetched."""
+    large, small = "org/large-GGUF", "org/small-GGUF"
+    for repo, kind in ((large, "tiny-moe"), (small, "tiny-dense")):
+        write(tmp_path / "root" / repo / f"{kind}-Q8_0.gguf", GEOMETRIES[kind], "Q8_0")
+    with Hub(tmp_path / "root") as hub, own_home(tmp_path / "home", hub.endpoint):
+        service = LocalService()
+        try:
+            plan = service.plan(large, replace(SMALL, draft=small))
+            (candidate,) = plan.candidates
+            (beside,) = candidate.companions
+            assert candidate.download_bytes == candidate.file_bytes + beside.download_bytes > candidate.file_bytes > 0
+            question = download_question(plan, candidate, service.terms(plan, 0))
+            assert f"{file_size(beside.download_bytes)} for {small}" in question
+            assert service.paths_of(plan, 0) == ()
+            fetched = {progress.file for progress in service.fetch(plan, 0)}
+            assert (
+                fetched
+                == {"tiny-moe-Q8_0.gguf", "tiny-dense-Q8_0.gguf"}
+                == {one.name for one in service.paths_of(plan, 0)}
+            )
+            assert loaded(service, plan).loaded.companion
+        finally:
+            service.close()
 
 
 def guessed_before(file: Path) -> None:
