@@ -24,9 +24,10 @@ class Shortlist:
     """Finds the `count` likeliest tokens in one pass over the vocabulary.
 
     Written in rows of some 4096, the vocabulary has so many columns. Every token outside of the `count` columns with
-    the largest maxima is at most as likely as each of these maxima, so that those columns hold the likeliest tokens.
-    What the rows leave over, less than one for each row, is always on the list. Memory is used again and again: numpy
-    calls cost more than what they do, the more so behind a decode that emptied the caches.
+    the largest maxima is at most as likely as each of these maxima, so that those columns hold the likeliest tokens,
+    none of them below the least of these maxima. What the rows leave over, less than one for each row, is looked at,
+    too. Memory is used again and again: numpy calls cost more than what they do, the more so behind a decode that
+    emptied the caches.
     """
 
     def __init__(self, vocabulary: int, count: int) -> None:
@@ -44,12 +45,14 @@ class Shortlist:
         self._table = self._tokens[:table].reshape(rows, count)
 
     def of(self, logits: Logits) -> Tokens:
-        """The likeliest and some others; all where that is no short list. Valid until the next call."""
+        """The likeliest and as likely ones; all where that is no short list."""
         if self.is_short:
             table = logits[: self._even].reshape(self._rows, self._columns)
             np.maximum.reduce(table, axis=0, out=self._maxima)
             columns = self._maxima.argpartition(-self._count)[-self._count :]
             np.add(self._starts, columns, out=self._table)
+            below = logits.take(self._tokens) < self._maxima[columns[0]]  # where a partition has the least of them
+            return self._tokens.take((~below).nonzero()[0])  # with what is no number: somebody has to hear of it
         return self._tokens
 
     def exactly(self, logits: Logits) -> Tokens:
