@@ -1,6 +1,6 @@
 """How much of decoding passes outside llama_decode: sampling, text, Python. llama-bench does none of it.
 
-    python -m scripts.benchmarks.overhead FILE.gguf [--threads 1] [--rounds 5] [--default-chain]
+    python -m scripts.benchmarks.overhead FILE.gguf [--threads 1] [--rounds 5] [--answers 1] [--default-chain]
 
 Runs the engine in this very process, so that a noisy machine disturbs both shares alike; with one thread, seconds are
 those of the processor, so that others on the machine do not count. Prints per round the share of the time outside
@@ -52,19 +52,23 @@ def main() -> int:
     parser.add_argument("file")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--answers", type=int, default=1, help="so many at a time")
     parser.add_argument("--default-chain", action="store_true", help="draw from it (default: greedy)")
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
-    placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads)
+    count = wanted.answers
+    placement = Placement((), 0, 0, (), ctx=2048, threads=wanted.threads, sequences=count, outputs=count)
     generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: None)
     clock = time.thread_time if wanted.threads == 1 else time.perf_counter
-    decode, sample = Watch(clock, Context, "step", Context.wait), Watch(clock, Sampler, "draw")
+    decode = Watch(clock, Context, "step" if count == 1 else "decode", Context.wait)
+    sample = Watch(clock, Sampler, "draw")
     shares = []
     for _ in range(wanted.rounds + 1):
-        total = decoding_seconds(generator, clock, wanted.default_chain, (decode, sample))
+        askers = [Asker(clock, (decode, sample)) for _ in range(count)]
+        total = decoding_seconds(generator, clock, wanted.default_chain, askers)
         rest = total - decode.seconds - sample.seconds
         shares.append(1 - decode.seconds / total)
-        each = 1e6 / TOKENS
+        each = 1e6 / TOKENS / count
         print(
             f"outside {shares[-1]:.2%}: sampling {sample.seconds * each:.0f} us, the rest {rest * each:.0f} us a token"
         )
@@ -93,14 +97,15 @@ class Asker:
         raise error
 
 
-def decoding_seconds(generator: Generator, clock: Clock, is_drawn: bool, watches: Sequence[Watch]) -> float:
-    """Seconds from the first token of an answer to its end."""
+def decoding_seconds(generator: Generator, clock: Clock, is_drawn: bool, askers: Sequence[Asker]) -> float:
+    """Seconds from the first tokens of answers, which come in one step, to their end."""
     sampling = Sampling(max_tokens=TOKENS + 1) if is_drawn else Sampling(temperature=0, max_tokens=TOKENS + 1)
     request = Request(raw="The", sampling=sampling, ignore_end=True, reuse=False)
-    generator.begin(request, asker := Asker(clock, watches))
+    for asker in askers:
+        generator.begin(request, asker)
     while generator.is_busy:
         generator.step()
-    return clock() - asker.started
+    return clock() - max(asker.started for asker in askers)
 
 
 if __name__ == "__main__":
