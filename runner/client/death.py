@@ -64,7 +64,7 @@ def hung(seconds: float, endpoints: Sequence[str], log: Path) -> EngineHung:
 def lost(machines: Sequence[tuple[str, str]], log: Path) -> DeviceLost:
     """The error where the engine had parts of a model on `machines` (name, and what became of it) that are gone."""
     said = " and ".join(f"{name} {why}" for name, why in machines)
-    return DeviceLost(f"{said[:1].upper()}{said[1:]}: what it held of the model is lost. The engine's log is {log}.")
+    return DeviceLost(f"{said}: what it held of the model is lost. The engine's log is {log}.")
 
 
 def _told_by(log: Path) -> Diagnosis:

@@ -10,9 +10,9 @@ from runner.cost.blocks import Blocks, Part
 from runner.cost.certainty import spread_of
 from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout
-from runner.cost.roads import Visits, visits
 from runner.cost.speed import decode_tps, prefill_tps
 from runner.cost.tensor_split import work_on_each
+from runner.cost.visits import Visits, visits
 from runner.cost.work import PINNED, Offload, Prefill, Work
 from runner.types.exchange import Exchange
 from runner.types.machine import Machine

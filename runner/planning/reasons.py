@@ -100,7 +100,7 @@ def _on_others(proposal: Proposal) -> Iterator[OnOthers]:
             weights=size,
             load_s=roads.load_seconds(one.device, size),
             keeps_weights=lent.keeps_weights,
-            round_trips=one.times,
+            round_trips=roads.round_trips(speeds.blocks, one),
             token_s=seconds,
         )
 

@@ -22,6 +22,7 @@ from runner.client.process import EngineProcess
 from runner.cost import roads
 from runner.cost.blocks import blocks_of
 from runner.cost.layout import Layout
+from runner.cost.visits import visits
 from runner.types.commands import Generate, Load
 from runner.types.generation import Request
 from runner.types.machine import Device, Kind, Lent, Road
@@ -39,7 +40,7 @@ _TOKENS, _TURNS = 4, 40  # the fastest of many short answers is what others leav
 
 def main() -> None:
     """A line for each road."""
-    with tempfile.TemporaryDirectory() as name, _worker() as endpoint:
+    with tempfile.TemporaryDirectory() as name, worker() as endpoint:
         folder = Path(name)
         weights = write(folder / "tiny.gguf", _TINY, "Q8_0")
         with slow_road(endpoint) as short:
@@ -55,7 +56,8 @@ def main() -> None:
 
 
 @contextmanager
-def _worker() -> Iterator[str]:
+def worker() -> Iterator[str]:
+    """Where one of this computer listens."""
     command = [sys.executable, "-P", "-m", "localrun", "worker", "--listen", "127.0.0.1:0", "--lifeline"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ, text=True) as worker:
         assert worker.stdout is not None and worker.stdin is not None
@@ -77,7 +79,7 @@ def _token_seconds(at: str, weights: Path, log: Path) -> tuple[float, Road]:
 def _predicted(road: Road) -> float:
     shape = shape_of([parse(header_bytes(metadata(_TINY, "Q8_0", "none"), entries(_TINY, "Q8_0")))])
     device = Device("RPC0", Kind.RPC, "", 1 << 30, 1 << 30, lent=Lent("there:1", "CPU", cores=1, road=road))
-    return roads.decode_seconds(blocks_of(shape), roads.visits(Layout((device,), (-1, -1, 0, 0, 0))), _TOKENS)
+    return roads.decode_seconds(blocks_of(shape), visits(Layout((device,), (-1, -1, 0, 0, 0))), _TOKENS)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from runner.cost.kernels import backend_of
 from runner.cost.kv import ContextSettings
 from runner.cost.laid_out import layout_of
 from runner.cost.layout import HOST, Layout, contiguous
-from runner.cost.roads import decode_seconds, prefill_seconds, visits
+from runner.cost.roads import decode_seconds, prefill_seconds
 from runner.cost.speed import decode_tps, prefill_tps
+from runner.cost.visits import visits
 from runner.cost.work import Offload, Prefill, Work
 from runner.hardware.described_group import parse_hardware
 from runner.types.machine import Machine

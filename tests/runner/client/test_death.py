@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import BadFile, DeviceLost, EngineError, EngineKilled, OutOfMemory, OutOfRam
-from runner.client.death import death
+from runner.client.death import death, lost
 from runner.types.pipe import LastWords
 
 SOURCE = "/tmp/build-x/vendor/llama.cpp/ggml/src/ggml-cuda/ggml-cuda.cu"
@@ -104,3 +104,8 @@ def test_a_kill_by_the_kernel_is_told_apart() -> None:
 def test_what_is_the_files_fault_is_told_as_that(number: signal.Signals, sentence: str) -> None:
     error = death(-number, NO_WORDS, LOG)
     assert (type(error), str(error)) == (BadFile, sentence)
+
+
+def test_a_machine_that_is_lost_is_called_what_it_calls_itself(tmp_path: Path) -> None:
+    said = str(lost([("tower (a:1)", "is gone"), ("b:2", "had to start again")], tmp_path))
+    assert said.startswith("tower (a:1) is gone and b:2 had to start again: what it held of the model is lost.")
