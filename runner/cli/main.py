@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,7 +13,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from models.errors import ExitCode, LocalrunError, UsageError
+from models.errors import EngineError, ExitCode, LocalrunError, UsageError
 from runner.cli.flags import RUN
 from runner.cli.interrupts import calm, ending_on, started_engine, take_interrupts
 from runner.cli.options import Options, load_config, parse
@@ -49,8 +50,6 @@ def main(argv: Sequence[str], open_screen: OpenScreen, *, is_warm: bool = False)
     except Unwritten as error:
         what = "output" if argv and argv[0] in COMMANDS else "answer"
         return _refused(f"The {what} could not be written", error)
-    except OSError as error:
-        return _refused(str(error.filename or "This computer refuses"), error)
     return code
 
 
@@ -63,7 +62,10 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen, *, is_w
         options = understood
         take_interrupts()
         return _run(options, output, open_screen, is_warm=is_warm)
-    except (LocalrunError, KeyboardInterrupt) as error:
+    except (BrokenPipeError, Unwritten):
+        raise
+    except (LocalrunError, KeyboardInterrupt, OSError) as failure:
+        error = _of_the_system(failure) if isinstance(failure, OSError) else failure
         calm()
         if options is not None and (options.json or options.jsonl):
             from runner.report.contract import error_json, no_answer_json
@@ -73,8 +75,15 @@ def _ended(argv: Sequence[str], output: Output, open_screen: OpenScreen, *, is_w
         return error.exit_code if isinstance(error, LocalrunError) else ExitCode.INTERRUPTED
 
 
+def _of_the_system(error: OSError) -> EngineError:
+    """A folder that may not be read, no more descriptors, a working folder that was removed."""
+    is_lost = error.errno == errno.ENOENT and not error.filename
+    what = error.filename or ("The folder that this was started in" if is_lost else "This computer refuses")
+    return EngineError(f"{what}: {error.strerror or error}.")
+
+
 def _refused(what: str, error: OSError) -> int:
-    """A full disk, a folder that may not be read: nothing more is written to stdout, which may be what refuses."""
+    """A full disk: nothing more is written to stdout, which is what refuses."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     Output().error(f"{what}: {error.strerror or error}.")
     return ExitCode.ENGINE

@@ -120,6 +120,8 @@ def _with_grammar(options: Options, service: LocalService | AttachedService) -> 
 def read_text(path: Path) -> str:
     """A file that a flag names. Raises UsageError."""
     try:
+        if path.is_char_device() and not path.samefile(os.devnull):
+            raise UsageError(f"{path} cannot be read: it is no file.")
         return path.read_text("utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None

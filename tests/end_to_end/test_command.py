@@ -100,6 +100,7 @@ def test_what_a_grammar_does_not_hold_is_said_before_and_checked_after(localrun:
         (("--choices", ""), "there is nothing to choose from"),
         (("--choices", " , "), "there is nothing to choose from"),
         (("--grammar", "/dev/null"), "The grammar is empty"),
+        (("--grammar", "/dev/zero"), "/dev/zero cannot be read: it is no file"),
         (("--grammar", "/etc/hosts"), "llama.cpp does not understand the grammar"),
     ],
 )
@@ -211,7 +212,7 @@ def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path:
         ("3", 3, True),
     ]
     again = localrun(*words)
-    assert again.returncode == 1 and "1 of 3 prompts have failed; their lines say why." in again.stderr
+    assert again.returncode == 1 and "1 of 3 prompts have failed, and no other is left" in again.stderr
     assert len(answers.read_text().splitlines()) == 3, "it would fail in the same way, and is not asked again"
     assert localrun(*words[:3], "--out", str(prompts)).returncode == 2, "the prompts would be written over"
 
@@ -439,6 +440,21 @@ def test_a_command_that_answers_nothing_does_not_speak_of_an_answer(
         1,
         "localrun: The output could not be written: No space left on device.\n",
     )
+
+
+def test_what_the_system_refuses_is_one_sentence_and_an_object(
+    environment: dict[str, str], tmp_path: Path, smollm2: Path
+) -> None:
+    (tmp_path / "m.gguf").symlink_to(smollm2)
+    (tmp_path / "gone").mkdir()
+    line = f'cd gone && rmdir ../gone && exec "{sys.executable}" -P -m localrun ../m.gguf -p Hi --json'
+    kept = {**environment, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
+    said = "The folder that this was started in: No such file or directory."
+    assert (done.returncode, done.stderr) == (1, f"localrun: {said}\n")
+    assert json.loads(done.stdout)["error"] == {"kind": "EngineError", "message": said, "code": 1}
 
 
 def test_a_foreign_runner_on_the_module_path_is_not_ours(localrun: Command, tmp_path: Path) -> None:

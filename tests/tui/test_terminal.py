@@ -112,7 +112,11 @@ def opened(tmp_path: Path, *words: str, **variables: str) -> Iterator[Terminal]:
 
 @contextmanager
 def opened_with(
-    model: Path | None, tmp_path: Path, words: Sequence[str] = (), variables: Mapping[str, str] = MappingProxyType({})
+    model: Path | None,
+    tmp_path: Path,
+    words: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+    program: Sequence[str] = ("-m", "localrun"),
 ) -> Iterator[Terminal]:
     """The program with a model."""
     if model is None:
@@ -124,7 +128,7 @@ def opened_with(
     environment.pop("NO_COLOR", None)
     environment |= variables
     before = termios.tcgetattr(other)
-    command = [sys.executable, "-m", "localrun", str(model), "--ctx", "4096", "--temp", "0", "--threads", "1", *words]
+    command = [sys.executable, *program, str(model), "--ctx", "4096", "--temp", "0", "--threads", "1", *words]
     process = subprocess.Popen(
         command, stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
     )
@@ -251,6 +255,21 @@ def test_weights_that_are_made_of_escapes_show_them(tmp_path: Path, smollm2: Pat
         terminal.until("CPU")
         assert terminal.leave() == 0
         assert not [words for words in ACTS if words in terminal.raw and words != CLEAR.encode()]
+
+
+FAULTY = """
+import localrun, tui.app
+def on_mount(self):
+    raise IndexError("a fault of ours")
+tui.app.LocalrunApp.on_mount = on_mount
+localrun.main()
+"""
+
+
+def test_a_screen_that_crashes_is_no_success(tmp_path: Path, smollm2: Path) -> None:
+    with opened_with(smollm2, tmp_path, program=("-c", FAULTY)) as terminal:
+        assert terminal.ended() == 1
+        assert "a fault of ours" in terminal.said(0)
 
 
 def test_a_constraint_is_not_dropped_on_the_screen(tmp_path: Path) -> None:
