@@ -12,7 +12,7 @@ from runner.cli.kept_turns import KeptTurns
 from runner.cli.load import load, open_model, ready
 from runner.cli.options import Options
 from runner.cli.output import Output
-from runner.cli.prompt import Prompt, readable, sampling_of
+from runner.cli.prompt import MOST_LETTERS, Prompt, bounded, readable, sampling_of
 from runner.cli.run import end_line, tell
 from runner.cli.turn import as_text
 from runner.report.room import Way, dropped, need, remedies
@@ -69,7 +69,7 @@ class _PlainChat:
                 return readable(input("> "), self._output)
             except EOFError:
                 return None
-        line = sys.stdin.readline()
+        line = bounded(sys.stdin.readline(MOST_LETTERS))
         return readable(line.rstrip("\n"), self._output) if line else None
 
     def turn(self, line: str) -> ExitCode:

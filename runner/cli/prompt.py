@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the entry point reads the prompt before it starts the engin
     from runner.client.attached import AttachedService
     from runner.service.service import LocalService
 
+MOST_LETTERS = 50_000_000  # of a prompt: no context holds so many, and a pipe may have no end
 _SILENT_S = 2.0  # so long an open stdin may say nothing before that is said
 
 
@@ -79,9 +80,16 @@ def _stdin_text(options: Options, output: Output) -> str | None:
             output.note(waiting_for_stdin(is_asked=is_asked))
         elif is_asked and stat.S_ISREG(mode) and os.lseek(descriptor, 0, os.SEEK_CUR) > 0:
             output.note(REST_OF_STDIN)
-        return sys.stdin.read()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # it is closed
         return None
+    return bounded(sys.stdin.read(MOST_LETTERS))
+
+
+def bounded(text: str) -> str:
+    """What was read of standard input, of which no more than MOST_LETTERS are wanted. UsageError where so many came."""
+    if len(text) == MOST_LETTERS:
+        raise UsageError(f"More than {MOST_LETTERS // 10**6} million letters came on stdin; no context holds so many.")
+    return text
 
 
 def readable(text: str, output: Output) -> str:

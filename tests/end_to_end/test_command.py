@@ -442,6 +442,15 @@ def test_a_command_that_answers_nothing_does_not_speak_of_an_answer(
     )
 
 
+@pytest.mark.parametrize("words", ["-p Hi --json", "--plain --json"])
+def test_a_pipe_without_an_end_is_not_read_to_it(environment: dict[str, str], words: str) -> None:
+    line = f'cat /dev/zero | "{sys.executable}" -P -m localrun smollm2-135m {words}'
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
+    assert done.returncode == 2 and "million letters came on stdin" in json.loads(done.stdout)["error"]["message"]
+
+
 def test_what_the_system_refuses_is_one_sentence_and_an_object(
     environment: dict[str, str], tmp_path: Path, smollm2: Path
 ) -> None:

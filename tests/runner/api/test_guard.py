@@ -15,6 +15,7 @@ from runner.api.listening import bound
 from runner.api.pool import Pool
 from runner.cli.options import parse
 from runner.cli.subcommands.serve import rules_of
+from runner.report.serving import listening_words
 from runner.types.address import Address
 from runner.types.wish import Wish
 from tests.support.server import PATIENCE_S, Served, serving
@@ -108,6 +109,8 @@ def test_other_computers_need_a_key() -> None:
         with pytest.raises(UsageError, match="--api-key-file"):
             rules_of(parse(["serve"], {}, {}), others)
     assert all(Address(host, 80).is_loopback for host in ("localhost", "::1", "127.0.0.2"))
+    assert "is not encrypted" in listening_words("0.0.0.0", 80, is_private=False)[-1]
+    assert len(listening_words("127.0.0.1", 80, is_private=True)) == 1
 
 
 def test_a_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:
