@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -164,6 +165,21 @@ def test_an_engine_that_the_kernel_ends_is_told_apart_and_climbs_down(
     assert told(answer(session))
     (note,) = session.loaded.notes
     assert note.startswith("Out of memory, though ")
+    assert "oom_kill 0" not in (group / "memory.oom_control").read_text().splitlines(), "the kernel has not ended any"
+
+
+def test_what_does_not_fit_a_control_group_is_refused_with_numbers_before_it_is_loaded(
+    group: Path, environment: dict[str, str], smollm2: Path
+) -> None:
+    (group / "memory.limit_in_bytes").write_text(str(GIB + 80 * MIB))  # of which 1 GiB is left to other programs
+    line = f'echo $$ > {group}/cgroup.procs; exec "{sys.executable}" -P -m localrun "{smollm2}" -p hi --json'
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["kind"]) == (5, "DoesNotFit"), done.stderr
+    assert re.search(r"this machine has \d+ MiB of RAM to give: \d+ MiB too little", error["message"])
+    assert "oom_kill 0" in (group / "memory.oom_control").read_text().splitlines()
 
 
 # ---- while answering
