@@ -821,7 +821,7 @@ async def test_an_earlier_answer_is_changed_as_a_branch_and_gone_on_with(tmp_pat
         assert app.composer.text == "1"
         await app.say("Read @here: ```")
         await app.until_told("Ctrl+G goes on with it")
-        assert "Read @here" in app.words() and "changed by you" in app.words()
+        assert "Read @here" in app.words() and "changed by you" in app.words() and "Editing" not in app.words()
         assert kept(app.service) == [("user", "one"), ("assistant", "Read @here: ```")]
         [branch] = ConversationStore(app.service.folder).all()[0].conversation.branches
         assert [turn.text for turn in branch.turns] == ["one", "1", "two", "2"]

@@ -14,6 +14,7 @@ from runner.types.wish import Wish
 from scripts.draw.plans import large_plan
 from tests.support.screens import running, scripted
 from tui.screens.chat import Chat
+from tui.screens.dialogs import LineDialog
 from tui.screens.picker import Picker
 from tui.screens.start import Start
 from tui.widgets.candidates import CandidateTable
@@ -139,6 +140,23 @@ async def test_control_characters_of_a_file_name_are_shown(tmp_path: Path) -> No
         await app.until_words("Q4␛[31m")
         assert "a␛]0;x␇.gguf" in app.words()
         assert "\x1b" not in app.words()
+
+
+async def test_two_keys_that_leave_a_screen_take_no_other_along(tmp_path: Path) -> None:
+    service = scripted(tmp_path)
+    service.hold_load = threading.Event()
+    async with running(service) as app:
+        await app.until_screen(Start)
+        start = app.screen
+        service.hold_load.set()
+        await app.until_screen(Chat)
+        start.dismiss(None)  # as an Enter does that was typed a moment before
+        app.pilot.app.push_screen(dialog := LineDialog("Name", ""))
+        await app.until_screen(LineDialog)
+        for name in ("one", "two"):
+            dialog.dismiss(name)
+        await app.pilot.pause()
+        assert isinstance(app.screen, Chat)
 
 
 async def test_the_picker_leads_to_a_chat(tmp_path: Path) -> None:

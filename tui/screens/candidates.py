@@ -5,17 +5,17 @@ from typing import TypeVar
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from runner.report.words import visible
+from tui.screens.leaving import LeftOnce
 from tui.widgets.candidates import CandidateTable
 from tui.widgets.details import Details
 
 T = TypeVar("T")
 
 
-class CandidatesScreen(Screen[T | None]):
+class CandidatesScreen(LeftOnce[T | None]):
     """Returns None where somebody goes back."""
 
     CSS_PATH = "start.tcss"

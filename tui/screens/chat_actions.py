@@ -110,6 +110,11 @@ class ChatActions(WalkingScreen):
         composer.put(as_written(self._log.conversation.turns[place].text))
         composer.focus()
 
+    async def _keep(self, count: int) -> None:
+        """What was edited is in its place: the line that says so goes."""
+        await super()._keep(count)
+        self.query_one("#hint", Static).update("")
+
     @property
     def _editing_words(self) -> str:
         """What is edited, and the ways on; empty where nothing is."""

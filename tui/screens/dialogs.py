@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.screens.leaving import LeftOnce
 from tui.widgets.in_order import Line
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ _TALLEST = 0.94  # of the screen's height: as in dialogs.tcss
 _AROUND = 8  # lines: border, padding, title, keys
 
 
-class Dialog(ModalScreen[T | None]):
+class Dialog(LeftOnce[T | None], ModalScreen[T | None]):
     """A box over a screen: its title, what is `inside`, and its `KEYS`. Escape returns nothing."""
 
     CSS_PATH = "dialogs.tcss"

@@ -3,20 +3,20 @@
 from functools import partial
 
 from textual import work
-from textual.screen import Screen
 
 from models.errors import LocalrunError
 from runner.report.words import visible
 from runner.types.plan import Plan
 from runner.types.service import Service, Session
 from runner.types.wish import Wish
+from tui.screens.leaving import LeftOnce
 from tui.screens.plan import Change, PlanScreen
 from tui.screens.start import Start, Wanted
 from tui.settings import ChatSettings, Next
 from tui.workers import aside
 
 
-class EngineScreen(Screen[Next | None]):
+class EngineScreen(LeftOnce[Next | None]):
     """Holds the session, and what was planned for it: that is loaded again when the engine has died."""
 
     def __init__(self, service: Service, session: Session, settings: ChatSettings) -> None:

@@ -8,18 +8,18 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, LoadingIndicator, Static
 
 from models.errors import LocalrunError
 from runner.report.placement import PLACES
 from runner.report.words import gib, one_line, rate, visible
 from runner.types.service import Choice, Service
+from tui.screens.leaving import LeftOnce
 from tui.widgets.in_order import Line
 from tui.workers import aside
 
 
-class Picker(Screen[str | None]):
+class Picker(LeftOnce[str | None]):
     """Returns the name of a model; None to leave."""
 
     CSS_PATH = "picker.tcss"

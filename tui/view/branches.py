@@ -12,7 +12,7 @@ def branch_title(branch: Branch, present: Sequence[Turn]) -> str:
     own = branch.turns[_shared(branch.turns, present) :]
     nothing = "the same, cut short" if branch.turns else "nothing yet"
     said = next((without_files(turn.text)[0] or turn.text for turn in own if turn.text), nothing)
-    return f"{one_line(branch.name or said, 60)}  {plural(len(branch.turns), 'turn')}"
+    return f"{one_line(branch.name or said, 50)}  {plural(len(branch.turns), 'turn')}"
 
 
 def _shared(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
