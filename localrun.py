@@ -12,31 +12,31 @@ ours meets the names of the caller, and no crash of the engine takes the caller 
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import signal
 import sys
-import threading
-import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from _collections_abc import Mapping, Sequence  # what collections.abc is, and in memory anyway
 from itertools import count
-from typing import IO, TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # what else is imported at once is time that every command takes
 if TYPE_CHECKING:
+    import queue
+    import signal
     import subprocess
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager, ExitStack
+    from typing import IO, Any
 
     from models.errors import ExitCode
     from runner.cli.options import Options
     from runner.client.process import EngineProcess
 
-__all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
+    Json = dict[str, Any]
+else:
+    import _signal as signal  # what that is made of
 
-Json = dict[str, Any]
-Messages = Sequence[Mapping[str, Any]]
+Messages = Sequence[Mapping[str, object]]
+
+__all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
 
 _ROOT = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  (pathlib would take long to import)
 
@@ -49,18 +49,27 @@ class Error(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. The last one has `finish_reason` and `result`: the object of `localrun -p ... --json`.
 
     `tool_calls` are pieces of calls, as OpenAI streams them; whole ones are in `result`.
     """
 
-    text: str = ""
-    reasoning: str = ""
-    finish_reason: str | None = None
-    tool_calls: Sequence[Json] = ()
-    result: Json | None = None
+    __slots__ = ("finish_reason", "reasoning", "result", "text", "tool_calls")
+
+    def __init__(
+        self,
+        text: str = "",
+        reasoning: str = "",
+        finish_reason: str | None = None,
+        tool_calls: Sequence[Json] = (),
+        result: Json | None = None,
+    ) -> None:
+        self.text, self.reasoning, self.finish_reason = text, reasoning, finish_reason
+        self.tool_calls, self.result = tool_calls, result
+
+    def __repr__(self) -> str:
+        return f"Chunk({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
 
 def plan(model: str, on: str | None = None, **flags: object) -> Json:
@@ -98,6 +107,8 @@ class Model:
     def __init__(self, model: str, **flags: object) -> None:
         import subprocess
         import tempfile
+        import threading
+        import weakref
 
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe that nobody reads would fill up)
         self._process = subprocess.Popen(
@@ -145,6 +156,8 @@ class Model:
 
         A result is the object of `localrun -p ... --json`; one that failed has an `error` in it, and stops no other.
         """
+        import queue
+
         heard: queue.SimpleQueue[tuple[int, Json]] = queue.SimpleQueue()
         with self._all_asked(prompts, sampling, heard.put):
             for _ in prompts:
@@ -153,18 +166,24 @@ class Model:
 
     def count_tokens(self, asked: str | Messages) -> int:
         """Tokens of a conversation as a prompt, or of a text as it is."""
+        import queue
+
         heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
         with self._asked({"count": asked if isinstance(asked, str) else list(map(dict, asked))}, heard.put):
             return int(self._understood(heard.get())["count"])
 
     async def achat(self, messages: Messages, **sampling: object) -> AsyncIterator[Chunk]:
         """`chat` for asyncio."""
+        from contextlib import aclosing
+
         async with aclosing(self._achunks(_question(messages, sampling))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def acomplete(self, text: str, **sampling: object) -> AsyncIterator[Chunk]:
         """`complete` for asyncio."""
+        from contextlib import aclosing
+
         async with aclosing(self._achunks({"raw": text, "sampling": sampling})) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -218,6 +237,8 @@ class Model:
         return [row["score"] for row in self._rows({"texts": list(texts), "query": query, "truncate": truncate})]
 
     def _rows(self, asked: Json) -> list[Json]:
+        import queue
+
         heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
         with self._asked(asked, heard.put):
             rows: list[Json] = self._understood(heard.get())["rows"]
@@ -234,6 +255,8 @@ class Model:
         self.close()
 
     def _chunks(self, asked: Json) -> Iterator[Chunk]:
+        import queue
+
         heard: queue.SimpleQueue[Json] = queue.SimpleQueue()
         with self._asked(asked, heard.put):
             while "delta" in (said := heard.get()):
@@ -250,23 +273,30 @@ class Model:
                 yield _piece(said)
             yield _last(self._understood(said))
 
-    @contextmanager
     def _all_asked(
         self,
         prompts: Sequence[str | Messages],
         sampling: Mapping[str, object],
         put: Callable[[tuple[int, Json]], object],
-    ) -> Iterator[None]:
+    ) -> ExitStack:
         """While somebody listens; `put` gets (index, answer) of each."""
+        from contextlib import ExitStack
+
         with ExitStack() as asked:
             for index, prompt in enumerate(prompts):
                 question = _question(_conversation(prompt), sampling)
-                asked.enter_context(self._asked(question, partial(_put_whole, put, index)))
-            yield
+                asked.enter_context(self._asked(question, _whole(put, index)))
+            return asked.pop_all()
 
-    @contextmanager
-    def _asked(self, asked: Json, put: Callable[[Json], object]) -> Iterator[None]:
+    def _asked(self, asked: Json, put: Callable[[Json], object]) -> AbstractContextManager[None]:
         """While somebody listens; `put` gets what is said, from another thread. An answer that is left is stopped."""
+        from contextlib import contextmanager
+
+        return contextmanager(self._listened)(asked, put)
+
+    def _listened(self, asked: Json, put: Callable[[Json], object]) -> Iterator[None]:
+        from contextlib import suppress
+
         number = next(self._numbers)
         self._boxes.open(number, put)
         try:
@@ -278,6 +308,8 @@ class Model:
                     self._say({"stop": number})
 
     def _say(self, value: Json) -> None:
+        import json
+
         with self._saying:
             try:
                 _stream(self._process.stdin).write(json.dumps(value) + "\n")
@@ -300,6 +332,8 @@ class _Boxes:
     """Who waits for which answer; it knows nothing of the model, which may be dropped meanwhile."""
 
     def __init__(self) -> None:
+        import threading
+
         self._changing = threading.Lock()
         self._waiting: dict[int, Callable[[Json], object]] = {}
         self._is_ended = False
@@ -333,15 +367,16 @@ class _Boxes:
 
 
 def _put(put: Callable[[Json], object] | None, said: Json) -> None:
+    from contextlib import suppress
+
     with suppress(RuntimeError):  # an event loop that has ended
         if put is not None:
             put(said)
 
 
-def _put_whole(put: Callable[[tuple[int, Json]], object], index: int, said: Json) -> None:
-    """An answer once it is whole."""
-    if "delta" not in said:
-        put((index, said))
+def _whole(put: Callable[[tuple[int, Json]], object], index: int) -> Callable[[Json], object]:
+    """Puts an answer once it is whole."""
+    return lambda said: put((index, said)) if "delta" not in said else None
 
 
 def _question(messages: Messages, sampling: Mapping[str, object]) -> Json:
@@ -366,6 +401,7 @@ def _last(said: Json) -> Chunk:
 def _end(process: subprocess.Popen[str], stderr: IO[bytes]) -> None:
     """The end of its standard input asks a model to end; a kill makes sure."""
     import subprocess
+    from contextlib import suppress
 
     with suppress(OSError):  # the other end is gone, with what was not written yet
         _stream(process.stdin).close()
@@ -398,6 +434,8 @@ def _words(flags: Mapping[str, object]) -> Iterator[str]:
 
 
 def _object(text: str) -> Json:
+    import json
+
     try:
         value = json.loads(text)
     except ValueError:
@@ -422,13 +460,15 @@ def main() -> None:
     """The command `localrun`."""
     sys.path.insert(0, _ROOT)  # a runner.py on the caller's PYTHONPATH is not ours
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until there is somebody to tell of it
+    from runner.cli.subcommands import COMMANDS
     from runner.client.handover import end_as, handed_over
 
-    if (code := handed_over(sys.argv[1:], _ROOT)) is not None:  # most of all that follows is there already
-        sys.exit(end_as(code))
+    words = sys.argv[1:]
+    if words and words[0] not in COMMANDS and (code := handed_over(words, _ROOT)) is not None:
+        sys.exit(end_as(code))  # most of all that follows was there already
     from runner.cli.main import main as run
 
-    sys.exit(run(sys.argv[1:], _open_screen))
+    sys.exit(run(words, _open_screen))
 
 
 def _open_screen(options: Options) -> ExitCode:
@@ -442,6 +482,7 @@ def _open_screen(options: Options) -> ExitCode:
 
 
 def _screen_of(engine: EngineProcess, options: Options) -> ExitCode:
+    from contextlib import closing
     from pathlib import Path
 
     from models.errors import ExitCode

@@ -4,7 +4,6 @@ The TypedDicts are here alone. An annotation names them under `if TYPE_CHECKING:
 """
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, Self, TypedDict, Unpack, type_check_only
 
 __all__ = ["Chunk", "Error", "Model", "main", "open", "plan"]
@@ -387,13 +386,20 @@ class Error(Exception):
     code: int
     def __init__(self, message: str, code: int = 1) -> None: ...
 
-@dataclass(frozen=True, slots=True)
 class Chunk:
-    text: str = ""
-    reasoning: str = ""
-    finish_reason: _FinishReason | None = None
-    tool_calls: Sequence[ToolCallDelta] = ()
-    result: Result | None = None
+    text: str
+    reasoning: str
+    finish_reason: _FinishReason | None
+    tool_calls: Sequence[ToolCallDelta]
+    result: Result | None
+    def __init__(
+        self,
+        text: str = "",
+        reasoning: str = "",
+        finish_reason: _FinishReason | None = None,
+        tool_calls: Sequence[ToolCallDelta] = (),
+        result: Result | None = None,
+    ) -> None: ...
 
 class Model:
     info: Info

@@ -9,7 +9,7 @@ import argparse
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -363,6 +363,7 @@ def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
     return vars(parser.parse_intermixed_args(words) if takes_words or command in _VECTORS else parser.parse_args(words))
 
 
+@cache
 def _parser(command: str) -> _Parser:
     parser = _Parser(
         prog="localrun" if command == RUN else f"localrun {command}",

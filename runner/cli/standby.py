@@ -7,7 +7,6 @@ standard input. One thread only: a fork with others would have their locks and n
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -22,15 +21,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from models.errors import ExitCode
-from runner.cli import load, run  # noqa: F401  (these and their like: in memory for every fork)
+from runner.cli import batch, json_session, load, run  # noqa: F401  (and their like: in memory for every fork)
 from runner.cli.main import Elsewhere, main
-from runner.cli.options import Options
+from runner.cli.options import Options, parse
 from runner.client import attached  # noqa: F401
-from runner.client.handover import ELSEWHERE
+from runner.client.handover import ELSEWHERE, SIZE, size_of, unpacked
 from runner.client.peer import is_ours
 from runner.client.version import ROOT, code_stamp
 from runner.report import comparison, contract  # noqa: F401
 from runner.storage.paths import paths
+from runner.types.codec import learn
+from runner.types.generation import Chunk
+from runner.types.pipe import Event
+from runner.types.warm import Attached, Slow
 
 _BACKLOG = 32
 _MOST = 4 << 20  # bytes of a command with its environment
@@ -42,7 +45,7 @@ def stand_by(path: Path) -> None:
     """Until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who mind a command
     stamp = code_stamp()
-    paths()  # what finds them is in memory, too
+    get_ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         fresh = path.with_suffix(".new-ready")
         fresh.unlink(missing_ok=True)
@@ -60,13 +63,21 @@ def stand_by(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def get_ready() -> None:
+    """Have in memory what is made once: where files lie, what reads words and answers."""
+    paths()
+    parse(["model", "-p", "?"], {}, {})
+    learn(Attached, Event, Chunk, Slow)
+
+
 def _mind(connection: socket.socket, *, is_same: bool) -> NoReturn:
     """In a process of its own: do a command in another, pass signals on to that one, and say how it ended."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         connection.settimeout(_SLOW_S)
         _, descriptors, _, _ = socket.recv_fds(connection, 1, len(_STREAMS) + 1)
-        with connection.makefile("rb") as lines:
-            asked = json.loads(lines.readline(_MOST))
+        with connection.makefile("rb") as said:
+            size = size_of(said.read(SIZE))
+            asked = unpacked(said.read(size) if size <= _MOST else b"")
         if is_same and (asked["root"], asked["python"]) == (str(ROOT), sys.executable):
             connection.settimeout(None)
             connection.sendall(b"\n")  # from here on it is ours; where nobody hears that, it is not done

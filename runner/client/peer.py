@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+else:  # what that is made of: the rest takes as long to import as all else of a command that is handed over
+    import _socket as socket
+
+_UID = slice(4, 8)  # of struct ucred: pid, uid, gid; and of LOCAL_PEERCRED's struct xucred: version, uid
+_XUCRED = (0, 1, 8)  # SOL_LOCAL, LOCAL_PEERCRED, bytes
 
 
 def is_ours(connection: socket.socket) -> bool:
@@ -13,8 +21,6 @@ def is_ours(connection: socket.socket) -> bool:
 
 
 def _uid(connection: socket.socket) -> int:
-    if hasattr(socket, "SO_PEERCRED"):  # struct ucred: pid, uid, gid
-        _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return int(uid)
-    _version, uid = struct.unpack("II", connection.getsockopt(0, 1, 8))  # LOCAL_PEERCRED's struct xucred
-    return int(uid)
+    is_linux = hasattr(socket, "SO_PEERCRED")
+    said = connection.getsockopt(*((socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if is_linux else _XUCRED))
+    return int.from_bytes(said[_UID], sys.byteorder)

@@ -39,6 +39,12 @@ def unpack(kind: type[T], data: Any) -> T:
     return read(data) if read else data  # type: ignore[no-any-return]
 
 
+def learn(*kinds: type) -> None:
+    """Find out how values of these types are read, before there is one."""
+    for kind in kinds:
+        _reader(kind)
+
+
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))

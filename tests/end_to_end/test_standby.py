@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.house import ROOT
@@ -25,8 +26,16 @@ LOCALRUN = (sys.executable, "-P", "-m", "localrun")
 LEFT_OUT = {
     *("argparse", "asyncio", "subprocess", "tempfile", "jinja2", "numpy", "huggingface_hub", "textual", "rich"),
     *("jsonschema", "psutil", "platformdirs", "starlette", "uvicorn", "llama_cpp"),
-    *("runner.cli.main", "runner.service", "runner.types", "runner.report", "runner.storage", "models.headers"),
+    *("collections", "contextlib", "dataclasses", "enum", "functools", "json", "pathlib", "re", "socket", "typing"),
+    *("runner.cli.main", "runner.service", "runner.types", "runner.report", "runner.storage", "models"),
 }
+INSTALLED = "import sys; from localrun import main; sys.exit(main())"  # what the program `localrun` is
+SCRIPT = """
+import json, localrun
+with localrun.open("smollm2-135m", threads=1) as llm:
+    print(json.dumps(llm.ask("Name three colours.", temp=0, max_tokens=4)), flush=True)
+    input()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +74,46 @@ def asked(*words: str) -> tuple[str, ...]:
     return (*MODEL, "-p", "Name three colours.", "--max-tokens", "4", *words)
 
 
-def test_little_is_imported_where_the_command_is_typed(home: dict[str, str]) -> None:
-    command = [sys.executable, "-X", "importtime", *LOCALRUN[1:], *asked("--no-stdin")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=True, env=home)
+def standing(environment: dict[str, str]) -> int:
+    """Processes that stand ready or do a command in the place of another."""
+    server = psutil.Process(int(str(warm(environment)["pid"])))
+    return sum("runner.cli.standby" in one.cmdline() for one in server.children(recursive=True))
+
+
+@pytest.mark.parametrize("how", ["-p", "stdin", "--batch"])
+def test_little_is_imported_where_the_command_is_typed(home: dict[str, str], how: str, tmp_path: Path) -> None:
+    """Whatever has no screen is handed over."""
+    questions, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    questions.write_text("Name three colours.\nName a city.\n")
+    words = {
+        "-p": asked("--no-stdin"),
+        "stdin": (*MODEL, "--max-tokens", "4"),
+        "--batch": (*MODEL, "--max-tokens", "4", "--batch", str(questions), "--out", str(answers)),
+    }[how]
+    command = [sys.executable, "-X", "importtime", "-P", "-c", INSTALLED, *words]
+    with questions.open() as stdin:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_S, check=True, env=home, stdin=stdin
+        )
     imported = set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
-    assert done.stdout and {"runner.client.handover", "socket"} <= imported
+    assert "runner.client.handover" in imported
     assert not {name for name in imported if any(name == one or name.startswith(f"{one}.") for one in LEFT_OUT)}
+    assert done.stdout or [json.loads(line)["text"] for line in answers.read_text().splitlines()]
+
+
+def test_the_model_of_a_program_is_answered_there(home: dict[str, str]) -> None:
+    alone = standing(home)
+    answer = run(home, *asked("--no-stdin")).stdout
+    with short_lived(
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", SCRIPT], env=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    ) as program:
+        assert json.loads(line_of(program)).strip() == answer.strip()
+        assert standing(home) > alone
+        program.communicate("\n", timeout=COMMAND_S)
+    assert program.returncode == 0
+    until(lambda: standing(home) == alone, lambda: standing(home))
 
 
 def test_streams_folder_and_exit_code_are_those_of_the_command(home: dict[str, str], tmp_path: Path) -> None:
