@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import EngineError, UsageError
-from runner.cli.options import Options
+from models.errors import EngineError, ExitCode, UsageError
+from runner.cli.options import Options, parse
 from runner.cli.output import Output
+from runner.cli.subcommands import serve
 from runner.cli.user_service import install, manager, remove
 from runner.report.unit import Started, launchd_agent, systemd_unit
 from tests.support.homes import own_home
@@ -49,6 +50,20 @@ def test_it_is_printed_installed_started_and_removed(
         assert told.read_text().splitlines() == [again, enable, disable, again]
         with pytest.raises(UsageError, match="There is no service to remove"):
             remove(Output())
+
+
+def test_the_command_asks_for_what_was_typed(
+    told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = ["serve", "smollm2-135m", "--ctx", "2048", "--install-service", "--yes"]
+    monkeypatch.setattr(sys, "argv", ["localrun", *typed])
+    with own_home(tmp_path):
+        assert serve.run(parse(typed, {}, {}), Output()) is ExitCode.OK
+        assert "-m localrun serve smollm2-135m --ctx 2048\n" in capsys.readouterr().out
+        assert serve.run(parse(["serve", "--remove-service"], {}, {}), Output()) is ExitCode.OK
+        with pytest.raises(UsageError, match="--api-key-file"):
+            serve.run(parse([*typed, "--listen", "0.0.0.0:80"], {}, {}), Output())
+        assert not manager(sys.platform, os.environ, tmp_path).file.exists()
 
 
 def test_what_systemd_refuses_is_said(told: Path, tmp_path: Path) -> None:
