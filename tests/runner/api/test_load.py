@@ -35,13 +35,21 @@ def wait_for(is_so: Callable[[], bool], what: str) -> None:
     until(is_so, lambda: what)
 
 
+def left(served: Served) -> int:
+    """Answers that ended because nobody was there to hear them."""
+    lines = served.get("/metrics").body.decode().splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines if 'finish="left"' in line)
+
+
 def test_a_client_that_goes_away_frees_its_place(served: Served) -> None:
     served.post(CHAT, {**LONG, "max_tokens": 1})
+    before = left(served)
     for is_streamed in (True, False):
         with closing(served.connected()) as connection:
             connection.request("POST", CHAT, json.dumps({**LONG, "stream": is_streamed}))
             wait_for(lambda: under_way(served) == 1, "it has not begun")
         wait_for(lambda: requests(served) == 0, "it goes on for nobody")
+    assert left(served) == before + 2, "they have ended by themselves"
 
 
 def test_a_client_that_reads_nothing_holds_up_nobody(served: Served) -> None:
