@@ -93,7 +93,7 @@ def token_bytes(blocks: Blocks, one: Visits, batch: float = 1, depth: int = 0) -
 def _each(one: Visits, batch: float) -> Iterator[tuple[Way, float, int]]:
     """With how many tokens the work comes on each way, and how often; of a prompt's logits one is wanted."""
     for way, count in one.ways.items():
-        yield way, batch, count - (way is one.ends_apart)
+        yield way, batch, count - 1 if way is one.ends_apart else count
     if one.ends_apart is not None:
         yield one.ends_apart, 1, 1
 

@@ -52,7 +52,8 @@ class Shortlist:
             columns = self._maxima.argpartition(-self._count)[-self._count :]
             np.add(self._starts, columns, out=self._table)
             below = logits.take(self._tokens) < self._maxima[columns[0]]  # where a partition has the least of them
-            return self._tokens.take((~below).nonzero()[0])  # with what is no number: somebody has to hear of it
+            kept: Tokens = self._tokens.take((~below).nonzero()[0])  # with what is no number: somebody has to hear
+            return kept
         return self._tokens
 
     def exactly(self, logits: Logits) -> Tokens:

@@ -205,7 +205,7 @@ class Unaccompanied:
 
 @dataclass(frozen=True, slots=True)
 class HeadsLeftOut:
-    """The model's own heads would take these bytes, bring `gain`, and cost `ctx` tokens of context (0: other things)."""
+    """The model's own heads would take these bytes, bring `gain` and cost `ctx` tokens of context (0: other things)."""
 
     bytes: int
     gain: float
