@@ -25,11 +25,11 @@ from runner.storage import tuned
 from runner.storage.paths import paths
 from runner.types.measurement import Tuned
 from runner.types.placement import Placement
-from runner.types.warm import Attach, Attached, Caller, Residents
+from runner.types.warm import Attach, Attached, Caller, Residents, WarmModel
 from runner.types.wish import Wish
 from scripts.synthetic.random_weights import GEOMETRIES, write
 from tests.support.homes import own_home
-from tests.support.waiting import COMMAND_S, until
+from tests.support.waiting import COMMAND_S, joined, thread, until
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
@@ -111,6 +111,32 @@ def test_what_would_be_planned_otherwise_by_now_is_loaded_anew(folder: Path, tmp
             assert attached(may_load=False).number is None, change
             loaded = attached(may_load=True)
             assert loaded.number is not None and attached(may_load=False).number == loaded.number, change
+
+
+def test_a_clock_that_jumps_ends_nothing_and_keeps_nothing_longer(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = write(tmp_path / "tiny-Q8_0.gguf", TINY, "Q8_0")
+    question = attach.question_of(str(weights), Wish(ctx=256, threads=1, sequences=1))
+    path = folder / "keep.sock"
+    with own_home(tmp_path), closing(Pool(Wish())) as pool:
+        shelf = Shelf(pool)
+
+        def row_after(keep_s: float) -> WarmModel:
+            told(path, Attach(question, Caller(str(ROOT), attach.settings()), may_load=True, keep_s=keep_s))
+            until(lambda: not shelf.rows()[0].clients, shelf.rows)
+            return shelf.rows()[0]
+
+        with closing(Door(path, warm.WarmDesk(shelf).answer)):
+            row_after(3600.0)
+            for jumped in (0.0, 4e9):
+                monkeypatch.setattr("time.time", lambda jumped=jumped: jumped)
+                (row,) = shelf.rows()
+                assert row.ends_in_s is not None and 3000 < row.ends_in_s <= 3600
+                assert row.keeps_until == pytest.approx(jumped + row.ends_in_s, abs=1)
+            row_after(0.0)
+            joined(thread(shelf.wait))
+            assert shelf.rows() == ()
 
 
 def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
