@@ -89,7 +89,7 @@ class Watch:
 
     def heard(self, *, is_step: bool = False) -> None:
         """It said something."""
-        self._steps += is_step
+        self._steps += 1 if is_step else 0
         self._longest = max(self._longest, self._silent)
         self._idle = self._silent = 0
         self._used = self._work()
