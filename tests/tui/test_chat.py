@@ -337,6 +337,9 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         await app.until_words("A file.")
         await answered(app, "More?", ["Yes."])
         assert [m.content for m in app.session.asked[-1][0]] == ["About GGUF", "A file.", "More?"]
+        first, *_, again = app.service.recalled
+        left = app.service.remembered
+        assert first == again == left[0] and len(set(left)) == len(left) == 2
 
 
 async def test_export_does_not_overwrite(tmp_path: Path) -> None:
