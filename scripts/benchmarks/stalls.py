@@ -1,6 +1,6 @@
-"""How long an answer waits for its next token while a prompt of 1000 tokens is read beside it.
+"""How long an answer waits for its next token while a long prompt is read beside it.
 
-    python -m scripts.benchmarks.stalls FILE.gguf [--answers 1] [--threads 1]
+    python -m scripts.benchmarks.stalls FILE.gguf [--answers 1] [--prompt 1000] [--threads 1]
 
 Runs the engine in this very process. Each step, with the next token of every answer, is timed by the clock and by the
 processor: with one thread others on the machine count less there. The bound is a step with one token of the prompt.
@@ -21,7 +21,7 @@ from runner.types.generation import Chunk, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 
-LONG = "one two three four " * 250
+WORDS = "one two three four "
 BEGUN = 16  # tokens of the answers before the prompt comes
 Took = tuple[float, float]
 """Seconds of a step, of the clock and of the processor."""
@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--answers", type=int, default=1)
+    parser.add_argument("--prompt", type=int, default=1000, help="words of the prompt, a token each")
     parser.add_argument("--threads", type=int, default=1)
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
@@ -58,7 +59,7 @@ def main() -> None:
     alone: list[Took] = []
     while min(one.tokens for one in answers) < BEGUN:
         alone.append(_step(generator))
-    beside, prompt = [], _asked(generator, LONG, 1)
+    beside, prompt = [], _asked(generator, WORDS * (wanted.prompt // 4), 1)
     while not prompt.is_done:
         beside.append(_step(generator))
     for name, which in (("clock", 0), ("processor", 1)):
