@@ -1,5 +1,6 @@
 """What every screen test needs: the application over a scripted service, and a way to wait without sleeping on it."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
-from scripts.draw.scripted import Clock, ScriptedService, ScriptedSession
+from runner.storage.conversations import ConversationStore
+from scripts.draw.scripted import Clock, ScriptedService, ScriptedSession, turn
+from tests.support.waiting import PATIENCE_S
 from tui.app import LocalrunApp
 from tui.settings import Clocks, Launch
 from tui.widgets.composer import Composer
@@ -49,12 +52,11 @@ class RunningApp:
         return self.screen.query_one(Composer)
 
     async def until(self, happened: Callable[[], bool]) -> None:
-        """Wait until something is so; fail after some seconds."""
-        for _ in range(400):
-            if happened():
-                return
+        """Wait until something is so; in the end fail with what the screen shows."""
+        end = time.monotonic() + PATIENCE_S
+        while not happened():
+            assert time.monotonic() < end, f"never happened: {self.words()[-2000:]}"
             await self.pilot.pause(0.01)
-        raise AssertionError(f"never happened: {self.words()[-2000:]}")
 
     async def until_screen(self, kind: type[Screen[Any]]) -> None:
         await self.until(lambda: isinstance(self.screen, kind) and bool(self.screen.children))
@@ -106,3 +108,19 @@ def still(clock: Clock) -> Clocks:
 def scripted(folder: Path) -> ScriptedService:
     """The usual service."""
     return ScriptedService(folder / "conversations")
+
+
+def kept(service: ScriptedService) -> list[tuple[str, str]]:
+    """What the newest file says."""
+    logs = ConversationStore(service.folder).all()
+    return [(turn.role, turn.text) for turn in logs[0].conversation.turns] if logs else []
+
+
+async def answered(app: RunningApp, question: str, words: list[str], **more: object) -> None:
+    """Ask, and wait for the end of an answer of these pieces."""
+    app.session.script = [turn(words, **more)]  # type: ignore[arg-type]
+    count = len(app.session.asked)
+    await app.say(question)
+    await app.until(lambda: len(app.session.asked) > count)
+    await app.until(lambda: app.shown(".note").endswith("complete"))
+    await app.pilot.pause()
