@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,16 +129,23 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(home: dict[str, str], tm
     assert "only you may enter" in done.stderr and "ends with this command" in done.stderr
 
 
-def test_the_folder_is_this_users_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
+
+
+def test_the_folder_is_this_users_alone(short: Path) -> None:
     folder = runtime.made()
-    assert folder == tmp_path / "localrun" and runtime.is_private(folder) and not runtime.is_fallback(folder)
+    assert folder == short / "localrun" and runtime.is_private(folder) and not runtime.is_fallback(folder)
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(folder / runtime.KEEPER))
     assert runtime.sockets() == [folder / runtime.KEEPER]
     folder.chmod(0o750)
     assert runtime.sockets() == []
-    folder.rename(tmp_path / "moved")
-    folder.symlink_to(tmp_path / "moved")
-    (tmp_path / "moved").chmod(0o700)
+    folder.rename(short / "moved")
+    folder.symlink_to(short / "moved")
+    (short / "moved").chmod(0o700)
     assert not runtime.is_private(folder)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import psutil
 
-from tests.support.waiting import next_line
+from tests.support.waiting import next_line, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +57,7 @@ def working(
     try:
         endpoint = next_line(process.stdout).decode().strip()
         assert endpoint, (folder / "said").read_text()
+        until(lambda: "--rpc " in (folder / "said").read_text(), (folder / "said").read_text)  # all of its greeting
         yield RunningWorker(endpoint, process, folder / "said")
     finally:
         ended = process.children() if process.is_running() else []
