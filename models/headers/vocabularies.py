@@ -7,7 +7,7 @@ a long list of texts a header keeps how many bytes it takes; the engine compares
 
 from models.headers.gguf import Array, Header, Value
 
-_MOST_MORE = 128  # SPEC_VOCAB_MAX_SIZE_DIFFERENCE
+MOST_MORE = 128  # tokens that one may have more, which are in no text (SPEC_VOCAB_MAX_SIZE_DIFFERENCE)
 _TOKENS = "tokenizer.ggml.tokens"
 _MARKS = {"tokenizer.ggml.bos_token_id": "begin a text with", "tokenizer.ggml.eos_token_id": "end one with"}
 
@@ -19,7 +19,7 @@ def difference(one: Header, other: Header) -> str | None:
         return f"their tokenizers are of two kinds ({kinds[0]} and {kinds[1]})"
     tokens = [header.kv.get(_TOKENS) for header in (one, other)]
     if isinstance(first := tokens[0], Array) and isinstance(second := tokens[1], Array):
-        if abs(first.count - second.count) > _MOST_MORE:
+        if abs(first.count - second.count) > MOST_MORE:
             return f"one has {first.count:,} tokens, the other {second.count:,}"
         if _differ(first, second):
             return f"not all of their {first.count:,} tokens are the same texts"

@@ -12,7 +12,6 @@ from runner.cost.kv import ContextSettings
 from runner.cost.layout import HOST, Layout, by_tensor, contiguous
 from runner.cost.ledger import rows
 from runner.cost.work import Offload, Prefill, Work
-from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Machine
 from runner.types.placement import Override, Placement, SplitMode
 from runner.types.plan import MemoryRow
@@ -78,7 +77,7 @@ def settings_of(placement: Placement) -> ContextSettings:
         CHECKPOINTS if placement.checkpoints else 0,
         placement.drafts,
         placement.rollback,
-        placement.companion is not None and placement.companion.kind is DraftKind.MTP,
+        placement.has_heads,
     )
 
 

@@ -10,7 +10,6 @@ from runner.engine.breakdown import breakdown
 from runner.engine.context import Context
 from runner.engine.model import Model
 from runner.engine.mtp import heads_bytes, heads_context
-from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes, Rehearsal
 from runner.types.placement import Placement
 
@@ -31,13 +30,9 @@ def rehearse(path: str, placements: Sequence[Placement]) -> tuple[Rehearsal, ...
     return tuple(rehearsals)
 
 
-def _has_heads(placement: Placement) -> bool:
-    return placement.companion is not None and placement.companion.kind is DraftKind.MTP
-
-
 def _model_settings(placement: Placement) -> tuple[object, ...]:
     return (
-        _has_heads(placement),
+        placement.has_heads,
         placement.devices,
         placement.gpu_layers,
         placement.tensor_split,
@@ -61,7 +56,7 @@ def _rehearse_context(model: Model, placement: Placement) -> Rehearsal:
 
 def _heads(context: Context, placement: Placement) -> tuple[ComponentBytes, ...]:
     """What the model's own heads take beside it, if they are wanted."""
-    if not _has_heads(placement):
+    if not placement.has_heads:
         return ()
     heads = heads_context(context, placement)
     try:

@@ -14,7 +14,6 @@ from models.errors import BadFile, EngineError, UsageError
 from runner.engine import long_words
 from runner.engine.devices import buffer_type, device_handle
 from runner.engine.llama import C, failure, forget_complaints, has_pinned
-from runner.types.drafts import DraftKind
 from runner.types.placement import Placement, SplitMode
 
 _LOAD_MODES = {"none": 0, "mmap": 1}
@@ -41,7 +40,7 @@ class Model:
         # no_alloc accepts no memory mapping: llama.cpp asserts.
         params.load_mode = 0 if rehearse else _LOAD_MODES[placement.load_mode]
         params.no_alloc = rehearse
-        params.load_mtp = placement.companion is not None and placement.companion.kind is DraftKind.MTP
+        params.load_mtp = placement.has_heads
         self._keep = (*_set_devices(params, placement), *_set_overrides(params, placement))
         if progress is not None:
             callback = C.llama_progress_callback(lambda fraction, _data: progress(fraction))

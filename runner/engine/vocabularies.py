@@ -6,10 +6,10 @@ from itertools import repeat
 from operator import eq
 
 from models.errors import UsageError
+from models.headers.vocabularies import MOST_MORE
 from runner.engine.llama import C
 from runner.engine.model import Model
 
-_FURTHER = 128  # tokens that one may have more, which are in no text
 _FIRST = 5  # those before it are marks, named otherwise in some conversions
 
 
@@ -29,7 +29,7 @@ def _difference(model: Model, small: Model) -> str | None:
     ):
         if adds(ours) != adds(theirs) or (adds(ours) and mark(ours) != mark(theirs)):
             return f"it {name} a text with another token"
-    if abs(model.tokens - small.tokens) > _FURTHER:
+    if abs(model.tokens - small.tokens) > MOST_MORE:
         return f"its vocabulary has {small.tokens} tokens, and not {model.tokens}"
     both = range(_FIRST, min(model.tokens, small.tokens))
     text = C.llama_vocab_get_text

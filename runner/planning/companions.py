@@ -70,6 +70,11 @@ class _Target:
         """By itself, on what is left of the machine."""
         return place(self.shape, machine or self.machine, self.wish, self.rehearse)
 
+    @property
+    def limited(self) -> Machine:
+        """The machine within the limits of the wish, which split the large model alone."""
+        return limited(self.machine, replace(self.wish, tensor_split=None))
+
     def alone(self) -> Placed:
         """As if nobody but the text itself was to guess."""
         return replace(self, wish=replace(self.wish, draft=DraftKind.LOOKUP)).place()
@@ -152,15 +157,16 @@ def _with_drafter(target: _Target, drafter: Drafter, measured: Mapping[str, Gues
     alone = target.alone()
     if alone.verdict is Verdict.NO or alone.placement is None:
         return alone
-    machine = limited(target.machine, replace(target.wish, tensor_split=None))
+    machine = target.limited
     found = []
     for home in _homes(machine):
         small = _Small(drafter, machine, target.wish, home)
-        if pair := _pair(target, small, alone.placement):
-            found.append((pair, _brought(target, small, pair, measured.get(drafter.file))))
+        if placed := _pair(target, small, alone.placement):
+            found.append((placed, _brought(target, small, placed, measured.get(drafter.file))))
     if not found:
         return _without(alone, Unaccompanied(DraftKind.MODEL, drafter.name, Lack.ROOM))
-    return _told(max(found, key=_tps)[0], alone, max(found, key=_tps)[1])
+    pair, brings = max(found, key=_tps)
+    return _told(pair, alone, brings)
 
 
 def _tps(found: tuple[Placed, Guesses]) -> float:
@@ -290,7 +296,7 @@ def _without(alone: Placed, why: Unaccompanied | HeadsLeftOut | None) -> Placed:
 
 
 def _growth(target: _Target, placement: Placement) -> float:
-    return placed_growth(target.shape, limited(target.machine, replace(target.wish, tensor_split=None)), placement)
+    return placed_growth(target.shape, target.limited, placement)
 
 
 def _told(together: Placed, alone: Placed, brings: Guesses) -> Placed:

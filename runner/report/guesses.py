@@ -14,24 +14,22 @@ def sentence(reason: Accompanied | Unaccompanied | HeadsLeftOut) -> str:
         return _left_out(reason)
     if isinstance(reason, Unaccompanied):
         return f"{_why_not(reason)}; guesses come from the text alone."
-    who = (
-        capital(guesser(reason.kind, reason.name))
-        if reason.kind is DraftKind.MTP
-        else guesser(reason.kind, reason.name)
-    )
-    verb = "guess" if reason.kind is DraftKind.MTP else "guesses"
+    who = guesser(reason.kind, reason.name)
+    does = f"{capital(who)} guess" if reason.kind is DraftKind.MTP else f"{who} guesses"
     where = " and ".join("the CPU" if device == "CPU" else device for device in reason.devices)
-    brings = f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
     costs = [f"{context(reason.ctx)} more context"] if reason.ctx else []
     costs += ["all of the model on the GPU"] if reason.is_split else []
     without = f". Without, there would be {' and '.join(costs)}" if costs else ""
-    return f"{who} {verb} ahead on {where}: {brings}, {_assumed(reason)}{without}."
+    return f"{does} ahead on {where}: {_brings(reason)}, {_assumed(reason)}{without}."
 
 
 def _left_out(reason: HeadsLeftOut) -> str:
-    brings = f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
     instead = f"{context(reason.ctx)} more context" if reason.ctx else "all as it is"
-    return f"Its own heads would guess ahead (--draft mtp): {brings}, or {instead} without them."
+    return f"Its own heads would guess ahead (--draft mtp): {_brings(reason)}, or {instead} without them."
+
+
+def _brings(reason: Accompanied | HeadsLeftOut) -> str:
+    return f"{gib(reason.bytes)} for about {reason.gain:.2f} x as many tokens a second"
 
 
 def _assumed(reason: Accompanied) -> str:

@@ -78,3 +78,8 @@ class Placement:
     drafts: int = 0
     rollback: int = 0
     companion: Companion | None = None
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether the model's own nextn layers guess."""
+        return self.companion is not None and self.companion.kind is DraftKind.MTP
