@@ -85,14 +85,14 @@ class Hub:
             if fnmatchcase(request.path, path) and fnmatchcase(request.method, method)
         ]
 
-    def bytes_sent(self, path: str = "*") -> int:
-        """Bytes of body sent so far for paths that match."""
-        return sum(request.sent for request in self.seen(path))
+    def bytes_sent(self, path: str = "*", *, after: int = 0) -> int:
+        """Bytes of body sent so far for paths that match, without the first `after` of these requests."""
+        return sum(request.sent for request in self.seen(path)[after:])
 
-    def wait_sent(self, count: int, path: str = "*", timeout: float = 20.0) -> bool:
-        """Whether so many bytes of these paths have been sent before the time is over."""
+    def wait_sent(self, count: int, path: str = "*", timeout: float = 20.0, *, after: int = 0) -> bool:
+        """Whether `bytes_sent` reaches this count before the time is over."""
         with self.moved:
-            return self.moved.wait_for(lambda: self.bytes_sent(path) >= count, timeout)
+            return self.moved.wait_for(lambda: self.bytes_sent(path, after=after) >= count, timeout)
 
     def forget(self) -> None:
         """Start the account afresh and drop the faults not yet used."""
