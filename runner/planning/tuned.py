@@ -10,8 +10,10 @@ from runner.planning.rivals import Contest
 from runner.types.codec import pack
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
-from runner.types.reasons import TunedHere
+from runner.types.reasons import LongerUbatch, Lowered, Mapped, TunedHere
 from runner.types.wish import Wish
+
+_RECKONED = Lowered | LongerUbatch | Mapped  # settings whose reason is the measurement, not what the planner reckons
 
 
 def question_of(weights: WeightSet, machine: Machine, wish: Wish) -> str:
@@ -36,5 +38,6 @@ def as_tuned(contest: Contest, tuned: Tuned) -> Placed | None:
     if rival is None:
         return None
     placed = placed_as(contest.problem, contest.wish, rival.standing)
-    reasons = (TunedHere(tuned.at, tuned.gain), *placed.reasons)
+    others = (reason for reason in placed.reasons if not isinstance(reason, _RECKONED))
+    reasons = (TunedHere(tuned.at, tuned.gain), *others)
     return replace(placed, placement=tuned.placement, reasons=reasons)

@@ -15,7 +15,7 @@ from runner.types.exchange import Exchange
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
 from runner.types.placement import Placement
-from runner.types.reasons import TunedHere
+from runner.types.reasons import LongerUbatch, Lowered, Mapped, TunedHere
 from runner.types.units import GIB
 from runner.types.wish import Prefer, Wish
 from tests.support.planner import gpu, machine, shape
@@ -139,6 +139,15 @@ def test_what_was_tuned_is_planned_while_it_fits_and_said() -> None:
     (candidate,) = choose("m", [contender], full, WISH).candidates
     assert candidate.placement != tuned.placement and TunedHere(NOON, 0.12) not in candidate.reasons
     assert as_tuned(contest_of(HERE)[0], tuned) is None  # its device is gone
+
+
+def test_a_setting_that_was_tuned_has_no_other_reason() -> None:
+    contest, own = contest_of(SPILLED)
+    planned = own.placement
+    for tuned in (replace(planned, ubatch=256), replace(planned, load_mode="mmap"), replace(planned, load_mode="none")):
+        placed = as_tuned(contest, Tuned("?", tuned, 0.12, NOON))
+        assert placed is not None and placed.placement == tuned
+        assert not any(isinstance(reason, Lowered | LongerUbatch | Mapped) for reason in placed.reasons)
 
 
 def test_another_question_has_another_answer() -> None:
