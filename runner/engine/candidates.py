@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -17,44 +18,64 @@ Tokens = NDArray[np.intp]
 _COLUMNS = 4096
 _MOST = _COLUMNS // 8  # likeliest tokens; for more of them too many columns have to be looked into
 _FEWEST_ROWS = 4
+_SPARE = 3  # times as many columns as needed may reach the floor before it is raised, and 4 times before it is left
+_BEGIN, _LOWER, _RAISE = 0.15, 0.015, 0.03  # deviations by which it moves; what text wants moves by 0.3 a token
 _ENTRY = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 
 class Shortlist:
     """Finds the `count` likeliest tokens in one pass over the vocabulary.
 
-    Written in rows of some 4096, the vocabulary has so many columns. Every token outside of the `count` columns with
-    the largest maxima is at most as likely as each of these maxima, so that those columns hold the likeliest tokens,
-    none of them below the least of these maxima. What the rows leave over, less than one for each row, is looked at,
-    too. Memory is used again and again: numpy calls cost more than what they do, the more so behind a decode that
-    emptied the caches.
+    Written in rows of some 4096, the vocabulary has so many columns. Where the maxima of `count` columns or more reach
+    a floor, the likeliest tokens reach it too, and lie in these columns or in what the rows leave over, if they do. The
+    floor is guessed: so many standard deviations above the mean of the maxima as were right before. That takes a third
+    of a partition, which finds it where fewer columns reach the guessed one, or far too many. Calls are few: numpy's
+    cost more than what they do, the more so behind a decode that emptied the caches.
     """
 
     def __init__(self, vocabulary: int, count: int) -> None:
         self._count = count
-        self._rows = rows = vocabulary // _COLUMNS
-        self.is_short = 0 < count <= _MOST and rows >= _FEWEST_ROWS
+        self._rows = _rows(vocabulary)
+        self.is_short = 0 < count <= _MOST and self._rows >= _FEWEST_ROWS
         if not self.is_short:
-            self._tokens = np.arange(vocabulary)
+            self._all = np.arange(vocabulary)
             return
-        self._columns = vocabulary // rows
-        self._even, table = rows * self._columns, rows * count
+        self._columns = vocabulary // self._rows
+        self._even = self._rows * self._columns
         self._maxima = np.empty(self._columns, np.float32)
-        self._starts = np.arange(0, self._even, self._columns).reshape(rows, 1)
-        self._tokens = np.concatenate((np.zeros(table, np.intp), np.arange(self._even, vocabulary)))
-        self._table = self._tokens[:table].reshape(rows, count)
+        self._ones = np.ones(self._columns, np.float32)
+        self._height = math.inf
 
     def of(self, logits: Logits) -> Tokens:
-        """The likeliest and as likely ones; all where that is no short list."""
-        if self.is_short:
-            table = logits[: self._even].reshape(self._rows, self._columns)
-            np.maximum.reduce(table, axis=0, out=self._maxima)
-            columns = self._maxima.argpartition(-self._count)[-self._count :]
-            np.add(self._starts, columns, out=self._table)
-            below = logits.take(self._tokens) < self._maxima[columns[0]]  # where a partition has the least of them
-            kept: Tokens = self._tokens.take((~below).nonzero()[0])  # with what is no number: somebody has to hear
-            return kept
-        return self._tokens
+        """The likeliest and as likely ones, and perhaps some more; all where that is no short list."""
+        if not self.is_short:
+            return self._all
+        table = logits[: self._even].reshape(self._rows, self._columns)
+        np.maximum.reduce(table, axis=0, out=self._maxima)
+        columns, floor = self._reaching()
+        below = table.take(columns, axis=1) < floor
+        rows, which = (~below).nonzero()  # with what is no number: somebody has to hear
+        tokens: Tokens = rows * self._columns + columns.take(which)
+        if self._even < logits.size:
+            left_over = (~(logits[self._even :] < floor)).nonzero()[0]
+            tokens = np.concatenate((tokens, left_over + self._even))
+        return tokens
+
+    def _reaching(self) -> tuple[Tokens, float]:
+        """Columns whose maxima reach a floor, at least `count` of them, and that floor."""
+        maxima, count = self._maxima, self._count
+        mean = float(maxima.dot(self._ones)) / maxima.size
+        variance = float(maxima.dot(maxima)) / maxima.size - mean * mean
+        deviation = math.sqrt(variance) if variance > 0 else 0.0
+        floor = mean + self._height * deviation
+        columns = (maxima >= floor).nonzero()[0]
+        if count <= columns.size <= count * (_SPARE + 1):
+            self._height += _RAISE if columns.size > count * _SPARE else -_LOWER
+            return columns, floor
+        columns = maxima.argpartition(-count)[-count:]
+        floor = float(maxima[columns[0]])  # where a partition has the least of them
+        self._height = (floor - mean) / deviation - _BEGIN if deviation else math.inf
+        return columns, floor
 
     def exactly(self, logits: Logits) -> Tokens:
         """The likeliest alone, those first."""
@@ -106,3 +127,10 @@ class Candidates:
     def chosen(self) -> int:
         """The one that the last of the samplers has drawn."""
         return int(self._ids[self._array.selected])
+
+
+def _rows(vocabulary: int) -> int:
+    """How many rows of some 4096 it makes, with nothing left over where such a number divides it."""
+    rows = vocabulary // _COLUMNS
+    near = range(max(rows // 2, _FEWEST_ROWS), 2 * rows + 1)
+    return min((n for n in near if vocabulary % n == 0), key=lambda n: abs(n - rows), default=rows)

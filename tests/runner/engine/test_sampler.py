@@ -258,6 +258,21 @@ def test_the_likeliest_are_on_the_list_with_few_others(size: int, count: int) ->
         assert logits[shortlist.exactly(logits)].tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("count", [1, 40, 512])
+def test_a_list_that_is_used_again_finds_the_likeliest_of_whatever_comes(count: int) -> None:
+    size, chance = 128_257, np.random.default_rng(count)
+    shortlist = Shortlist(size, count)
+    for step in range(60):
+        logits = chance.normal(0, 2.5, size).astype(np.float32)
+        logits *= chance.uniform(0.7, 1.3)
+        logits[chance.integers(size, size=step)] += chance.uniform(0, 20)
+        if step % 20 == 19:
+            logits[chance.integers(size, size=300)] = -np.inf
+        found = shortlist.of(logits)
+        assert np.sort(logits[found])[::-1][:count].tolist() == np.sort(logits)[::-1][:count].tolist()
+        assert len(found) == len(set(found)) < 5 * count + 2
+
+
 def test_equal_logits_and_logits_that_are_no_numbers() -> None:
     shortlist, logits = Shortlist(16_390, 40), np.full(16_390, np.nan, np.float32)
     assert len(shortlist.exactly(logits)) == 40
