@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-_STEP_S = 0.08  # seconds that such a step should take, so that with some jitter a stream stalls no longer than 0.1 s
+_STEP_S = 0.07  # seconds that such a step should take, so that with some jitter a stream stalls no longer than 0.1 s
 _TIMES = 1.5  # where answers alone take longer, a step takes at most so many times their seconds
 _QUICKER, _SLOWER = 1.5, 2.0  # one step changes by no more what a token is thought to take: it may have been disturbed
 _PATIENCE, _PATIENCE_S = 0.03, 0.1  # of the seconds that prompts take, and at most
