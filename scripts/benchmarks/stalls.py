@@ -53,7 +53,7 @@ def main() -> None:
     wanted = parser.parse_args()
     llama.start(lambda _level, _line: None, lambda text: print(text, file=sys.stderr))
     count = wanted.answers + 1
-    placement = Placement((), 0, 0, (), ctx=4096, threads=wanted.threads, sequences=count, outputs=count)
+    placement = Placement((), 0, 0, (), ctx=4096 * count, threads=wanted.threads, sequences=count, outputs=count)
     generator = Generator(wanted.file, placement, lambda _fraction: True, lambda: None)
     answers = [_asked(generator, "The sea", None) for _ in range(wanted.answers)]
     alone: list[Took] = []
