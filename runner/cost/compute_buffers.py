@@ -197,12 +197,11 @@ def _ffn(alive: _Alive, values: int, fused: bool, answers: int = 0) -> int:
 def _on_device(alive: _Alive, inputs: _Inputs, layout: Layout, index: int, work: _Work) -> int:
     """Layers and inputs, or the logits where they are more.
 
-    Pipelined, every input exists four times: the masks, the stream that arrives, and the one that is handed on.
+    Pipelined, every input exists four times: the masks, and the stream that arrives.
     """
     given, beside_logits = inputs.masks, 0
     if inputs.copies > 1:
-        received = 1 if index == 0 else 2
-        given = beside_logits = inputs.copies * (inputs.masks + received * alive.stream)
+        given = beside_logits = inputs.copies * (inputs.masks + alive.stream)
     elif _is_gap_filled(alive, layout, index, work):
         alive = replace(alive, gap=0)
     layers = _widest(alive, work) + given
@@ -220,8 +219,9 @@ def _is_gap_filled(alive: _Alive, layout: Layout, index: int, work: _Work) -> bo
     if not alive.is_grouped:
         return False  # keys as wide as the queries have taken it
     if first:
-        # The stream of the device before. Before routing, the host's is copied too early to find the gap.
-        return not routes or layout.layers[first - 1] != HOST
+        # The stream of the device before. Before routing, the host's is copied too early to find the gap; and where no
+        # layer is on the host the stream is there before its norm is (llama-context.cpp: graph_get_cb, full_offload).
+        return bool(layout.layers_on_host) and (not routes or layout.layers[first - 1] != HOST)
     # Nothing arrives before the first layer, but after it what the host gives back of its FFN: a stream.
     return alive.queries == alive.stream and not routes and 0 in layout.touched
 

@@ -12,6 +12,7 @@ from typing import Any
 from models.errors import EngineError
 from runner.engine.devices import device_name
 from runner.engine.llama import ggml
+from runner.engine.reserved import reserved
 from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement, SplitMode
 
@@ -26,8 +27,9 @@ def breakdown(context: Any) -> tuple[ComponentBytes, ...]:
     EngineError where this build does not tell.
     """
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for buffer, *sizes in _rows(context):
-        held = sums[_device_of(buffer)]
+    buffers = reserved(context)
+    for buffer, weights, kv, compute in _rows(context):
+        held, sizes = sums[_device_of(buffer)], (weights, kv, buffers.get(buffer, compute))
         held[:] = map(sum, zip(held, sizes, strict=True))
     names = [*sorted(sums.keys() - {"CPU"}), "CPU"]
     return tuple(ComponentBytes(name, *sums[name]) for name in names)

@@ -14,7 +14,7 @@ from scripts.synthetic.geometries import MODELS
 
 ROWS = Path(__file__).parents[2] / "data" / "ledger_rows.csv"
 # Bounds of the total beyond 1 %: where the allocator's gaps do not follow the formulas
-WORST = {"granite-4.0-h-tiny": 0.035, "gemma-3-27b": 0.026, "qwen1.5-moe-a2.7b": 0.024, "deepseek-v2-lite": 0.013}
+WORST = {"granite-4.0-h-tiny": 0.035, "deepseek-v2-lite": 0.013}
 
 
 @cache
@@ -35,7 +35,7 @@ def test_weights_and_caches_to_the_byte_and_totals_within_bounds(model: str) -> 
 
 def test_nearly_all_totals_are_within_a_percent_and_most_are_exact() -> None:
     errors = [abs(row.error("total")) for rows in recorded().values() for row in rows]
-    assert sum(error <= 0.01 for error in errors) >= 0.998 * len(errors)
+    assert sum(error <= 0.01 for error in errors) >= 0.999 * len(errors)
     assert median(errors) < 0.0001
 
 

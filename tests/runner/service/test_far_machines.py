@@ -15,7 +15,7 @@ from runner.client.session import EngineSession
 from runner.client.watch import USUAL
 from runner.service.service import LocalService
 from runner.types.engine import LoadProgress
-from runner.types.plan import Source, Verdict
+from runner.types.plan import Source
 from runner.types.reasons import OnOthers
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
@@ -29,7 +29,6 @@ SAID = "The sea is wide. " * 12
 GREEDY = Sampling(temperature=0, max_tokens=12)
 LONG = Sampling(temperature=0, max_tokens=400)
 NOTICED_S = 10.0
-_APART = 64 << 10  # bytes
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +49,11 @@ def answered(session: EngineSession, sampling: Sampling = GREEDY) -> str:
 
 
 def held_as_planned(session: EngineSession) -> None:
-    """Weights and caches to the byte, and compute buffers unless they pipeline or experts are apart.
-
-    Then llama.cpp's rehearsal says up to a quarter more than it takes, or some KiB less.
-    """
+    """Weights, caches and compute buffers, to the byte."""
     assert session.candidate.confirmed_by is Source.REHEARSAL
-    placement = session.placement
-    pipelines = session.candidate.verdict is Verdict.GPU and not placement.overrides
-    least, most = (0.75, 1.0) if pipelines else (1.0, 1.0)
-    room = _APART if placement.overrides else 0
-    held_on = {row.device: row for row in session.loaded.memory}
-    for planned in session.candidate.memory:
-        held = held_on.pop(planned.device)
-        assert (held.weights, held.kv) == (planned.weights, planned.kv), planned.device
-        assert least * planned.compute - room <= held.compute <= most * planned.compute + room, (placement, planned)
-    assert not held_on
+    planned = {row.device: (row.weights, row.kv, row.compute) for row in session.candidate.memory}
+    held = {row.device: (row.weights, row.kv, row.compute) for row in session.loaded.memory}
+    assert held == planned, session.placement
 
 
 @pytest.fixture(scope="module")
