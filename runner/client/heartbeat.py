@@ -1,7 +1,7 @@
 """Whether the machines that lend to us are still there: each is asked every second, over a connection of its own.
 
 llama.cpp waits for ever for one that is stopped or unplugged, and says of none that dies which one it was.
-A server of llama.cpp's own answers nobody else while it serves: of such a one nothing is known.
+A server of llama.cpp's own answers nobody else while it serves: of such a one nothing is known here (see watch.py).
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ Step = TypeVar("Step")
 class Fate:
     """How a process ends: `death` says why it is gone, `hung` ends one that did nothing for so many seconds.
 
-    `lost` ends one that waits for another machine that is gone, and says so; None while none is. `elsewhere` changes as
-    long as other machines work for it.
+    `lost` ends one that waits for another machine that is gone, and says so; None while none is. `elsewhere` and `road`
+    are what a Watch wants to know.
     """
 
     pid: int
@@ -34,6 +34,7 @@ class Fate:
     hung: Callable[[float], EngineError]
     lost: Callable[[], EngineError | None] = lambda: None
     elsewhere: Callable[[], Hashable] = lambda: None
+    road: Callable[[], Hashable] = lambda: None
 
 
 class Mux:
@@ -41,7 +42,7 @@ class Mux:
 
     def __init__(self, commands: BinaryIO, events: BinaryIO, fate: Fate) -> None:
         self._outbox, self._lines, self._fate = Outbox(commands), Lines(events), fate
-        self._watch = Watch(fate.pid, None, fate.elsewhere)
+        self._watch = Watch(fate.pid, None, fate.elsewhere, fate.road)
         self._last_words = LastWords("")
         self._numbers = count(1)
         self._changing = threading.Lock()  # of the two that follow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,9 +154,23 @@ class EngineProcess:
         self._oom_kills = host.oom_kills()
         with self._opening:
             if self._mux is None:
-                fate = Fate(self.pid, self._death, self._hung, self._lost, lambda: tuple(self.far_pulses.values()))
+                fate = Fate(self.pid, self._death, self._hung, self._lost, self._elsewhere, self._road)
                 self._mux = Mux(self._commands, self._events, fate)
             return self._mux
+
+    def _elsewhere(self) -> Hashable:
+        return tuple(self.far_pulses.values())
+
+    def _road(self) -> Hashable:
+        """What it waits in for a machine that says nothing of itself."""
+        from runner.client.far import address_of
+        from runner.hardware.waits import waits_on
+
+        silent, heard = set[int](), set[int]()
+        for lender in self.lenders:
+            (heard if lender.offer else silent).add(address_of(lender.at)[1])
+        ports = silent - heard  # one at a port of both may be the one that is heard
+        return waits_on(self.pid, ports) if ports else None
 
     def _death(self, words: LastWords) -> LocalrunError:
         from runner.client.death import death

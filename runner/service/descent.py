@@ -13,6 +13,7 @@ from models.weights import WeightSet
 from runner.client.process import EngineProcess
 from runner.client.session import Running
 from runner.client.spawn import offload_setting
+from runner.client.watch import loading
 from runner.cost.ledger import host_reserve, reserve
 from runner.hardware import host
 from runner.hardware.others import others
@@ -83,7 +84,8 @@ class Descent:
             try:
                 self._engine.need(offload_setting(candidate.placement))
                 placement = _located(candidate.placement, companion)
-                loaded = yield from self._engine.stream(Load(str(weights.files[0].path), placement))
+                load = Load(str(weights.files[0].path), placement)
+                loaded = yield from self._engine.stream(load, loading(_layer_bytes(candidate)))
                 for one in read:
                     check_unchanged(one)  # what came while it was read is no better
                 return Running(self._plan, candidate, candidate.placement, loaded)
@@ -185,6 +187,12 @@ def _located(placement: Placement, companion: WeightSet | None) -> Placement:
     if placement.companion is None or companion is None:
         return placement
     return replace(placement, companion=replace(placement.companion, path=str(companion.files[0].path)))
+
+
+def _layer_bytes(candidate: Candidate) -> float:
+    """What a layer on a device takes, with its caches."""
+    held = sum(row.held for row in candidate.memory if row.device != "CPU")
+    return held / max(1, candidate.placement.gpu_layers if candidate.placement else 0)
 
 
 def _owner(device: Device) -> str:

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from runner.client import watch
 from runner.client.devices import add_rpc
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Running
-from runner.client.watch import TICK_S, Limits, Watch, answering, most_patient, patience, steady
+from runner.client.watch import TICK_S, Limits, Watch, answering, loading, most_patient, patience, steady
 from runner.types.commands import AddRpc, Devices, Generate, Load
 from runner.types.generation import Chunk, Finish, Request
 from runner.types.machine import Machine
@@ -161,8 +162,37 @@ def test_where_another_machine_says_nothing_of_itself_a_steady_answer_may_not_pa
     assert watched.waited_s() is None, "another command may take longer"
 
 
+def test_a_machine_that_says_nothing_of_itself_may_be_waited_for_while_bytes_move() -> None:
+    waits: list[object] = []
+    watched = Watch(0, loading(0.0), road=lambda: waits[-1] if waits else None)  # a process that uses nothing
+
+    def noticed_s() -> float:
+        return next(filter(None, (watched.waited_s() for _tick in range(1000))))
+
+    assert noticed_s() == pytest.approx(60, abs=2 * TICK_S), "it waits for nobody else"
+    watched.begin()
+    for tick in range(100):
+        waits.append(tick)
+        assert watched.waited_s() is None
+    assert noticed_s() == pytest.approx(8, abs=2 * TICK_S)
+    for limits, seconds in ((loading(1e9), 18), (answering(1.0), 20)):
+        watched.begin()
+        watched.limits = limits
+        assert noticed_s() == pytest.approx(seconds, abs=2 * TICK_S), "a layer from a slow disk, or a long step"
+    watched.begin()
+    watched.limits = loading(0.0)
+    for _tick in range(20):
+        assert watched.waited_s() is None
+    watched.heard()
+    assert noticed_s() == pytest.approx(20, abs=2 * TICK_S), "five of the longest silences so far"
+    watched.begin()
+    watched.limits = most_patient([loading(0.0), patience(Devices())])
+    assert noticed_s() == pytest.approx(60, abs=2 * TICK_S), "another command may wait as long as it likes"
+
+
 def test_patience_knows_what_is_running() -> None:
     load = patience(Load("x", CPU))
     assert load is not None and load.silent_s is None, "a file may be mapped in one long step"
     slow, usual = answering(60.0), answering(0.01)
-    assert slow.idle_s == 1200.0 and usual == patience(Devices())
+    assert slow.idle_s == slow.road_s == 1200.0
+    assert replace(usual, road_s=None) == patience(Devices())

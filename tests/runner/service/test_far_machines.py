@@ -1,5 +1,6 @@
 """Models on several machines: workers hold what the plan says, answer alike, and are missed when they are gone."""
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -145,6 +146,27 @@ def test_a_server_of_llama_cpp_itself_that_is_stopped_is_named(smollm2: Path, tm
                     began = time.monotonic()
         assert said and time.monotonic() - began < USUAL.idle_s - NOTICED_S
         goes_on_without(session, at)
+
+
+@pytest.mark.parametrize("phase", ["load", "prefill"])
+def test_one_that_is_stopped_before_it_has_computed_anything_is_named_too(
+    smollm2: Path, tmp_path: Path, phase: str
+) -> None:
+    """The engine waits on its connection, and nothing moves there."""
+    with own_home(tmp_path), lending(tmp_path / "log", 1) as (at, pid), closing(LocalService()) as local:
+        plan = local.plan(str(smollm2), Wish(ctx=1024, ubatch=32, gpu_layers=31, rpc=(at,)))
+        lender, said = psutil.Process(pid), "did not go on for ([0-9]+) s and was ended; the devices at " + at
+        with pytest.raises(EngineHung, match=said) as hung:
+            for step in local.load(plan, 0):  # noqa: B007 (the last one is the session)
+                if phase == "load":
+                    lender.suspend()
+            assert isinstance(step, EngineSession)
+            lender.suspend()
+            list(step.generate((), LONG, raw=SAID, ignore_end=True))
+        waited = re.search(said, str(hung.value))
+        assert waited and int(waited[1]) < USUAL.idle_s
+        if phase == "prefill":
+            goes_on_without(step, at)
 
 
 def goes_on_without(session: LoadProgress | EngineSession, endpoint: str) -> None:
