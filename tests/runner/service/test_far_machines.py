@@ -93,9 +93,8 @@ def test_workers_hold_what_was_planned_and_answer_like_one(
     assert several == answered(alone)
 
 
-def missed(began: float, worker: RunningWorker, error: DeviceLost) -> None:
-    """It was soon, and the machine is named, without a path of ggml's source or a guess at memory."""
-    assert time.monotonic() - began < NOTICED_S
+def missed(worker: RunningWorker, error: DeviceLost) -> None:
+    """The machine is named, without a path of ggml's source or a guess at memory."""
     said = str(error)
     assert f"({worker.endpoint})" in said and "what it held of the model is lost" in said
     assert ".cpp" not in said and "want of memory" not in said
@@ -113,7 +112,8 @@ class Leaving:
             self.began = time.monotonic()
 
 
-@pytest.mark.parametrize(("phase", "sent"), [("load", 9), ("prefill", 9), ("decode", 9), ("decode", signal.SIGSTOP)])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("phase", ["load", "prefill", "decode"])
 def test_a_machine_that_goes_away_is_named(smollm2: Path, tmp_path: Path, phase: str, sent: signal.Signals) -> None:
     with own_home(tmp_path), working(tmp_path / "worker") as worker, closing(LocalService()) as local:
         plan = local.plan(str(smollm2), Wish(ctx=1024, gpu_layers=31, rpc=(worker.endpoint,)))
@@ -127,7 +127,9 @@ def test_a_machine_that_goes_away_is_named(smollm2: Path, tmp_path: Path, phase:
                 said += chunk.text
                 if said or phase == "prefill":
                     leaving.now()
-        missed(leaving.began, worker, lost.value)
+        if phase == "decode" or sent == signal.SIGKILL:
+            assert time.monotonic() - leaving.began < NOTICED_S
+        missed(worker, lost.value)
         if phase == "decode":
             assert said
             goes_on_without(step, worker.endpoint)
