@@ -3,7 +3,7 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from runner.api.listening import bound, server
 from runner.api.pool import Pool
 from runner.types.address import Address
 from runner.types.sampling import Sampling
+from tests.support.waiting import until
 
 PATIENCE_S = 60.0
 
@@ -78,6 +79,38 @@ class Served:
             connection.request(method, path, body, named)
             found = connection.getresponse()
             return Said(found.status, {key.lower(): value for key, value in found.getheaders()}, found.read())
+
+    @property
+    def under_way(self) -> int:
+        """Answers that the engine works on, as far as the server knows."""
+        return self._count("localrun_answers_running{")
+
+    @property
+    def left(self) -> int:
+        """Answers that ended because nobody was there to hear them."""
+        return self._count('finish="left"')
+
+    @property
+    def requests(self) -> int:
+        """Requests that hold a model."""
+        return sum(one.requests for one in self.pool.residents())
+
+    def _count(self, mark: str) -> int:
+        lines = self.get("/metrics").body.decode().splitlines()
+        return int(sum(float(line.rpartition(" ")[2]) for line in lines if mark in line and line[0] != "#"))
+
+    def wait_for(self, is_so: Callable[[], bool], what: str) -> None:
+        """It comes to be so."""
+        until(is_so, lambda: f"{what}: {self.requests} requests, {self.under_way} answers, {self.left} left")
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """In the block one answer that would be long is begun and left: it ends, for want of a listener."""
+        before = self.left
+        yield
+        self.wait_for(
+            lambda: self.requests == 0 and self.left == before + 1, "it goes on for nobody, or ended by itself"
+        )
 
 
 @contextmanager
