@@ -1,12 +1,15 @@
 """A server on a port of the loopback, in a thread of this process, and plain HTTP to it."""
 
+import asyncio
 import http.client
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from runner.api.app import application
 from runner.api.desk import Desk
@@ -39,6 +42,11 @@ class Said:
         """What becomes of `data:` lines; [DONE] as it is."""
         found = [line[6:] for line in self.body.decode().splitlines() if line.startswith("data: ")]
         return [one if one == "[DONE]" else json.loads(one) for one in found]
+
+    @property
+    def lines(self) -> list[Any]:
+        """Each line as JSON."""
+        return [json.loads(line) for line in self.body.splitlines()]
 
     @property
     def comments(self) -> list[str]:
@@ -111,6 +119,19 @@ class Served:
         self.wait_for(
             lambda: self.requests == 0 and self.left == before + 1, "it goes on for nobody, or ended by itself"
         )
+
+
+async def cancelled(served: Served, work: Coroutine[Any, Any, object]) -> None:
+    """A task that waits for a long answer is cancelled once that is under way: it ends, for want of a listener."""
+    before = served.left
+    task = asyncio.ensure_future(work)
+    await asyncio.to_thread(served.wait_for, lambda: served.under_way == 1, "it has not begun")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(
+        served.wait_for, lambda: served.requests == 0 and served.left == before + 1, "it goes on for nobody"
+    )
 
 
 @contextmanager

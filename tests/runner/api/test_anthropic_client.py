@@ -1,6 +1,5 @@
 """The package `anthropic`, as programs use it, against the real small model."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pytest
 from anthropic.types import MessageParam, TextBlockParam, ToolParam, ToolUseBlock
 
 from runner.types.sampling import Sampling
-from tests.support.asked import COUNTRY, MODEL, QUESTION, THINKS, Answer
+from tests.support.asked import COUNTRY, MODEL, QUESTION, STORY, THINKS, Answer
 from tests.support.server import PATIENCE_S, Served
 
 ASKED: list[MessageParam] = [{"role": "user", "content": QUESTION}]
@@ -138,6 +137,10 @@ def test_thinking_is_a_block_of_its_own(
 def test_structured_output(client: anthropic.Anthropic) -> None:
     found = client.messages.parse(model=MODEL, max_tokens=60, messages=ASKED, output_format=Answer, extra_body=GREEDY)
     assert found.parsed_output is not None and found.parsed_output.city
+    with client.messages.stream(
+        model=MODEL, max_tokens=60, messages=ASKED, output_format=Answer, extra_body=GREEDY
+    ) as stream:
+        assert stream.get_final_message().parsed_output == found.parsed_output
 
 
 def test_models_are_listed_for_both_kinds_of_clients(client: anthropic.Anthropic, served: Served) -> None:
@@ -210,26 +213,6 @@ def test_errors_are_those_that_it_knows(client: anthropic.Anthropic, served: Ser
 
 
 def test_leaving_a_stream_stops_it(client: anthropic.Anthropic, served: Served) -> None:
-    with client.messages.stream(model=MODEL, max_tokens=2000, messages=ASKED) as stream:
-        next(iter(stream.text_stream))
-    again = client.messages.create(model=MODEL, max_tokens=1, messages=ASKED)
-    assert again.stop_reason == "max_tokens"
-    (resident,) = [one for one in served.pool.residents() if one.known.name == MODEL]
-    assert resident.requests == 0
-
-
-async def test_asynchronous(served: Served) -> None:
-    url = served.url.removesuffix("/v1")
-    async with anthropic.AsyncAnthropic(base_url=url, auth_token="none", timeout=PATIENCE_S, max_retries=0) as client:
-
-        async def ask(number: int) -> str:
-            asked: list[MessageParam] = [{"role": "user", "content": f"Say {number}."}]
-            async with client.messages.stream(model=MODEL, max_tokens=4, messages=asked) as stream:
-                return "".join([text async for text in stream.text_stream])
-
-        assert all(await asyncio.gather(*map(ask, range(3))))
-        task = asyncio.ensure_future(client.messages.create(model=MODEL, max_tokens=2000, messages=ASKED))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    told: list[MessageParam] = [{"role": "user", "content": STORY}]
+    with served.leaving(), client.messages.stream(model=MODEL, max_tokens=2000, messages=told) as stream:
+        assert next(iter(stream.text_stream))

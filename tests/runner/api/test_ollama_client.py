@@ -1,10 +1,10 @@
 """The package `ollama`, as programs use it, against the real small model."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ import ollama
 import pytest
 
 from scripts.synthetic.embedders import write
-from tests.support.asked import MODEL, QUESTION
+from tests.support.asked import CALLING, COUNTRY, FRAMED, MODEL, QUESTION, STORY
 from tests.support.server import PATIENCE_S, Served
 from tests.support.waiting import until
 
 ASKED = [{"role": "user", "content": QUESTION}]
 GREEDY = {"temperature": 0, "num_predict": 12}
 SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
-FRAMED = (
-    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-    f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
-)
+CALL = {"temperature": 0, "num_predict": 60}
+CAPITAL = {
+    "type": "function",
+    "function": {"name": "capital", "description": "The capital of a country.", "parameters": COUNTRY},
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,8 @@ def test_the_last_object_has_the_numbers(client: ollama.Client) -> None:
 def test_structured_output_and_likelihoods(client: ollama.Client) -> None:
     found = client.chat(MODEL, ASKED, format=SCHEMA, options={"temperature": 0, "num_predict": 40})
     assert json.loads(found.message.content or "")["city"] in ("Paris", "Rome")
+    pieces = client.chat(MODEL, ASKED, format=SCHEMA, options={"temperature": 0, "num_predict": 40}, stream=True)
+    assert "".join(one.message.content or "" for one in pieces) == found.message.content
     free = client.generate(MODEL, "Answer in JSON: a colour.", format="json", options={"num_predict": 20})
     assert (free.response or "").lstrip().startswith("{")
     likely = client.chat(MODEL, ASKED, options=GREEDY, logprobs=True, top_logprobs=2).logprobs
@@ -91,6 +94,22 @@ def test_tools_and_their_results_go_to_the_model(client: ollama.Client) -> None:
     told = client.chat(MODEL, ASKED, tools=[capital], options=one_token)
     after = client.chat(MODEL, talk, tools=[capital], options=one_token)
     assert (plain.prompt_eval_count or 0) < (told.prompt_eval_count or 0) < (after.prompt_eval_count or 0)
+
+
+def test_a_call_of_the_model_comes_back_whole(client: ollama.Client) -> None:
+    """Nobody demands it, for Ollama has no word for that: a small model calls again as it has called before."""
+    asked = partial(client.chat, MODEL, CALLING, tools=[CAPITAL], options=CALL)
+    whole = asked()
+    assert whole.message.tool_calls and whole.done_reason == "stop" and not whole.message.content
+    (call,) = whole.message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("capital", {"country": "France"})
+    pieces = [*asked(stream=True)]
+    told = [one for piece in pieces for one in piece.message.tool_calls or ()]
+    assert told == [call] and pieces[-1].done and not pieces[-1].message.tool_calls
+    assert not any(piece.message.content for piece in pieces)
+    talk: list[Any] = [*CALLING, whole.message, {"role": "tool", "tool_name": "capital", "content": "Paris"}]
+    after = client.chat(MODEL, talk, tools=[CAPITAL], options={"num_predict": 1})
+    assert (after.prompt_eval_count or 0) > (whole.prompt_eval_count or 0) + 10
 
 
 def test_vectors(client: ollama.Client, served: Served, tmp_path: Path) -> None:
@@ -211,24 +230,12 @@ def test_errors_are_those_that_it_knows(client: ollama.Client, served: Served) -
 
 
 def test_leaving_a_stream_stops_it(client: ollama.Client, served: Served) -> None:
-    for part in client.chat(MODEL, ASKED, options={"num_predict": 2000}, stream=True):
-        assert part.message.content and not part.done
-        break
-    until(lambda: not sum(one.requests for one in served.pool.residents()), served.pool.residents)
-
-
-async def test_asynchronous(host: str) -> None:
-    client = ollama.AsyncClient(host, timeout=PATIENCE_S)
-    async with client:
-
-        async def ask(number: int) -> str:
-            talk = [{"role": "user", "content": f"Say {number}."}]
-            pieces = await client.chat(MODEL, talk, options={"num_predict": 4}, stream=True)
-            return "".join([one.message.content or "" async for one in pieces])
-
-        assert all(await asyncio.gather(*map(ask, range(3))))
-        task = asyncio.ensure_future(client.generate(MODEL, QUESTION, options={"num_predict": 2000}))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    long = {"num_predict": 2000}
+    with served.leaving():
+        answer = client.chat(MODEL, [{"role": "user", "content": STORY}], options=long, stream=True)
+        assert not next(iter(answer)).done
+        del answer
+    with served.leaving():
+        text = client.generate(MODEL, STORY, options=long, stream=True)
+        assert not next(iter(text)).done
+        del text

@@ -1,6 +1,5 @@
 """The package `openai`, as programs use it, against the real small model."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
 from scripts.synthetic.embedders import write
-from tests.support.asked import COUNTRY, MODEL, QUESTION, Answer
+from tests.support.asked import COUNTRY, MODEL, QUESTION, STORY, Answer
 from tests.support.server import PATIENCE_S, Served
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
@@ -67,6 +66,11 @@ def test_structured_output(client: openai.OpenAI) -> None:
     )
     parsed = found.choices[0].message.parsed
     assert parsed is not None and parsed.city
+    with client.chat.completions.stream(
+        model=MODEL, messages=ASKED, temperature=0, max_tokens=60, response_format=Answer
+    ) as stream:
+        stream.until_done()
+        assert stream.get_final_completion().choices[0].message.parsed == parsed
 
 
 def test_tools_are_called_and_their_results_come_back(client: openai.OpenAI) -> None:
@@ -121,33 +125,12 @@ def test_errors_are_those_that_it_knows(client: openai.OpenAI) -> None:
 
 
 def test_leaving_a_stream_stops_it(client: openai.OpenAI, served: Served) -> None:
-    stream = client.chat.completions.create(model=MODEL, messages=ASKED, max_tokens=2000, stream=True)
-    for _ in stream:
-        break
-    stream.close()
-    again = client.chat.completions.create(model=MODEL, messages=ASKED, max_tokens=1)
-    assert again.choices[0].finish_reason == "length"
-    (resident,) = [one for one in served.pool.residents() if one.known.name == MODEL]
-    assert resident.requests == 0
-
-
-async def test_asynchronous(served: Served) -> None:
-    async with openai.AsyncOpenAI(base_url=served.url, api_key="none", timeout=PATIENCE_S, max_retries=0) as client:
-
-        async def ask(number: int) -> str:
-            stream = await client.chat.completions.create(
-                model=MODEL,
-                messages=[{"role": "user", "content": f"Say {number}."}],
-                temperature=0,
-                max_tokens=4,
-                stream=True,
-            )
-            return "".join([choice.delta.content or "" async for one in stream for choice in one.choices])
-
-        texts = await asyncio.gather(*map(ask, range(3)))
-        assert all(texts)
-        task = asyncio.ensure_future(client.chat.completions.create(model=MODEL, messages=ASKED, max_tokens=2000))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    with served.leaving():
+        told: list[ChatCompletionMessageParam] = [{"role": "user", "content": STORY}]
+        stream = client.chat.completions.create(model=MODEL, messages=told, max_tokens=2000, stream=True)
+        assert any(choice.delta.content for one in stream for choice in one.choices)
+        stream.close()
+    with served.leaving():
+        texts = client.completions.create(model=MODEL, prompt="Once upon a time", max_tokens=2000, stream=True)
+        assert any(choice.text for one in texts for choice in one.choices)
+        texts.close()
