@@ -26,6 +26,7 @@ class Answering:
         self._pool, self._asked, self._put = pool, asked, put
         self._answers: list[Answer] = []
         self._is_stopped = False
+        self._used = 0  # of the context
         self.model = ""
         """What it is called whoever asks; empty until it is there."""
         threading.Thread(target=self._work, name="request", daemon=True).start()
@@ -62,6 +63,8 @@ class Answering:
         self._answer(session, sampling, 0, failed)
         for thread in threads:
             thread.join()
+        if self._asked.raw is None:
+            resident.service.served.heard(session, self._asked.messages, sampling.templating, self._used)
         if failed:
             raise failed[0]
 
@@ -89,4 +92,5 @@ class Answering:
                 check_answer(said, sampling.schema)
             if chunk.finish is Finish.INTERRUPTED and not self._is_stopped:
                 raise EngineError("The server has ended the answer.")
+            self._used = max(self._used, chunk.context_used)
             self._put(Piece(index, chunk))

@@ -68,6 +68,12 @@ class Resident:
         before, self.told_of = self.told_of, self.running
         return () if self.told_of is before else self.told_of.loaded.notes[-1:]
 
+    def leave(self) -> None:
+        """End its engine; where that is idle, what it has read for the server's clients is kept."""
+        if isinstance(self.session, EngineSession) and not self.requests:
+            self.service.served.leave(self.session)
+        self.service.close()
+
     @property
     def is_as_planned(self) -> bool:
         """Whether it would be planned alike by now: its weights are as they were, and nothing better is known."""
@@ -78,12 +84,14 @@ class Pool:
     """Any thread may ask for a model; one at a time is loaded. Each has an engine of its own.
 
     `wish` holds for all of them. Where unloading idle ones makes a clearly better plan for another, those that were not
-    used for longest go. `note` hears sentences about waiting and fallbacks.
+    used for longest go. `note` hears sentences about waiting and fallbacks. `cache_size` as in LocalService.
     """
 
-    def __init__(self, wish: Wish, note: Callable[[str], None] = lambda _sentence: None) -> None:
+    def __init__(
+        self, wish: Wish, note: Callable[[str], None] = lambda _sentence: None, cache_size: int | None = None
+    ) -> None:
         self.names = Names()
-        self._wish, self._note = wish, note
+        self._wish, self._note, self._cache_size = wish, note, cache_size
         self._changing = threading.Lock()  # of the two that follow
         self._residents: dict[Known, Resident] = {}
         self._is_closed = False
@@ -141,7 +149,7 @@ class Pool:
             del self._residents[resident.known]
             if resident.alarm is not None:
                 resident.alarm.cancel()
-        resident.service.close()
+        resident.leave()
         return True
 
     def close(self) -> None:
@@ -152,7 +160,7 @@ class Pool:
         for resident in residents:
             if resident.alarm is not None:
                 resident.alarm.cancel()
-            resident.service.close()
+            resident.leave()
 
     def _rest(self, resident: Resident) -> None:
         """Unload it if it has been idle for as long as it is kept, else see to that later."""
@@ -193,7 +201,7 @@ class Pool:
 
     def _load(self, known: Known, told: Told) -> Resident:
         with ExitStack() as undo:
-            service = LocalService(self._note, mapped=self._mapped)
+            service = LocalService(self._note, cache_size=self._cache_size, mapped=self._mapped)
             undo.callback(service.close)
             plan, index = self._planned(service, known)
             if plan.candidates[index].download_bytes:

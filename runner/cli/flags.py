@@ -300,7 +300,7 @@ GROUPS = (
     Group(_VECTORS, (Flag("truncate", "read the start of a text that is too long; else it is refused"),)),
     Group(("rm",), (QUANT, Flag("cache", "what was read of conversations, and weights lent devices were sent"))),
     Group(("rm", "conversation"), (Flag("yes", "no question"),)),
-    Group(("serve",), SERVING, "server"),
+    Group(("serve",), (*SERVING, CACHE_SIZE), "server"),
     Group(
         ("worker",),
         (

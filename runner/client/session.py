@@ -18,7 +18,7 @@ from runner.client.watch import Limits, answering, steady
 from runner.hardware.causes import work_of
 from runner.hardware.meter import sample
 from runner.hardware.strain import strain
-from runner.types.commands import Count, Generate, KeepState, RestoreState
+from runner.types.commands import Count, Generate, KeepState, Kept, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Chunk, Finish, Gap, Marked, Message, Phase, Request, to_answer
 from runner.types.placement import Placement
@@ -26,6 +26,7 @@ from runner.types.plan import Candidate, Plan
 from runner.types.sample import Sample
 from runner.types.sampling import Sampling, resolved, with_modelfile
 from runner.types.slowness import Slowness
+from runner.types.templating import Templating
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class EngineSession:
     """One model in one engine process. Answers may go on side by side, each in a thread of its own: an engine works on
     as many at a time as its placement has sequences, and the others wait. `ended` hears of every request and its last
     chunk, without speeds where others went on beside it; `reloaded` of every engine that takes the place of another.
+    `kept` says what answers may start from that is on the disk.
 
     `recover` is asked to load again after an error, with a context of so many tokens at least: something smaller where
     memory ran out in the midst of an answer, which goes on; before the next answer, where the engine has died. The last
@@ -84,6 +86,7 @@ class EngineSession:
         self._watch = self._new_watch()
         self.ended: Callable[[Request, Chunk], None] = lambda _asked, _chunk: None
         self.reloaded: Callable[[], None] = lambda: None
+        self.kept: Callable[[], Kept | None] = lambda: None
 
     @property
     def is_kept(self) -> bool:
@@ -215,7 +218,7 @@ class EngineSession:
     def _in_one(self, answer: Resumed, mark: UnderWay) -> Iterator[Chunk]:
         """What the engine that runs has to say."""
         asked = answer.rest()
-        mark.command = Generate(asked)
+        mark.command = Generate(asked, self.kept())
         for chunk in self._process.stream(mark.command, self._running.patience_in_answers):
             if chunk.finish is not None:
                 with self._changing:
@@ -289,11 +292,15 @@ class EngineSession:
         """Tokens of a text that goes to the model as it is, its own first token included."""
         return self._process.ask(Count(raw=text))
 
-    def keep_state(self, path: Path, owner: str, messages: Sequence[Message], most: int) -> int:
-        """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 for nothing or more than `most`."""
-        return self._process.ask(
-            KeepState(str(path), owner, self._with_system(tuple(messages)), self._templating, most)
-        )
+    def keep_state(
+        self, path: Path, owner: str, messages: Sequence[Message], most: int, templating: Templating | None = None
+    ) -> int:
+        """Write what the caches hold of a conversation, for `owner` alone; bytes, 0 for nothing or more than `most`.
+
+        It was rendered with `templating`; None: as the last answer.
+        """
+        used = self._templating if templating is None else self._filled(Sampling(templating=templating)).templating
+        return self._process.ask(KeepState(str(path), owner, self._with_system(tuple(messages)), used, most))
 
     def restore_state(self, path: Path, owner: str) -> int:
         """Go on from what is in a file; how many tokens need not be read, 0 where it is of no use."""

@@ -109,7 +109,7 @@ class Commands:
             command = command_of(line)
             if isinstance(command, Generate):  # the steps to come answer it
                 asker = Asker(number, self._events, self._stopped.__contains__, self._stopped.discard)
-                self._generator().begin(command.request, asker)
+                self._generator().begin(command.request, asker, command.kept)
                 return
             self._events.tell(number, EventKind.DONE, self._operations[type(command)](command))
         except Exception as error:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from models.errors import EngineError, LocalrunError, PromptTooLong, UsageError
+from models.stores.recency import mark_used
 from runner.chat import markers
 from runner.engine import llama
 from runner.engine.beside import close_all, companion_bytes, drafts_of, opened_with_companion
@@ -20,8 +21,8 @@ from runner.engine.checkpoints import Checkpoints, are_needed
 from runner.engine.prompts import Prompts
 from runner.engine.scheduler import Scheduler
 from runner.engine.sequence import Asked, Listener, Sequence
-from runner.engine.state_file import Checkpoint, read_state, write_state
-from runner.types.commands import Count, KeepState, RestoreState
+from runner.engine.state_file import Checkpoint, longest, read_state, write_state
+from runner.types.commands import Count, KeepState, Kept, RestoreState
 from runner.types.engine import Loaded
 from runner.types.generation import Request
 from runner.types.placement import Placement
@@ -67,10 +68,12 @@ class Generator:
     def _tokens(self, asked: Count) -> list[int]:
         return self._prompts.of(Request(asked.messages, asked.raw, asked.sampling))[0]
 
-    def begin(self, request: Request, listener: Listener) -> None:
+    def begin(self, request: Request, listener: Listener, kept: Kept | None = None) -> None:
         """Answer a request in the steps to come. PromptTooLong or UsageError before any work."""
         tokens, prompt = self._prompts.of(request)
         self._check_length(len(tokens))
+        if kept is not None and request.reuse:
+            self._start_from(kept, tokens)
         size, asked = self._context.size, request.sampling
         limit = min(asked.max_tokens or size, size - len(tokens))
         seed = random.getrandbits(31) if asked.seed is None else asked.seed
@@ -105,6 +108,16 @@ class Generator:
         """Let the caches hold what is in a file; tokens, 0 where it is of no use."""
         state = read_state(Path(asked.path), self._owner(asked.owner))
         return self._cache.adopt(state) if state else 0
+
+    def _start_from(self, kept: Kept, tokens: list[int]) -> None:
+        """Let the caches hold what was kept of their beginning, unless others would wait for the disk meanwhile."""
+        unread = self._cache.unread(tokens)
+        if unread < kept.least or self._scheduler.is_answering:
+            return
+        held = len(tokens) - unread
+        found = longest(Path(kept.folder), self._owner(kept.owner), tokens, held + kept.least)
+        if found is not None and self.restore_state(RestoreState(str(found), kept.owner)):
+            mark_used(found, found.parent.iterdir())
 
     def _owner(self, asked: str) -> str:
         """Who may restore a state: bytes of the same types and positions, made by the same llama.cpp.

@@ -49,6 +49,11 @@ class Scheduler:
         return bool(self._running or self._waiting)
 
     @property
+    def is_answering(self) -> bool:
+        """Whether somebody would notice that no step is taken."""
+        return bool(self._running)
+
+    @property
     def patience_s(self) -> float:
         """How long the next step may wait for others who ask at the same moment."""
         is_free = not self._running and 0 < len(self._waiting) < self._context.sequences

@@ -21,8 +21,13 @@ from ctypes import Array, c_ubyte
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
+
+from runner.chat.template import common_prefix
 
 _MAGIC, _LENGTH, _DIGEST = b"localrun state 2", struct.Struct("<I"), 32
+STATE = ".state"
+"""How the names of such files end."""
 _START = len(_MAGIC) + _LENGTH.size
 Cells = Array[c_ubyte]
 Fill = Callable[[Cells], int]  # answers how many it filled
@@ -83,8 +88,29 @@ def read_state(path: Path, owner: str) -> State | None:
         return None
 
 
-def _state(memory: mmap.mmap, owner: str) -> State | None:
-    if memory[: len(_MAGIC)] != _MAGIC or len(memory) < _START + _DIGEST or memory[-_DIGEST:] != _digest(memory):
+def longest(folder: Path, owner: str, tokens: Sequence[int], least: int) -> Path | None:
+    """The state in a folder that has the most of the beginning of `tokens`, and little else.
+
+    None where each has less than `least` of them. Whether it is whole shows when it is read.
+    """
+    found = [(_of_use(path, owner, tokens), path) for path in folder.glob(f"*{STATE}")]
+    count, path = max(found, default=(0, None))
+    return path if count >= least else None
+
+
+def _of_use(path: Path, owner: str, tokens: Sequence[int]) -> int:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+            front = _front(memory, owner)
+    except (OSError, ValueError, KeyError, struct.error):
+        return 0
+    common = common_prefix(front[1], tokens) if front else 0
+    return common if front and 2 * common > len(front[1]) else 0
+
+
+def _front(memory: mmap.mmap, owner: str) -> tuple[dict[str, Any], list[int], int] | None:
+    """(header, tokens, where they end) of a state of this owner."""
+    if memory[: len(_MAGIC)] != _MAGIC:
         return None
     (length,) = _LENGTH.unpack_from(memory, len(_MAGIC))
     head = json.loads(memory[_START : _START + length])
@@ -93,8 +119,18 @@ def _state(memory: mmap.mmap, owner: str) -> State | None:
     tokens = array("i")
     end = _START + length + tokens.itemsize * head["tokens"]
     tokens.frombytes(memory[_START + length : end])
+    return head, tokens.tolist(), end
+
+
+def _state(memory: mmap.mmap, owner: str) -> State | None:
+    if len(memory) < _START + _DIGEST or memory[-_DIGEST:] != _digest(memory):
+        return None
+    front = _front(memory, owner)
+    if front is None:
+        return None
+    head, tokens, end = front
     cells = (c_ubyte * head["bytes"]).from_buffer(memory, end)
-    return State(tokens.tolist(), cells, tuple(_checkpoints(memory, end + len(cells), head["checkpoints"])))
+    return State(tokens, cells, tuple(_checkpoints(memory, end + len(cells), head["checkpoints"])))
 
 
 def _checkpoints(memory: mmap.mmap, at: int, sizes: Sequence[tuple[int, int]]) -> Iterator[Checkpoint]:

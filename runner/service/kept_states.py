@@ -12,18 +12,23 @@ from models.weights import WeightSet
 from runner.client.session import EngineSession
 from runner.service.studies import study_of
 from runner.storage.states import States
+from runner.types.commands import Kept
 from runner.types.generation import Chunk, Message, Request
+from runner.types.templating import Templating
 
 WORTH_S = 3.0  # reading for less than that again is not worth a write
 _GROWN = 0.25  # of a state: so all writes of a conversation together are a few times its last
 _DISK = 1e9  # bytes per second that a disk is read with at least, where reading again should pay
-_LONGEST_S = 4.0  # who leaves does not wait longer for the disk
+FEW = 64  # tokens are read sooner than a file
+SAVES_S = 0.5  # of reading, so that a prompt starts from a state
+LONGEST_S = 4.0  # who leaves does not wait longer for the disk
 
 
 class Keeper:
     """Keeps what an engine has read of one conversation while it pauses, for the engine that takes its place.
 
-    Only a conversation that has a name is kept: others should leave nothing on the disk.
+    Only a conversation that has a name is kept, or one of a server's (served_states.py): others should leave nothing on
+    the disk.
     """
 
     def __init__(self, states: States) -> None:
@@ -68,16 +73,22 @@ class Keeper:
                 self._kept = used
 
 
-def keep(states: States, session: EngineSession, name: str, messages: Sequence[Message]) -> int:
+def keep(
+    states: States,
+    session: EngineSession,
+    name: str,
+    messages: Sequence[Message],
+    templating: Templating | None = None,
+) -> int:
     """Write what the caches hold of a conversation, and make room for it; bytes, 0 where that is not worth it."""
     per_token = _bytes_per_token(session)
     predicted = session.candidate.predicted
     if predicted and per_token / _DISK > 1 / predicted.prefill_tps:
         return 0
     owner, kept = _owner(session), 0
-    most = int(min(states.room(), _LONGEST_S * _DISK))
+    most = int(min(states.room(), LONGEST_S * _DISK))
     with suppress(LocalrunError):  # it may be dead: then there is nothing to keep
-        kept = session.keep_state(path := states.path(name, owner), owner, messages, most)
+        kept = session.keep_state(path := states.path(name, owner), owner, messages, most, templating)
         if kept:
             states.used(path)
     states.prune()
@@ -94,6 +105,14 @@ def restore(states: States, session: EngineSession, name: str) -> int:
     with suppress(LocalrunError):
         return session.restore_state(path, owner)
     return 0
+
+
+def kept(states: States, session: EngineSession) -> Kept | None:
+    """What any prompt may start from, whoever asks; None where nothing is kept, or nobody knows what reading takes."""
+    predicted = session.candidate.predicted
+    if predicted is None or states.limit == 0:
+        return None
+    return Kept(str(states.folder), _owner(session), max(FEW, int(SAVES_S * predicted.prefill_tps)))
 
 
 def _bytes_per_token(session: EngineSession) -> float:

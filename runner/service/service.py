@@ -36,11 +36,12 @@ from runner.service import downloads, library
 from runner.service.descent import Descent
 from runner.service.instead import instead
 from runner.service.keeping import load_there
-from runner.service.kept_states import Keeper
+from runner.service.kept_states import Keeper, kept
 from runner.service.machines import Machines
 from runner.service.planned import planned
 from runner.service.rehearsals import Rehearsals
 from runner.service.search import judged
+from runner.service.served_states import ServedStates
 from runner.service.studies import Studies, files_of, studied_set, study_of, weights_of
 from runner.service.tuning import Tuner
 from runner.service.uses import prefixes_for, use_of
@@ -84,6 +85,8 @@ class LocalService:
     ) -> None:
         self._paths = paths()
         self._states = States(self._paths.states, cache_size)
+        self.served = ServedStates(self._states)
+        """What a server has read for its clients."""
         self._note = note
         self.engine = engine or EngineProcess(self._paths.engine_log)
         self._machines = Machines(self.engine, self._paths, mapped)
@@ -254,6 +257,7 @@ class LocalService:
         session = EngineSession(self.engine, running, self._resume(descent))
         self._keepers[session] = keeper = Keeper(self._states)
         session.ended, session.reloaded = turn_ended, lambda: keeper.reloaded(session)
+        session.kept = lambda: kept(self._states, session)
         return session
 
     def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:

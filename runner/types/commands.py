@@ -70,10 +70,20 @@ class Count(Command[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """States of `owner` in a folder, which a prompt may start from where that saves it so many tokens at `least`."""
+
+    folder: str
+    owner: str
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
 class Generate(LongCommand[Chunk, None]):
-    """Answer a request; the last chunk has a finish."""
+    """Answer a request; the last chunk has a finish. What is `kept` on the disk of its beginning need not be read."""
 
     request: Request
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)

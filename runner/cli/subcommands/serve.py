@@ -51,7 +51,7 @@ def _serve(options: Options, output: Output) -> ExitCode:
     rules = rules_of(options, address)
     with ExitStack() as stack:
         door = stack.enter_context(closing(bound(address)))
-        pool = stack.enter_context(closing(Pool(options.wish, output.note)))
+        pool = stack.enter_context(closing(Pool(options.wish, output.note, options.cache_size)))
         _open_private_door(stack, pool, output)
         for name in options.words:
             with service_for(output) as service:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.client.process import EngineProcess
-from runner.types.commands import Generate, KeepState, Load, RestoreState
-from runner.types.generation import Chunk, Message, Request
+from runner.types.commands import Generate, KeepState, Kept, Load, RestoreState
+from runner.types.generation import Chunk, Message, Phase, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from runner.types.templating import Templating
@@ -123,3 +124,33 @@ def test_several_sequences_each_have_theirs(loaded: LoadedEngine, tmp_path: Path
     assert engine.ask(RestoreState(str(first), "me")) > 250 and engine.ask(RestoreState(str(second), "me")) > 80
     assert answer(engine, history)[1].cached_tokens > 250
     assert answer(engine, other)[1].cached_tokens > 80
+
+
+def test_a_prompt_starts_from_what_is_kept_of_its_beginning_whoever_asks(loaded: LoadedEngine, tmp_path: Path) -> None:
+    history = kept(loaded(CPU), tmp_path / "a.state")
+    (tmp_path / "b.state").write_bytes(b"localrun state 2\xff\xff\xff\xff")
+    (tmp_path / "c.state").write_bytes(b"")
+
+    def cached(owner: str, least: int, messages: tuple[Message, ...]) -> int:
+        there = Kept(str(tmp_path), owner, least)
+        *_, last = engine.stream(Generate(Request(messages, sampling=GREEDY), there))
+        return int(last.cached_tokens)
+
+    for owner, least, asked in (("you", 64, history), ("me", 2000, history), ("me", 64, (Message("user", "Hi"),))):
+        engine = loaded(CPU)
+        assert cached(owner, least, asked) == 0
+    engine = loaded(CPU)
+    assert cached("me", 64, history) > 250
+
+
+def test_nobody_waits_for_what_another_starts_from(loaded: LoadedEngine, tmp_path: Path) -> None:
+    """While somebody is answered the prompt is read, beside the answer."""
+    two = replace(CPU, sequences=2, outputs=2)
+    history = kept(loaded(two), tmp_path / "a.state")
+    engine = loaded(two)
+    endless = Request(raw="The sea", sampling=replace(GREEDY, max_tokens=500), ignore_end=True)
+    story = engine.stream(Generate(endless))
+    with closing(story):
+        assert any(chunk.phase is Phase.DECODE for chunk in story)
+        *_, last = engine.stream(Generate(Request(history, sampling=GREEDY), Kept(str(tmp_path), "me", 64)))
+    assert last.cached_tokens == 0
