@@ -8,6 +8,7 @@ from typing import Any
 from runner.report.table import Table
 from runner.report.words import gib, one_line, seconds
 from runner.types.codec import pack
+from runner.types.engine import ComponentBytes, summed
 from runner.types.warm import WarmModel
 
 OTHER_VERSION = "What is kept warm is of another version of localrun."
@@ -26,18 +27,24 @@ def not_kept(why: str) -> str:
 
 
 def warm_table(models: Sequence[WarmModel]) -> Table:
-    """`ps`: a row for each."""
+    """`ps`: a row for each, and where there are several, one for what they hold together."""
     rows = [
         (
             *(one_line(one.name), one_line(one.quant), one.verdict, str(one.ctx)),
-            ", ".join(f"{row.device} {gib(row.held)}" for row in one.memory),
+            _held(one.memory),
             str(one.requests),
             "in use" if not one.idle_s and one.clients else seconds(one.idle_s),
             _until(one),
         )
         for one in models
     ]
+    if len(models) > 1:
+        rows.append(("together", "", "", "", _held(summed(*(one.memory for one in models))), "", "", ""))
     return Table(("model", "quant", "runs on", "ctx", "memory", "requests", "idle", "ends in"), rows, right=(3, 5))
+
+
+def _held(memory: Sequence[ComponentBytes]) -> str:
+    return ", ".join(f"{row.device} {gib(row.held)}" for row in memory)
 
 
 def _until(one: WarmModel) -> str:

@@ -1,10 +1,13 @@
 """Chat completions of OpenAI's dialect, by the real small model over HTTP."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runner.types.sampling import Sampling
+from tests.support.asked import THINKS
 from tests.support.server import Served
 
 MODEL = "smollm2-135m"
@@ -107,6 +110,25 @@ def test_several_answers_to_one_question_differ_in_pieces_too(served: Served) ->
     pieces = served.post(CHAT, {**asked, "stream": True}).events
     again = [[piece for piece in pieces[:-1] if piece["choices"][0]["index"] == index] for index in range(3)]
     assert all(text_of(one) and one[-1]["choices"][0]["finish_reason"] == "length" for one in again)
+
+
+def test_a_seed_says_the_same_again(served: Served) -> None:
+    warm = {**SHORT, "temperature": 1.5, "max_tokens": 12}
+    texts = [served.post(CHAT, {**warm, "seed": seed}).json["choices"][0]["message"]["content"] for seed in (7, 7, 8)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_thinking_is_apart_and_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.desk, "sampling", replace(Sampling(), templating=THINKS))
+    asked = {**SHORT, "max_tokens": 60, "reasoning_effort": "high", "think_budget": 8}
+    whole = served.post(CHAT, asked).json
+    message, details = whole["choices"][0]["message"], whole["usage"]["completion_tokens_details"]
+    assert message["content"] and 8 <= details["reasoning_tokens"] < whole["usage"]["completion_tokens"]
+    pieces = served.post(CHAT, {**asked, "stream": True}).events
+    assert text_of(pieces, "reasoning_content") == message["reasoning_content"] != ""
+    assert text_of(pieces) == message["content"]
+    off = served.post(CHAT, {**asked, "reasoning_effort": "none", "think_budget": None}).json["choices"][0]["message"]
+    assert off["content"] and "reasoning_content" not in off
 
 
 @pytest.mark.parametrize(

@@ -104,4 +104,10 @@ def test_metrics_have_what_was_asked_and_what_is_loaded(served: Served) -> None:
     )
     assert int(lines[f'localrun_memory_bytes{{{model},device="CPU",source="measured",part="weights"}}']) > 50_000_000
     assert f'localrun_memory_bytes{{{model},device="CPU",source="planned",part="kv"}}' in lines
+    assert (
+        lines[f'localrun_queue_seconds_bucket{{{model},le="+Inf"}}']
+        == lines[f"localrun_queue_seconds_count{{{model}}}"]
+    )
+    assert float(lines[f"localrun_decode_tokens_per_second_sum{{{model}}}"]) > 0
+    assert lines[f"localrun_kv_fill_ratio{{{model}}}"] == "0" == lines[f"localrun_answers_waiting{{{model}}}"]
     assert lines[f"localrun_answers_running{{{model}}}"] == "0"

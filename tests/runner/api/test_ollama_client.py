@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import ollama
 import pytest
 
+from runner.types.sampling import Sampling
 from scripts.synthetic.embedders import write
-from tests.support.asked import CALLING, COUNTRY, FRAMED, MODEL, QUESTION, STORY
+from tests.support.asked import CALLING, COUNTRY, FRAMED, MODEL, QUESTION, STORY, THINKS
 from tests.support.server import PATIENCE_S, Served
 from tests.support.waiting import until
 
@@ -64,6 +66,20 @@ def test_the_last_object_has_the_numbers(client: ollama.Client) -> None:
     parts = [last.load_duration, last.prompt_eval_duration, last.eval_duration]
     assert all(isinstance(one, int) and one >= 0 for one in parts) and last.eval_duration
     assert last.total_duration and last.eval_duration < last.total_duration < took * 1e9
+
+
+def test_thinking_is_apart(client: ollama.Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.desk, "sampling", replace(Sampling(), templating=THINKS, think_budget=8))
+    long = {"temperature": 0, "num_predict": 60}
+    whole = client.chat(MODEL, ASKED, think=True, options=long)
+    assert whole.message.thinking and whole.message.content
+    pieces = [*client.chat(MODEL, ASKED, think="high", options=long, stream=True)]
+    assert "".join(one.message.thinking or "" for one in pieces) == whole.message.thinking
+    assert "".join(one.message.content or "" for one in pieces) == whole.message.content
+    text = client.generate(MODEL, QUESTION, think=True, options=long)
+    assert (text.thinking, text.response) == (whole.message.thinking, whole.message.content)
+    off = client.chat(MODEL, ASKED, think=False, options=long)
+    assert off.message.content and not off.message.thinking
 
 
 def test_structured_output_and_likelihoods(client: ollama.Client) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import openai
 import pytest
@@ -98,6 +98,43 @@ def test_tools_are_called_and_their_results_come_back(client: openai.OpenAI) -> 
     said = cast("ChatCompletionMessageParam", choice.message.model_dump(exclude_none=True))
     after = client.chat.completions.create(model=MODEL, messages=[*ASKED, said, result], tools=TOOLS, max_tokens=8)
     assert after.usage is not None and after.usage.prompt_tokens > (found.usage.prompt_tokens if found.usage else 0)
+
+
+def test_calls_side_by_side_are_told_apart(client: openai.OpenAI) -> None:
+    """A small model that has made two at a time makes two."""
+
+    def both(one: str, other: str, number: int) -> list[Any]:
+        calls = [
+            {
+                "id": f"{number}{at}",
+                "type": "function",
+                "function": {"name": "capital", "arguments": f'{{"country": "{of}"}}'},
+            }
+            for at, of in enumerate((one, other))
+        ]
+        asked = f"What are the capitals of {one} and {other}?"
+        return [{"role": "user", "content": asked}, {"role": "assistant", "content": None, "tool_calls": calls}]
+
+    talk = [*both("Italy", "Peru", 1), *both("Chile", "Japan", 2), both("France", "Spain", 3)[0]]
+    asked: dict[str, Any] = {"model": MODEL, "messages": talk, "tools": TOOLS, "temperature": 0, "max_tokens": 100}
+    found = client.chat.completions.create(**asked)
+    message = found.choices[0].message
+    calls = message.tool_calls
+    told = [one.function.arguments for one in calls]
+    assert told == ['{"country": "France"}', '{"country": "Spain"}'] and calls[0].id != calls[1].id
+    with client.chat.completions.stream(**asked) as stream:
+        stream.until_done()
+        streamed = stream.get_final_completion().choices[0].message.tool_calls or ()
+    assert [one.function.arguments for one in streamed] == told
+    one = client.chat.completions.create(**asked, parallel_tool_calls=False).choices[0].message
+    assert [call.function.arguments for call in one.tool_calls] == told[:1]
+    results = [
+        {"role": "tool", "tool_call_id": one.id, "content": city}
+        for one, city in zip(calls, ("Paris", "Madrid"), strict=True)
+    ]
+    said = message.model_dump(exclude_none=True)
+    after = client.chat.completions.create(**{**asked, "messages": [*talk, said, *results], "max_tokens": 4})
+    assert after.usage.prompt_tokens > found.usage.prompt_tokens + 20
 
 
 def test_texts_and_vectors(client: openai.OpenAI, served: Served, tmp_path: Path) -> None:
