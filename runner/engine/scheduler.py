@@ -108,7 +108,9 @@ class Scheduler:
         ended, self._running = [*self._running, *self._waiting], []
         self._waiting.clear()
         for sequence in ended:
-            if sequence.phase is not Phase.DONE:
+            if sequence.phase is Phase.DONE:
+                sequence.tell_end()
+            else:
                 sequence.fail(error)
         self._cache.clear()
 
@@ -122,13 +124,15 @@ class Scheduler:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Give back the slots of those that are done."""
+        """Say the ends of those that are done, and give back their slots."""
         for sequence in [one for one in self._running if one.phase is Phase.DONE]:
             self._running.remove(sequence)
             self._cache.give_back(sequence.slot)
             self._may_start = True
+            sequence.tell_end()
         for sequence in [one for one in self._waiting if one.phase is Phase.DONE]:
             self._waiting.remove(sequence)
+            sequence.tell_end()
 
     def _admit(self) -> None:
         if self._may_start:

@@ -73,6 +73,7 @@ class Sequence:
         count, notes = len(asked.tokens), asked.prompt.notes
         self._state = Chunk(Phase.PREFILL, prompt_tokens=count, seed=asked.seed, notes=notes)
         self._answer: Chunks | None = None
+        self._last: Chunk | None = None
         self._steering: Steering | None = None
         self._count, self._held, self._due = 0, bytearray(), 0.0
         self._came = self._began = self._waits_since = time.perf_counter()
@@ -204,6 +205,13 @@ class Sequence:
         """Nobody wants the rest."""
         self._end(Finish.INTERRUPTED)
 
+    def tell_end(self) -> None:
+        """Say the last chunk of what is done, once the step that brought it is counted."""
+        if self._last is not None:
+            last, self._last = self._last, None
+            draft = self._answer.drafts.after(last.completion_tokens) if self._answer else None
+            self._listener.tell(replace(last, draft=draft))
+
     def fail(self, error: LocalrunError) -> None:
         """There is no more to come."""
         self._close()
@@ -228,7 +236,7 @@ class Sequence:
             note = self.steering.take_note() or last.happened
             last = replace(last, happened=note, is_incomplete=is_incomplete)
         self._close()
-        self._listener.tell(last)
+        self._last = last
 
     def _close(self) -> None:
         self.phase = Phase.DONE

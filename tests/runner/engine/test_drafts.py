@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import LocalrunError
+from models.errors import EngineError, LocalrunError
 from runner.engine import llama, lookup
+from runner.engine.context import Context
 from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.generator import Generator
 from runner.engine.odds import Odds
@@ -44,6 +45,15 @@ class Asker:
 
     def fail(self, error: LocalrunError) -> None:
         raise error
+
+
+class Hurt(Asker):
+    """Who hears of an error."""
+
+    error: LocalrunError | None = None
+
+    def fail(self, error: LocalrunError) -> None:
+        self.error = error
 
 
 def answers(generator: Generator, *requests: Request, most: int | None = None) -> list[list[Chunk]]:
@@ -169,6 +179,22 @@ def test_an_answer_is_stopped_between_two_guesses(drafting: Generator, plain: Ge
     last = answer(drafting, ask(AGAIN), most=8)[-1]
     assert last.finish is Finish.INTERRUPTED and last.completion_tokens < 30
     check_alike(answer(drafting, ask(AGAIN)), expected)
+
+
+def test_an_answer_that_has_ended_hears_so_where_another_breaks_the_step(
+    drafting: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is told behind the step, which the other one's numbers spoil: none of its own is lost by that."""
+    ended, broken = Asker(), Hurt()
+    drafting.begin(ask(AGAIN, replace(GREEDY, max_tokens=1)), ended)
+    drafting.begin(ask(AGAIN + " And"), broken)
+    spoiled = iter([True, False])
+    monkeypatch.setattr(Context, "is_number", lambda *_: next(spoiled))
+    with pytest.raises(EngineError) as raised:
+        while drafting.is_busy:
+            drafting.step()
+    drafting.fail(raised.value)
+    assert (ended.chunks[-1].finish, broken.error) == (Finish.LENGTH, raised.value)
 
 
 def test_two_answers_at_once(drafting: Generator, plain: Generator) -> None:

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from models.errors import UsageError
-from models.headers.gguf import aligned
 from runner.engine import companion, llama, lookup
 from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.dry_run import rehearse
 from runner.engine.mtp import KEPT, States
 from runner.types.drafts import DraftKind
 from runner.types.placement import Companion, Placement
-from scripts.synthetic.headers import ALIGNMENT, entries
-from scripts.synthetic.random_weights import GEOMETRIES, header, prompt, write
+from scripts.synthetic.random_weights import GEOMETRIES, prompt, write
 from tests.runner.engine.test_drafts import DRAFTED, GREEDY, PLAIN, answer, answers, ask, loaded, said
+from tests.support.counting import counting
 
 WALK = replace(GREEDY, max_tokens=60)
 ROLLBACK = {"tiny-qwen35": 3, "tiny-glm": 0}
@@ -35,35 +34,6 @@ def bold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DraftLength, "choose", lambda _self, odds, *_, **__: Choice(min(3, len(odds)), 2.0))
     monkeypatch.setattr(companion.Companion, "may_read", lambda *_: True)
     monkeypatch.setattr(lookup.Lookup, "follow", lambda *_: None)
-
-
-def counting(path: Path, name: str, ahead: int, *, by_state: bool) -> Path:
-    """A model that says each token of its vocabulary after the other, for its layers add nothing to an embedding.
-
-    Its heads say the token that many ahead of one that they read: the token itself, or the one whose state they get.
-    """
-    geometry = GEOMETRIES[name]
-    write(path, geometry, "F16")
-    at = len(header(geometry, "F16"))
-    bytes_ = np.memmap(path, np.uint8, "r+")
-    for entry in entries(geometry, "F16"):
-        part = bytes_[at : at + entry.bytes]
-        at += aligned(entry.bytes, ALIGNMENT)
-        rows = (
-            part.view(np.float16).reshape(-1, entry.dims[0])
-            if len(entry.dims) == 2 and "norm" not in entry.name
-            else None
-        )
-        if any(inner in entry.name for inner in ("attn_output", "ffn_down", "ssm_out")):
-            part[:] = 0
-        elif rows is not None and entry.name.endswith("eh_proj.weight"):
-            rows[:] = np.eye(*rows.shape, k=entry.dims[1] * by_state)
-        elif rows is not None and entry.name == "output.weight":
-            rows[:] = np.roll(rows, 1, axis=0)
-        elif rows is not None and entry.name.endswith("shared_head_head.weight"):
-            rows[:] = np.roll(rows, ahead, axis=0)
-    bytes_.flush()
-    return path
 
 
 @pytest.mark.parametrize(
