@@ -1,7 +1,7 @@
 """All quantizations of a model side by side, best quality first, and the one to take. Pure but for the rehearsals."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from models.errors import UsageError
@@ -11,8 +11,9 @@ from models.weights import WeightSet
 from runner.planning.companions import Helpers, accompanied
 from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
 from runner.planning.placement import Placed, Rehearser, problem_of
-from runner.planning.rivals import Contest
+from runner.planning.rivals import Contest, contest_of
 from runner.planning.tuned import as_tuned
+from runner.types.drafts import DraftKind
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
@@ -66,7 +67,7 @@ def _loss(candidate: Candidate) -> tuple[float, float]:
 
 
 def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
-    placed = _tuned(option, machine, wish) or accompanied(option.shape, machine, wish, option.rehearse, option.helpers)
+    placed = _placed(option, machine, wish)
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
@@ -86,10 +87,31 @@ def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
     )
 
 
-def _tuned(option: Contender, machine: Machine, wish: Wish) -> Placed | None:
-    if option.tuned is None:
+def _placed(option: Contender, machine: Machine, wish: Wish) -> Placed:
+    """As it was tuned, if it was and that fits; where a companion may guess, that is planned first."""
+    tuned = option.tuned
+    if tuned is None:
+        return _own(option, machine, wish)
+    if tuned.placement.companion or option.helpers.drafter or wish.draft == DraftKind.MTP:
+        own = _own(option, machine, wish)
+        return _tuned(option, machine, wish, own) or own
+    contest = Contest(problem_of(option.shape, machine, wish), wish, option.rehearse)
+    return as_tuned(contest, tuned) or _own(option, machine, wish)
+
+
+def _own(option: Contender, machine: Machine, wish: Wish) -> Placed:
+    return accompanied(option.shape, machine, wish, option.rehearse, option.helpers)
+
+
+def _tuned(option: Contender, machine: Machine, wish: Wish, own: Placed) -> Placed | None:
+    """What was tuned beside the same kind of companion, which has the context that was tuned."""
+    assert option.tuned is not None
+    kept = option.tuned.placement
+    if own.placement and (own.placement.ctx, own.placement.kv_type) != (kept.ctx, kept.kv_type):
+        own = _own(option, machine, replace(wish, ctx=kept.ctx, kv_type=kept.kv_type))
+    if own.placement is None or own.placement.guesser is not kept.guesser:
         return None
-    return as_tuned(Contest(problem_of(option.shape, machine, wish), wish, option.rehearse), option.tuned)
+    return as_tuned(contest_of(option.shape, machine, wish, option.rehearse, own), option.tuned, own)
 
 
 def _info(name: str, shape: ModelShape) -> ModelInfo:

@@ -16,14 +16,14 @@ from runner.cost.kv import ContextSettings
 from runner.cost.laid_out import laid_out
 from runner.cost.layout import contiguous
 from runner.planning import search
+from runner.planning.beside import both, less, within
 from runner.planning.loading import placement_of
 from runner.planning.placement import Placed, Rehearser, Standing, confirmed, place
 from runner.planning.problem import Problem
-from runner.planning.restrictions import limited
 from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Machine
 from runner.types.placement import Companion, Placement
-from runner.types.plan import CompanionPlan, Guesses, MemoryRow, Predicted, Source, Verdict
+from runner.types.plan import CompanionPlan, Guesses, Predicted, Source, Verdict
 from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 from runner.types.wish import Wish
 
@@ -73,7 +73,7 @@ class _Target:
     @property
     def limited(self) -> Machine:
         """The machine within the limits of the wish, which split the large model alone."""
-        return limited(self.machine, replace(self.wish, tensor_split=None))
+        return within(self.machine, self.wish)
 
     def alone(self) -> Placed:
         """As if nobody but the text itself was to guess."""
@@ -209,7 +209,7 @@ def _pair(target: _Target, small: _Small, alone: Placement) -> Placed | None:
     first = small.placed(alone)
     if first is None:
         return None
-    large = target.place(_less(small.machine, first[1].proposal.memory))
+    large = target.place(less(small.machine, first[1].proposal.memory))
     if large.verdict is Verdict.NO or large.placement is None:
         return None
     second = small.placed(large.placement)  # whose context may have become shorter
@@ -221,7 +221,7 @@ def _pair(target: _Target, small: _Small, alone: Placement) -> Placed | None:
     return replace(
         large,
         placement=replace(large.placement, companion=Companion(DraftKind.MODEL, drafter.file, placement)),
-        memory=_both(small.machine, large.memory, rows),
+        memory=both(small.machine, large.memory, rows),
         confirmed_by=Source.FORMULA if Source.FORMULA in (large.confirmed_by, standing.source) else large.confirmed_by,
         companions=(
             CompanionPlan(
@@ -245,38 +245,6 @@ def _brought(target: _Target, small: _Small, pair: Placed, measured: Guesses | N
     there = laid_out(small.drafter.shape, small.machine, pair.placement.companion.placement).speeds()
     guess = pair.predicted.decode_tps / there.decode_tps(pair.predicted.at_depth)
     return expected(DraftKind.MODEL, _growth(target, pair.placement), guess)
-
-
-def _less(machine: Machine, rows: tuple[MemoryRow, ...]) -> Machine:
-    """What is left of a machine beside these rows, the host's last."""
-    held = {row.device: row.held for row in rows[:-1]}
-    devices = tuple(replace(one, free=one.free - held.get(one.id, 0)) for one in machine.devices)
-    shared = sum(held.get(one.id, 0) for one in machine.devices if one.shares_host_memory)
-    return replace(machine, devices=devices, ram_available=machine.ram_available - rows[-1].total - shared)
-
-
-def _both(machine: Machine, large: tuple[MemoryRow, ...], small: tuple[MemoryRow, ...]) -> tuple[MemoryRow, ...]:
-    """One ledger for two models, in the order of the large one's devices, the host last."""
-    rows = {row.device: row for row in large[:-1]}
-    for row in small[:-1]:
-        known = rows.get(row.device)
-        rows[row.device] = _sum(known, row) if known else row
-    free = {device.id: device.free for device in machine.devices}
-    shared = [
-        row for row in rows.values() if any(one.shares_host_memory and one.id == row.device for one in machine.devices)
-    ]
-    host = _sum(large[-1], small[-1])
-    host = replace(
-        host,
-        overhead=large[-1].overhead + small[-1].overhead,
-        free=machine.ram_available - sum(row.total for row in shared),
-    )
-    return (*(replace(row, free=free[row.device]) for row in rows.values()), host)
-
-
-def _sum(one: MemoryRow, other: MemoryRow) -> MemoryRow:
-    """Both on one device, whose overhead counts once."""
-    return replace(one, weights=one.weights + other.weights, kv=one.kv + other.kv, compute=one.compute + other.compute)
 
 
 # ---- what is said

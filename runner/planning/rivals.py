@@ -3,25 +3,29 @@
 The speed model ranks; between placements that it finds nearly as good only a measurement decides (`localrun tune`).
 What differs in kind is worth one: other devices, layers against parts of layers on the host, the length of an ubatch,
 the threads of a host that computes, and whether its weights are mapped. What was wished is never changed, nor is the
-context or the cache's type, which are no question of speed alone.
+context, the cache's type or who guesses, which are no question of speed alone.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from models.headers.shape import ModelShape
 from runner.cost.laid_out import LaidOut, layout_in
 from runner.cost.layout import Layout
 from runner.planning import search
+from runner.planning.beside import Beside, within
 from runner.planning.layouts import layouts
 from runner.planning.loading import placement_of
 from runner.planning.mix import wait_for
-from runner.planning.placement import Rehearser, Standing, confirmed
+from runner.planning.placement import Placed, Rehearser, Standing, confirmed, placed_as, problem_of
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
+from runner.types.drafts import DraftKind
 from runner.types.exchange import Exchange, Wait
+from runner.types.machine import Machine
 from runner.types.placement import Placement
-from runner.types.plan import Source
+from runner.types.plan import Candidate, Source
 from runner.types.wish import Wish
 
 _NEARLY = 1.6  # times the best's time: what is predicted to be slower still is not worth a load
@@ -57,14 +61,24 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """What rivals compete for: a problem, what was wished, and who rehearses them (None: nobody)."""
+    """What rivals compete for: a problem, what was wished, and who rehearses them (None: nobody).
+
+    What guesses `beside` them is the same for all, and no part of the problem.
+    """
 
     problem: Problem
     wish: Wish
     rehearse: Rehearser | None = None
+    beside: Beside | None = None
 
     def rival(self, placement: Placement) -> Rival | None:
-        """The placement on this machine; None where it does not fit, or names devices that are not here."""
+        """The placement on this machine; None where it does not fit, or names devices that are not here.
+
+        A model's own heads do not guess over several devices.
+        """
+        placement = replace(placement, companion=self.beside.companion if self.beside else None)
+        if placement.has_heads and len(placement.devices) > 1:
+            return None
         by_id = {device.id: device for device in self.problem.machine.devices}
         if not by_id.keys() >= set(placement.devices):
             return None
@@ -78,10 +92,30 @@ class Contest:
         is_vouched = said is not None or not layout.is_by_tensor or self.wish.split_mode is not None
         return Rival(placement, standing) if standing.fits and is_vouched else None
 
+    def placed(self, rival: Rival) -> Placed:
+        """It as a candidate's placement, with all that guesses beside it."""
+        placed = replace(placed_as(self.problem, self.wish, rival.standing), placement=rival.placement)
+        return self.beside.added(placed) if self.beside else placed
+
     def _proposal(self, there: LaidOut) -> Proposal:
         speeds = there.speeds()
         wait = wait_for(self.problem.mix(there.settings), speeds)
         return replace(search.weigh(self.problem, there.settings, there.layout), speeds=speeds, wait=wait)
+
+
+def contest_of(
+    shape: ModelShape, machine: Machine, wish: Wish, rehearse: Rehearser | None, own: Placed | Candidate
+) -> Contest:
+    """For what the planner would place as its `own`, and with the companion that this has."""
+    companion = own.placement.companion if own.placement else None
+    if companion is None:
+        wish = wish if wish.draft in (None, DraftKind.OFF) else replace(wish, draft=DraftKind.LOOKUP)
+        return Contest(problem_of(shape, machine, wish), wish, rehearse)
+    if companion.kind is DraftKind.MTP:
+        wish = replace(wish, draft=DraftKind.MTP)
+    guesses = own.predicted.guesses if own.predicted else None
+    beside = Beside(companion, own.companions[0], guesses, within(machine, wish))
+    return Contest(problem_of(shape, beside.rest, wish), wish, rehearse, beside)
 
 
 # ---- who
@@ -93,7 +127,7 @@ def rivals(contest: Contest, best: Rival, variable: Variable, longest: int) -> I
     `longest` is the prompt that they are measured with: longer ubatches are no different to it.
     """
     for placement in dict.fromkeys(_placements(contest, best, variable, longest)):
-        if placement != best.placement and (found := contest.rival(placement)):
+        if (found := contest.rival(placement)) and found.placement != best.placement:
             yield found
 
 

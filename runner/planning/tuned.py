@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.weights import WeightSet
-from runner.planning.placement import Placed, placed_as
+from runner.planning.placement import Placed
 from runner.planning.rivals import Contest
 from runner.types.codec import pack
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
-from runner.types.reasons import LongerUbatch, Lowered, Mapped, TunedHere
+from runner.types.reasons import Accompanied, HeadsLeftOut, LongerUbatch, Lowered, Mapped, TunedHere, Unaccompanied
 from runner.types.wish import Wish
 
+_OF_COMPANIONS = Accompanied | Unaccompanied | HeadsLeftOut
 _RECKONED = Lowered | LongerUbatch | Mapped  # settings whose reason is the measurement, not what the planner reckons
 
 
@@ -32,12 +33,14 @@ def kept_for(question: str, kept: Sequence[Tuned]) -> Tuned | None:
     return next((one for one in kept if one.question == question), None)
 
 
-def as_tuned(contest: Contest, tuned: Tuned) -> Placed | None:
-    """What was tuned as a candidate's placement; None where it does not fit any more."""
+def as_tuned(contest: Contest, tuned: Tuned, own: Placed | None = None) -> Placed | None:
+    """What was tuned as a candidate's placement, with the companion of the planner's `own`; None where it does not fit
+    any more.
+    """
     rival = contest.rival(tuned.placement)
     if rival is None:
         return None
-    placed = placed_as(contest.problem, contest.wish, rival.standing)
+    placed = contest.placed(rival)
+    guesses = (reason for reason in own.reasons if isinstance(reason, _OF_COMPANIONS)) if own else ()
     others = (reason for reason in placed.reasons if not isinstance(reason, _RECKONED))
-    reasons = (TunedHere(tuned.at, tuned.gain), *others)
-    return replace(placed, placement=tuned.placement, reasons=reasons)
+    return replace(placed, reasons=(TunedHere(tuned.at, tuned.gain), *guesses, *others))

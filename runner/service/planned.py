@@ -45,7 +45,7 @@ def planned(
             weights,
             one.shape,
             rehearse(one.read),
-            None if drafter else kept_for(question_of(weights, machine, wish), kept),
+            kept_for(question_of(weights, machine, wish), kept),
             Helpers(drafter, learned(measured, weights.files[-1].name)),
         )
         for one in study.sets

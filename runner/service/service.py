@@ -27,8 +27,7 @@ from runner.client.process import EngineProcess
 from runner.client.session import EngineSession, Recover, Running
 from runner.client.vectors import VectorSession
 from runner.planning import experience
-from runner.planning.placement import place, problem_of
-from runner.planning.rivals import Contest
+from runner.planning.rivals import contest_of
 from runner.planning.tuned import question_of as tuned_question
 from runner.report import sentences
 from runner.report.warm import not_kept
@@ -57,8 +56,8 @@ from runner.types.grammar import without_tokens
 from runner.types.hit import Hit
 from runner.types.machine import Machine
 from runner.types.measurement import Measurement, Tuned
-from runner.types.plan import Plan, Terms
-from runner.types.reasons import Refused
+from runner.types.plan import Candidate, Plan, Terms
+from runner.types.reasons import Refused, TunedHere
 from runner.types.schema_keywords import unheld
 from runner.types.service import Choice, Session
 from runner.types.study import Study
@@ -284,11 +283,19 @@ class LocalService:
 
     def tuner(self, plan: Plan, index: int, budget_s: float) -> Tuner:
         """Who measures placements of a candidate whose files are here, for about so long."""
-        studied, machine, wish = studied_set(plan, index), plan.machine, plan.wish
-        rehearse = self._rehearsals.on(machine)(studied.read)
-        contest = Contest(problem_of(studied.shape, machine, wish), wish, rehearse)
-        own = place(studied.shape, machine, wish, rehearse).placement
-        return Tuner(contest, own, self.load, (plan, index), budget_s)
+        read, shape = studied_set(plan, index).read, studied_set(plan, index).shape
+        own = self._untuned(plan, index)
+        contest = contest_of(shape, plan.machine, plan.wish, self._rehearsals.on(plan.machine)(read), own)
+        return Tuner(contest, own.placement, self.load, (plan, index), budget_s)
+
+    def _untuned(self, plan: Plan, index: int) -> Candidate:
+        """A candidate as the planner places it, without what was tuned before."""
+        candidate = plan.candidates[index]
+        if not any(isinstance(reason, TunedHere) for reason in candidate.reasons):
+            return candidate
+        measured = history.read(self._paths.history)
+        again = planned(study_of(plan), plan.machine, plan.wish, measured, self._rehearsals.on(plan.machine))
+        return again.candidates[index]
 
     def keep(self, plan: Plan, index: int, tuning: Tuning) -> None:
         """Let the next plan take what won, or forget what won before where nothing beat the plan."""

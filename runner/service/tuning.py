@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from models.errors import EngineError, LocalrunError, OutOfMemory
 from runner.client.session import EngineSession
-from runner.planning.placement import placed_as
 from runner.planning.rivals import Contest, Rival, Variable, as_measured, exchange_for, rivals
 from runner.service.benchmark import prompt_for, turn
 from runner.types.engine import LoadProgress
@@ -31,7 +30,10 @@ Load = Callable[[Plan, int], Iterator[LoadProgress | EngineSession]]
 
 
 class Tuner:
-    """Measures placements of one candidate of a plan; `own` is the planner's, without what was tuned before."""
+    """Measures placements of one candidate of a plan; `own` is the planner's, without what was tuned before.
+
+    A companion is loaded beside each of them, for it takes memory; what is timed has no guesses.
+    """
 
     def __init__(
         self, contest: Contest, own: Placement | None, load: Load, planned: tuple[Plan, int], budget_s: float
@@ -139,7 +141,7 @@ class Tuner:
 
     def _as_plan(self, rival: Rival) -> Plan:
         """The plan with this placement in the place of the candidate's."""
-        placed = placed_as(self._contest.problem, self._contest.wish, rival.standing)
+        placed = self._contest.placed(rival)
         candidates = list(self._plan.candidates)
         candidates[self._index] = replace(
             candidates[self._index],

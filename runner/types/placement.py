@@ -83,3 +83,8 @@ class Placement:
     def has_heads(self) -> bool:
         """Whether the model's own nextn layers guess."""
         return self.companion is not None and self.companion.kind is DraftKind.MTP
+
+    @property
+    def guesser(self) -> DraftKind | None:
+        """Who guesses beside prompt lookup; None: nobody."""
+        return self.companion.kind if self.companion else None

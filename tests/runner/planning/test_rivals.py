@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from models.weights import WeightFile, WeightSet
-from runner.cost.ledger import Rehearsed
+from runner.cost.ledger import Rehearsed, reserve
 from runner.planning.choose import Contender, choose
+from runner.planning.companions import Drafter, Helpers
 from runner.planning.placement import place, problem_of
 from runner.planning.rivals import Contest, Rival, Variable, as_measured, exchange_for, rivals
+from runner.planning.rivals import contest_of as chosen_contest
 from runner.planning.tuned import as_tuned, kept_for, question_of
 from runner.report.sentences import sentence
 from runner.types.exchange import Exchange
@@ -148,6 +150,44 @@ def test_a_setting_that_was_tuned_has_no_other_reason() -> None:
         placed = as_tuned(contest, Tuned("?", tuned, 0.12, NOON))
         assert placed is not None and placed.placement == tuned
         assert not any(isinstance(reason, Lowered | LongerUbatch | Mapped) for reason in placed.reasons)
+
+
+def test_a_companion_stays_where_it_is_and_its_bytes_are_no_rivals() -> None:
+    """Of a small model on the GPU: what it takes is not there for any placement of the large one."""
+    small = Drafter("small", WeightSet("Q4_K_M", (WeightFile("s.gguf", GIB, None),)), shape("llama-3.2-1b"))
+    wish, weights = replace(WISH, draft="small"), WeightSet("Q4_K_M", (WeightFile("m-Q4_K_M.gguf", 5 * GIB, None),))
+    contender = Contender(weights, shape(DENSE), helpers=Helpers(small))
+    (own,) = choose("m", [contender], SPILLED, wish).candidates
+    assert own.placement is not None and own.placement.companion is not None
+    contest = chosen_contest(shape(DENSE), SPILLED, wish, None, own)
+    planned = contest.rival(own.placement)
+    assert planned is not None and planned.placement == own.placement
+    assert contest.placed(planned).memory == own.memory and contest.placed(planned).predicted == own.predicted
+    others = [one for variable in Variable for one in rivals(contest, planned, variable, 4096)]
+    assert len(others) > 2
+    for one in others:
+        placed = contest.placed(one)
+        assert one.placement.companion == own.placement.companion and placed.companions == own.companions
+        assert all(row.held + reserve(SPILLED.devices[0], None) <= row.free for row in placed.memory[:-1])
+    tuned = Tuned("?", others[0].placement, 0.12, NOON)
+    (again,) = choose("m", [replace(contender, tuned=tuned)], SPILLED, wish).candidates
+    assert again.placement == tuned.placement and again.companions == own.companions
+    (longer,) = choose("m", [replace(contender, tuned=tuned)], SPILLED, replace(wish, ctx=None)).candidates
+    assert longer.placement == tuned.placement
+    (without,) = choose("m", [replace(contender, tuned=tuned)], machine(ram=7, cores=8), wish).candidates
+    assert without.placement is not None and without.placement.companion is None, "it has no room any more"
+
+
+def test_heads_are_measured_on_one_device_at_a_time() -> None:
+    model, there, wish = "glm-4.5-air", machine(gpu(24), gpu(24, index=1), ram=128, cores=8), replace(WISH, draft="mtp")
+    weights = WeightSet("Q4_K_M", (WeightFile("m-Q4_K_M.gguf", 70 * GIB, None),))
+    one = machine(gpu(24), ram=128, cores=8)
+    (own,) = choose("m", [Contender(weights, shape(model))], one, wish).candidates
+    assert own.placement is not None and own.placement.has_heads
+    contest = chosen_contest(shape(model), there, wish, None, own)
+    planned = contest.rival(own.placement)
+    assert planned is not None and contest.placed(planned).companions == own.companions
+    assert all(len(one.placement.devices) < 2 for one in rivals(contest, planned, Variable.LAYOUT, 4096))
 
 
 def test_another_question_has_another_answer() -> None:

@@ -19,13 +19,14 @@ from runner.hardware import host
 from runner.report import sentences
 from runner.service import tuning
 from runner.service.service import LocalService
-from runner.storage import rates
+from runner.storage import history, rates
 from runner.storage.paths import paths
 from runner.types.measurement import Bandwidth
 from runner.types.plan import Verdict
-from runner.types.reasons import TunedHere
+from runner.types.reasons import Accompanied, TunedHere
 from runner.types.wish import Wish
 from scripts.checks.loopback import lent
+from scripts.synthetic.random_weights import GEOMETRIES, write
 
 MODEL, WISH = "smollm2-135m", Wish(ctx=512)
 
@@ -76,6 +77,35 @@ def test_what_won_is_planned_from_then_on_for_the_same_wish(service: LocalServic
     trials.close()
     service.keep(plan, 0, replace(found, is_kept=False))
     assert service.plan(MODEL, WISH).candidates[0].placement == own
+
+
+@pytest.mark.parametrize("draft", ["model", "mtp"])
+def test_a_companion_stays_with_all_that_is_measured(
+    service: LocalService, patient: float, smollm2: Path, tmp_path: Path, draft: str
+) -> None:
+    """It is loaded each time and in the ledger of each, and planned with what won."""
+    heads = draft == "mtp"
+    model = write(tmp_path / "tiny-qwen35-Q8_0.gguf", GEOMETRIES["tiny-qwen35"], "Q8_0") if heads else smollm2
+    wish = replace(WISH, draft="mtp" if heads else str(smollm2))
+    plan = service.plan(str(model), wish)
+    (planned,) = plan.candidates
+    assert planned.placement is not None and planned.placement.companion is not None and planned.companions
+    tuner = service.tuner(plan, 0, patient)
+    trials = tuner.trials()
+    first, second = next(trials), next(trials)
+    trials.close()
+    assert first.placement == tuner.own == planned.placement
+    assert second.changed == "threads" and second.placement.companion == planned.placement.companion
+    assert first.timed and second.timed, "no load has fallen back to one without it"
+    (load, *_) = history.read(paths().history)
+    assert [row.weights for row in load.measured] == [row.weights for row in planned.memory]
+    service.keep(plan, 0, replace(tuner.conclusion(), best=1, gain=0.25, is_kept=True))
+    (again,) = service.plan(str(model), wish).candidates
+    assert again.placement == second.placement and again.companions == planned.companions
+    assert again.predicted and planned.predicted and again.predicted.guesses == planned.predicted.guesses
+    assert [type(reason) for reason in again.reasons[:2]] == [TunedHere, Accompanied]
+    assert [row.weights for row in again.memory] == [row.weights for row in planned.memory]
+    assert service.tuner(service.plan(str(model), wish), 0, patient).own == planned.placement
 
 
 def test_layers_on_a_lent_device_are_measured_against_the_cpu(
