@@ -29,6 +29,7 @@ THEME = Theme(
         "weights": "#5ea5f2",
         "kv": "#b48ef5",
         "compute": "#e6b450",
+        "companion": "#63c174",
         "other": "#8a94a3",
         "free": "#4a5666",
         "quiet": "#8a94a3",
@@ -47,6 +48,7 @@ PART_MARKS = {
     Use.KV_USED: ("▓", "$kv"),
     Use.KV_FREE: ("░", "$kv"),
     Use.COMPUTE: ("▚", "$compute"),
+    Use.COMPANION: ("╬", "$companion"),
     Use.OTHER: ("╱", "$other"),
     Use.FREE: ("·", "$free"),
 }

@@ -1,9 +1,12 @@
 """Examples of plans, on a laptop and on two cards: their numbers are made up."""
 
+from dataclasses import replace
+
 from models.headers.quants import CACHE_TYPES, TYPES
+from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Kind, Machine
-from runner.types.placement import Override, Placement
-from runner.types.plan import Candidate, MemoryRow, ModelInfo, Plan, Predicted, Source, Verdict
+from runner.types.placement import Companion, Override, Placement
+from runner.types.plan import Candidate, CompanionPlan, MemoryRow, ModelInfo, Plan, Predicted, Source, Verdict
 from runner.types.reasons import Noted
 from runner.types.units import GIB, MIB
 from runner.types.wish import Wish
@@ -135,3 +138,30 @@ def expert_plan(wish: Wish | None = None) -> Plan:
     )
     model = ModelInfo("Mixtral 8x22B Instruct", "llama", 140_630_000_000, 56, 8, 2, 65_536)
     return Plan(model, TWO_CARDS, (candidate,), 0, (Noted("Q4_K_M with half its experts in RAM is the best balance."),))
+
+
+def helped_plan(wish: Wish | None = None) -> Plan:
+    """Llama 3.3 70B on two cards, with a model of 1B that guesses on the first."""
+    plan = large_plan(wish)
+    taken = plan.candidates[3]
+    assert taken.placement is not None
+    small = Placement(("CUDA0",), 17, 17, (17,), taken.placement.ctx)
+    rows = (
+        MemoryRow("CUDA0", gibibytes(0.8), gibibytes(0.25), gibibytes(0.25), 330 * MIB, gibibytes(23.3)),
+        MemoryRow("CPU", gibibytes(0.2), 0, 20 * MIB, 0, gibibytes(56)),
+    )
+    own = {row.device: row for row in rows}
+    memory = tuple(
+        replace(row, weights=row.weights + more.weights, kv=row.kv + more.kv, compute=row.compute + more.compute)
+        if (more := own.get(row.device))
+        else row
+        for row in taken.memory
+    )
+    helped = replace(
+        taken,
+        placement=replace(taken.placement, companion=Companion(DraftKind.MODEL, "small.gguf", small)),
+        memory=memory,
+        companions=(CompanionPlan(DraftKind.MODEL, rows, "llama-3.2-1b", ("small.gguf",)),),
+    )
+    candidates = (*plan.candidates[:3], helped, *plan.candidates[4:])
+    return replace(plan, candidates=candidates)

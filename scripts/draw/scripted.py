@@ -18,7 +18,7 @@ from runner.types.sampling import Sampling
 from runner.types.service import Choice, Session
 from runner.types.slowness import Slowness
 from runner.types.wish import Wish
-from scripts.draw.plans import expert_plan, gibibytes, large_plan, small_plan
+from scripts.draw.plans import expert_plan, gibibytes, helped_plan, large_plan, small_plan
 
 
 def turn(words: Sequence[str], *, prompt: int = 40, tps: float = 40.0, reasoning: Sequence[str] = ()) -> list[Chunk]:
@@ -39,6 +39,12 @@ def turn(words: Sequence[str], *, prompt: int = 40, tps: float = 40.0, reasoning
         finish=Finish.STOP,
     )
     return [*chunks, last]
+
+
+def _without(row: ComponentBytes, other: ComponentBytes | None) -> ComponentBytes:
+    """What is left of a row without another one."""
+    less = (other.weights, other.kv, other.compute) if other else (0, 0, 0)
+    return ComponentBytes(row.device, row.weights - less[0], row.kv - less[1], row.compute - less[2])
 
 
 @dataclass
@@ -78,8 +84,10 @@ class ScriptedSession:
 
     @property
     def loaded(self) -> Loaded:
-        held = tuple(ComponentBytes(row.device, row.weights, row.kv, row.compute) for row in self.candidate.memory)
-        return Loaded(self.placement.ctx, 1.8, held, "{% for message in messages %}")
+        beside = {row.device: row for one in self.candidate.companions for row in one.memory}
+        held = tuple(_without(row, beside.get(row.device)) for row in self.candidate.memory)
+        companion = tuple(_without(row, None) for row in beside.values())
+        return Loaded(self.placement.ctx, 1.8, held, "{% for message in messages %}", companion=companion)
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False
@@ -143,6 +151,7 @@ class ScriptedService:
             "smollm2-135m": small_plan,
             "llama-3.3-70b": large_plan,
             "mixtral-8x22b": expert_plan,
+            "llama-3.3-70b-helped": helped_plan,
         }
     )
     choices_error: LocalrunError | None = None

@@ -89,6 +89,7 @@ SCENES: list[tuple[str, str, tuple[int, int], Act, dict[str, Any]]] = [
     ("download-asked", "llama-3.3-70b", WIDE, asked, {"ask": True}),
     ("download-small", "llama-3.3-70b", SMALL, coming, {"hold": True}),
     ("plan", "llama-3.3-70b", WIDE, planned, {}),
+    ("chat-companion", "llama-3.3-70b-helped", WIDE, chat, {"no_colour": True}),
     ("unknown-model", "no-such-model", SMALL, unknown, {}),
 ]
 

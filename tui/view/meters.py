@@ -1,9 +1,10 @@
 """What the memory bars show: a device's bytes by what they are for, now or as planned. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Device, Lent, Machine
 from runner.types.plan import Candidate, MemoryRow
@@ -18,6 +19,7 @@ class Use(StrEnum):
     KV_USED = "KV"
     KV_FREE = "KV reserved"
     COMPUTE = "compute"
+    COMPANION = "companion"
     OTHER = "other"
     FREE = "free"
 
@@ -51,14 +53,15 @@ class Meter:
 
 def as_planned(candidate: Candidate, machine: Machine) -> tuple[Meter, ...]:
     """The bars a plan promises, in the plan's order; the KV cache is drawn empty."""
-    return tuple(_planned(row, machine) for row in candidate.memory)
+    beside = {row.device: row for companion in candidate.companions for row in companion.memory}
+    return tuple(_planned(row, beside.get(row.device), machine) for row in candidate.memory)
 
 
-def _planned(row: MemoryRow, machine: Machine) -> Meter:
+def _planned(row: MemoryRow, beside: MemoryRow | None, machine: Machine) -> Meter:
     device = _device(row.device, machine)
     total = device.total if device else machine.ram_total
     other = max(0, total - row.free) + row.overhead
-    parts = {Use.WEIGHTS: row.weights, Use.KV_FREE: row.kv, Use.COMPUTE: row.compute, Use.OTHER: other}
+    parts = _ours([row], [beside] if beside else [], 0.0) | {Use.OTHER: other}
     name, lent = (device.name, device.lent) if device else (machine.cpu_name, None)
     return Meter(row.device, name, total, _whole(parts, total), lent=lent)
 
@@ -74,21 +77,53 @@ def live(
     shared = {device.id for device in machine.devices if device.shares_host_memory}
     held = [component for component in loaded.held if component.device not in shared | {CPU}]
     host = [component for component in loaded.held if component.device in shared | {CPU}]
+    beside = _beside(candidate, loaded)
     filled = min(1.0, context_used / max(1, loaded.ctx))
     samples = {device.device: device for device in sample.devices}
     overheads = {row.device: row.overhead for row in candidate.memory}
     bars = [
-        _live(component, machine, filled, samples.get(component.device), overheads.get(component.device, 0))
+        _live(
+            component,
+            machine,
+            _ours([component], [one for one in beside if one.device == component.device], filled),
+            samples.get(component.device),
+            overheads.get(component.device, 0),
+        )
         for component in held
     ]
-    mapped = candidate.placement is not None and candidate.placement.load_mode == "mmap"
-    return (*bars, _host(host, machine, filled, sample, mapped=mapped))
+    far = [one for one in beside if one.device in shared | {CPU}]
+    mapped = _mapped(candidate, host, far)
+    return (*bars, _host(machine, _ours(host, far, filled), sample, mapped))
 
 
-def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceSample | None, overhead: int) -> Meter:
+def _beside(candidate: Candidate, loaded: Loaded) -> Sequence[ComponentBytes]:
+    """What the companion holds; which weights are the model's own heads only the plan knows."""
+    heads = {
+        row.device: row.weights
+        for companion in candidate.companions
+        if companion.kind is DraftKind.MTP
+        for row in companion.memory
+    }
+    return [replace(one, weights=one.weights + heads.get(one.device, 0)) for one in loaded.companion]
+
+
+def _mapped(candidate: Candidate, host: Sequence[ComponentBytes], beside: Sequence[ComponentBytes]) -> int:
+    """Bytes of weights that lie in the page cache."""
+    placement = candidate.placement
+    if placement is None:
+        return 0
+    small = placement.companion.placement if placement.companion else None
+    of_small = sum(one.weights for one in beside) if small else 0
+    of_large = sum(one.weights for one in host) - of_small
+    sizes = ((placement, of_large), (small, of_small))
+    return sum(size for one, size in sizes if one is not None and one.load_mode == "mmap")
+
+
+def _live(
+    held: ComponentBytes, machine: Machine, ours: dict[Use, int], sample: DeviceSample | None, overhead: int
+) -> Meter:
     device = _device(held.device, machine)
     total = sample.total if sample else device.total if device else 0
-    ours = _ours([held], filled)
     used = sample.used if sample else None
     other = overhead if used is None else max(0, used - sum(ours.values()))
     parts = _whole(ours | {Use.OTHER: other}, total)
@@ -96,22 +131,27 @@ def _live(held: ComponentBytes, machine: Machine, filled: float, sample: DeviceS
     return Meter(held.device, name, total, parts, used is not None, sample, lent)
 
 
-def _host(held: Sequence[ComponentBytes], machine: Machine, filled: float, sample: Sample, *, mapped: bool) -> Meter:
-    ours = _ours(held, filled)
+def _host(machine: Machine, ours: dict[Use, int], sample: Sample, mapped: int) -> Meter:
     in_use = sample.ram_total - sample.ram_available
-    resident = sum(ours.values()) - (ours[Use.WEIGHTS] if mapped else 0)
+    resident = sum(ours.values()) - mapped
     processor = DeviceSample(CPU, sample.ram_total, in_use, sample.cpu)
     parts = _whole(ours | {Use.OTHER: max(0, in_use - resident)}, sample.ram_total)
     return Meter(CPU, machine.cpu_name, sample.ram_total, parts, sample=processor)
 
 
-def _ours(held: Sequence[ComponentBytes], filled: float) -> dict[Use, int]:
-    kv = sum(component.kv for component in held)
+def _ours(held: Sequence[ComponentBytes], beside: Sequence[ComponentBytes], filled: float) -> dict[Use, int]:
+    """Everything `held`, of which the companion has what is `beside`; the model's KV cache is filled so far."""
+
+    def model(size: Callable[[ComponentBytes], int]) -> int:
+        return max(0, sum(map(size, held)) - sum(map(size, beside)))
+
+    kv = model(lambda one: one.kv)
     return {
-        Use.WEIGHTS: sum(component.weights for component in held),
+        Use.WEIGHTS: model(lambda one: one.weights),
         Use.KV_USED: round(kv * filled),
         Use.KV_FREE: kv - round(kv * filled),
-        Use.COMPUTE: sum(component.compute for component in held),
+        Use.COMPUTE: model(lambda one: one.compute),
+        Use.COMPANION: sum(one.held for one in beside),
     }
 
 

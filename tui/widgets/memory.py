@@ -14,7 +14,7 @@ _ROOMY = 2
 
 
 class MemoryBars(Drawing):
-    """Weights, KV used of reserved, compute, other processes and what is free, device by device."""
+    """Weights, KV used of reserved, compute, what guesses beside, others and what is free, device by device."""
 
     meters: Sequence[Meter] = ()
     counts: Mapping[str, int] = MappingProxyType({})
@@ -53,11 +53,13 @@ def bar(meter: Meter, width: int) -> Content:
 def _words(meter: Meter) -> list[Content]:
     """The numbers, each beside the mark it has in the bar; then what the driver says."""
     used, kv = meter.parts[Use.KV_USED], gib_cell(meter.kv)
+    beside = meter.parts[Use.COMPANION]
     other = gib_cell(meter.parts[Use.OTHER]) if meter.other_known else NOT_KNOWN
     words = [
         _word(Use.WEIGHTS, f"weights {gib_cell(meter.parts[Use.WEIGHTS])}"),
         _word(Use.KV_USED, f"KV {gib_cell(used)} of {kv}") if used else _word(Use.KV_FREE, f"KV {kv}"),
         _word(Use.COMPUTE, f"compute {gib_cell(meter.parts[Use.COMPUTE])}"),
+        *([_word(Use.COMPANION, f"companion {gib_cell(beside)}")] if beside else []),
         _word(Use.OTHER, f"other {other}"),
         _word(Use.FREE, f"free {gib_cell(meter.parts[Use.FREE])}"),
     ]

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from runner.types.drafts import DraftKind
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.machine import Device, Kind, Lent, Machine, Road
+from runner.types.placement import Companion, Placement
+from runner.types.plan import CompanionPlan, Plan
 from runner.types.sample import DeviceSample, Sample
 from runner.types.units import GIB
-from scripts.draw.plans import gibibytes, large_plan, small_plan
+from scripts.draw.plans import gibibytes, helped_plan, large_plan, small_plan
 from scripts.draw.scripted import ScriptedSession
 from tui.view.meters import Use, as_planned, live
 from tui.widgets.memory import MemoryBars
@@ -47,6 +50,50 @@ def test_a_driver_that_says_nothing_is_not_zero() -> None:
     assert not second.other_known
     assert second.sample is None
     assert second.total == gibibytes(24)
+
+
+@pytest.mark.parametrize("kind", [DraftKind.MODEL, DraftKind.MTP])
+def test_a_companion_has_a_part_of_its_own(kind: DraftKind) -> None:
+    """All that it takes, as the ledger has it, and none of it with the model's; heads are among the model's weights."""
+    plan = helped_plan()
+    plan = replace(plan, candidates=(replace(plan.candidates[3], companions=(plan_of(plan, kind),)),), chosen=0)
+    session = ScriptedSession(plan, 0)
+    (companion,), loaded = session.candidate.companions, session.loaded
+    if kind is DraftKind.MTP:
+        own = {row.device: row.weights for row in companion.memory}
+        memory = tuple(replace(row, weights=row.weights + own.get(row.device, 0)) for row in loaded.memory)
+        loaded = replace(loaded, memory=memory, companion=tuple(replace(row, weights=0) for row in loaded.companion))
+    planned = {meter.device: meter for meter in as_planned(session.candidate, MACHINE)}
+    now = {meter.device: meter for meter in live(session.candidate, MACHINE, loaded, session.sample(), 4096)}
+    takes = {row.device: row.held for row in companion.memory}
+    rows = {row.device: row for row in session.candidate.memory}
+    assert takes.keys() == {"CUDA0", "CPU"}
+    for device, row in rows.items():
+        less = next((one for one in companion.memory if one.device == device), ComponentBytes(device, 0, 0, 0))
+        for meter in (planned[device], now[device]):
+            assert meter.parts[Use.COMPANION] == takes.get(device, 0)
+            assert meter.parts[Use.WEIGHTS] == row.weights - less.weights and meter.kv == row.kv - less.kv
+            assert meter.parts[Use.COMPUTE] == row.compute - less.compute
+            assert sum(meter.parts.values()) == meter.total
+    bars = MemoryBars()
+    bars.meters = list(now.values())
+    assert [line.plain.count("╬ companion") for line in bars.lines(120) if "weights" in line.plain] == [1, 0, 1]
+
+
+def plan_of(plan: Plan, kind: DraftKind) -> CompanionPlan:
+    (companion,) = plan.candidates[3].companions
+    return replace(companion, kind=kind)
+
+
+def test_mapped_weights_of_a_companion_are_too() -> None:
+    session = ScriptedSession(small_plan(), 0)
+    sample, small = Sample((), 10 * GIB, 8 * GIB), Placement((), 0, 17, (), 8192, load_mode="mmap")
+    placement = replace(session.placement, companion=Companion(DraftKind.MODEL, "small.gguf", small))
+    loaded = Loaded(8192, 1.0, (ComponentBytes("CPU", GIB, 0, 0),), "", companion=(ComponentBytes("CPU", GIB, GIB, 0),))
+    for mode, other in (("mmap", GIB), ("none", 0)):
+        candidate = replace(session.candidate, placement=replace(placement, load_mode=mode))
+        (bar,) = live(candidate, session.plan.machine, loaded, sample, 0)
+        assert (bar.parts[Use.COMPANION], bar.parts[Use.WEIGHTS], bar.parts[Use.OTHER]) == (2 * GIB, GIB, other)
 
 
 def test_mapped_weights_are_taken_from_what_is_free() -> None:
