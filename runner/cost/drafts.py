@@ -9,6 +9,7 @@ from runner.types.units import MIB
 
 MOST_GUESSED = 15  # with the token that is known they are sixteen, a size that kernels like
 _STATES = 3  # copies on the way, and with them guesses, where a state has to go back
+_ROOMY = _STATES + 2  # tokens of an ubatch at least: llama.cpp keeps the last ones of a batch together, and aborts
 _STATES_BYTES = 256 * MIB  # copies that take more are not worth what a lookup brings
 
 
@@ -25,7 +26,8 @@ def with_companion(settings: ContextSettings, shape: ModelShape, *, heads: bool)
 
 def _with_guesses(settings: ContextSettings, *, goes_back: bool) -> ContextSettings:
     outputs = max(settings.outputs, MOST_GUESSED + 1)
-    return replace(settings, outputs=outputs, drafts=MOST_GUESSED, rollback=_STATES if goes_back else 0)
+    rollback = _STATES if goes_back and settings.ubatch >= _ROOMY else 0
+    return replace(settings, outputs=outputs, drafts=MOST_GUESSED, rollback=rollback)
 
 
 def copy_bytes(caches: Caches, settings: ContextSettings) -> int:

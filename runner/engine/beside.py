@@ -26,6 +26,7 @@ from runner.types.engine import ComponentBytes
 from runner.types.placement import Placement
 
 _MODELS_SHARE = 0.9  # of the progress of loading both
+_FEWEST = 2  # tokens in a step with a guess
 _Progress = Callable[[float], bool]
 
 
@@ -58,7 +59,9 @@ def _opened_beside(context: Context, placement: Placement, progress: _Progress) 
     companion = placement.companion
     if companion is None or companion.path is None or companion.placement is None:
         return _heads_beside(context, placement)
-    room = replace(companion.placement, ctx=context.size, sequences=context.sequences, outputs=context.sequences)
+    count = context.sequences  # each has room in every batch
+    ubatch = max(companion.placement.ubatch, count)
+    room = replace(companion.placement, ctx=context.size, sequences=count, outputs=count, ubatch=ubatch)
     try:
         model, beside, _ = opened(companion.path, room, progress)
     except OutOfMemory as error:
@@ -98,8 +101,12 @@ def companion_bytes(beside: Context | None, placement: Placement) -> tuple[Compo
 
 
 def drafts_of(context: Context, placement: Placement, beside: Context | None) -> Drafts | None:
-    """What is guessed for the sequences of a context, with its companion's; None where nothing is."""
-    if not placement.drafts:
+    """What is guessed for the sequences of a context, with its companion's; None where nothing is.
+
+    Nobody's guesses take the room that a batch has for a token of each of the others.
+    """
+    most = min(placement.outputs, context.ubatch - context.sequences + 1)
+    if not placement.drafts or most < _FEWEST:
         return None
     clock = _clock(placement)
     rollback, times = Rollback(context, placement.drafts), StepTimes(placement.outputs)
@@ -109,7 +116,7 @@ def drafts_of(context: Context, placement: Placement, beside: Context | None) ->
         length = DraftLength(times, reads_again=again, must_try=True)
         is_own = beside.model is context.model
         sources.append((Heads if is_own else Companion)(beside, context, length, clock))
-    return Drafts(rollback, placement.outputs, times, sources, clock)
+    return Drafts(rollback, most, times, sources, clock)
 
 
 def _clock(placement: Placement) -> Callable[[], float]:

@@ -85,10 +85,14 @@ def accompanied(
 ) -> Placed:
     """The best placement with the companion that is wished, or without one and a reason why; errors as of `place`."""
     target = _Target(shape, machine, wish, rehearse)
+    drafter = helpers.drafter
+    if wish.ubatch is not None and wish.ubatch <= (wish.sequences or 1) and (drafter or wish.draft == DraftKind.MTP):
+        kind = DraftKind.MODEL if drafter else DraftKind.MTP
+        return _without(target.alone(), Unaccompanied(kind, drafter.name if drafter else "", Lack.BATCH))
     if wish.draft == DraftKind.MTP:
         return _with_heads(target, helpers)
-    if helpers.drafter is not None:
-        return _with_drafter(target, helpers.drafter, helpers.measured)
+    if drafter is not None:
+        return _with_drafter(target, drafter, helpers.measured)
     if wish.draft is None and wish.pooling is None and shape.heads:
         return _with_heads_where_free(target, helpers)
     return target.place()
@@ -195,7 +199,8 @@ class _Small:
         """With the context of what it guesses for; None where there is no room for it."""
         devices = () if self.home is None else (self.home,)
         problem = Problem(blocks_of(self.drafter.shape), self.machine, self.wish.margin)
-        settings = ContextSettings(beside.ctx, beside.kv_type, beside.ubatch, beside.sequences, beside.sequences)
+        count = min(beside.sequences, beside.ubatch)  # as the engine has them (runner.engine.context)
+        settings = ContextSettings(beside.ctx, beside.kv_type, beside.ubatch, count, count)
         counts = (problem.layers_total,) if devices else ()
         proposal = search.weigh(problem, settings, contiguous(devices, counts, problem.layers_total))
         placement = placement_of(problem, proposal, self.wish)

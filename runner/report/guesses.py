@@ -13,7 +13,7 @@ def sentence(reason: Accompanied | Unaccompanied | HeadsLeftOut) -> str:
     if isinstance(reason, HeadsLeftOut):
         return _left_out(reason)
     if isinstance(reason, Unaccompanied):
-        return f"{_why_not(reason)}; guesses come from the text alone."
+        return f"{_why_not(reason)}; {_instead(reason)}."
     who = guesser(reason.kind, reason.name)
     does = f"{capital(who)} guess" if reason.kind is DraftKind.MTP else f"{who} guesses"
     where = " and ".join("the CPU" if device == "CPU" else device for device in reason.devices)
@@ -44,6 +44,10 @@ def guesser(kind: DraftKind, name: str) -> str:
     return "its own heads" if kind is DraftKind.MTP else one_line(name)
 
 
+def _instead(reason: Unaccompanied) -> str:
+    return "nothing is guessed" if reason.lack is Lack.BATCH else "guesses come from the text alone"
+
+
 def _why_not(reason: Unaccompanied) -> str:
     if reason.lack is Lack.ROOM:
         return f"There is no room for {guesser(reason.kind, reason.name)} beside it"
@@ -60,6 +64,7 @@ _LACKS = {
     Lack.HEADS: "It has no heads of its own that could guess",
     Lack.SEQUENCES: "Its own heads do not guess where several requests share a step, which gains nothing",
     Lack.DEVICES: "Its own heads do not guess for a model on several devices, which gains nothing",
+    Lack.BATCH: "An ubatch with no more tokens than requests at once (--ubatch) has no room for guesses",
     Lack.EXPERTS: "Its own heads gain little for a mixture of experts (--draft mtp tries them)",
     Lack.HOST: "Its own heads gain little for what the CPU computes (--draft mtp tries them)",
     Lack.GAIN: "Its own heads have gained too little here (--draft mtp tries them)",

@@ -189,6 +189,7 @@ class Lack(StrEnum):
     HEADS = "heads"
     SEQUENCES = "sequences"
     DEVICES = "devices"
+    BATCH = "batch"
     EXPERTS = "experts"
     HOST = "host"
     GAIN = "gain"

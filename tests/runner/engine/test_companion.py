@@ -167,6 +167,26 @@ def test_every_cache_of_a_companion_goes_back(tmp_path: Path, name: str) -> None
         assert share(likeliest) > 0.8
 
 
+@pytest.mark.usefixtures("bold")
+@pytest.mark.parametrize(("ubatch", "sequences"), [(1, 1), (1, 3), (2, 1), (3, 3), (4, 3)])
+@pytest.mark.parametrize("name", ["tiny-dense", "tiny-hybrid"])
+def test_a_small_ubatch_has_room_for_a_token_of_each_and_no_more_guesses_than_that(
+    tmp_path: Path, name: str, ubatch: int, sequences: int
+) -> None:
+    """The companion's own is smaller still, and becomes as large as sequences need; what overflows would raise."""
+    path = write(tmp_path / "x.gguf", GEOMETRIES[name], "F16")
+    placement = replace(DRAFTED, ubatch=ubatch, sequences=sequences, rollback=0)
+    tiny = Companion(DraftKind.MODEL, str(path), replace(SMALL, ubatch=1))
+    asked = [ask(prompt(512, 20, seed)) for seed in range(sequences)]
+    with loaded(path, PLAIN) as generator:
+        expected = [answer(generator, one) for one in asked]
+    with loaded(path, replace(placement, companion=tiny)) as generator:
+        found = answers(generator, *asked)
+    for ours, theirs in zip(found, expected, strict=True):
+        check_alike(ours, theirs, noise=0.02)
+        assert ours[-1].draft is None if ubatch <= sequences else sequences > 1 or accepted(ours) > 0
+
+
 def test_a_companion_that_is_always_wrong_is_hardly_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows the same tokens and nothing else: asked until that is known, and for a hundredth of the time later."""
     path = write(tmp_path / "x.gguf", GEOMETRIES["tiny-dense"], "F16")

@@ -129,6 +129,7 @@ def test_what_costs_context_says_how_much_and_what_it_brings() -> None:
         ("llama-3.1-8b", machine(ram=7), Wish(draft=NAMED, ctx=8192), Lack.ROOM, "There is no room for llama-3.2-1b"),
         ("glm-4.5-air", machine(a100()), Wish(draft="mtp", sequences=4), Lack.SEQUENCES, "several requests"),
         ("llama-3.1-8b", machine(gpu(24)), Wish(draft="mtp"), Lack.HEADS, "It has no heads of its own"),
+        ("llama-3.1-8b", machine(gpu(24)), Wish(draft=NAMED, ubatch=1), Lack.BATCH, "no room for guesses; nothing is"),
         (
             "glm-4.5-air",
             machine(a100(), a100(1), gpu(8, 200, 2)),
@@ -148,6 +149,13 @@ def test_where_it_would_not_pay_it_is_left_out_and_said(
     assert said in sentences.sentence(why)
     as_ever = place(shape(model), there, replace(wish, draft=None))
     assert found.memory == as_ever.memory
+
+
+def test_a_state_goes_back_on_the_way_only_where_an_ubatch_has_room_for_that() -> None:
+    """Else llama.cpp aborts (llama-batch.cpp: n_keep_tail): with no more than four tokens it goes back to a copy."""
+    for wish, rollback in ((Wish(ubatch=4), 0), (Wish(ubatch=5), 3), (Wish(), 3)):
+        found = place(shape_of_heads(), machine(gpu(24)), wish)
+        assert found.placement is not None and (found.placement.rollback, found.placement.drafts) == (rollback, 15)
 
 
 def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:

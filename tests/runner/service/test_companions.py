@@ -103,6 +103,20 @@ def test_heads_of_its_own_are_rehearsed_loaded_and_counted(service: LocalService
     assert not unasked.companions, "on a CPU they gain little"
 
 
+@pytest.mark.parametrize(("ubatch", "sequences"), [(4, 1), (5, 1), (4, 8), (64, 8)])
+def test_the_smallest_ubatches_load_and_answer(
+    service: LocalService, tmp_path: Path, ubatch: int, sequences: int
+) -> None:
+    """A recurrent model, whose states on the way llama.cpp keeps only within an ubatch: it aborts in a smaller one."""
+    path = write(tmp_path / "tiny-qwen35-Q8_0.gguf", GEOMETRIES["tiny-qwen35"], "Q8_0")
+    for draft in ("mtp", None):
+        plan = service.plan(str(path), replace(SMALL, ubatch=ubatch, sequences=sequences, draft=draft))
+        session = loaded(service, plan)
+        assert session.placement.ubatch == ubatch and session.placement.sequences == sequences
+        assert session.placement.rollback == (3 if ubatch > 4 else 0)
+        assert told(session.generate(ASKED, GREEDY))
+
+
 def test_it_is_downloaded_with_the_model_after_the_plan(tmp_path: Path) -> None:
     """Only headers come before: both are asked for in one question, then both are fetched."""
     large, small = "org/large-GGUF", "org/small-GGUF"
