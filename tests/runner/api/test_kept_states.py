@@ -56,7 +56,7 @@ def test_the_next_server_starts_from_what_was_read() -> None:
     with serving(Pool(WISH)) as second:
         told: Any = second.post("/v1/messages", {**GREEDY, "messages": talk}).json["usage"]
         assert count <= told["cache_read_input_tokens"] and told["input_tokens"] < 40
-        assert ask(second, ASKED) == (said, count, count - 1)
+        assert ask(second, ASKED)[1:] == (count, count - 1)
     assert len(states()) == 1, "a conversation that has grown is another one"
 
 
