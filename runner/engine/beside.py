@@ -10,6 +10,7 @@ from functools import partial
 
 from models.errors import LocalrunError, NoRoomToGuess, OutOfMemory
 from runner.engine.breakdown import breakdown, on_each
+from runner.engine.chained_heads import heads_of
 from runner.engine.companion import Companion
 from runner.engine.context import Context
 from runner.engine.draft_length import DraftLength
@@ -18,7 +19,7 @@ from runner.engine.guesser import Source
 from runner.engine.loading import opened
 from runner.engine.lookup import FromText
 from runner.engine.model import Model
-from runner.engine.mtp import Heads, heads_bytes, heads_context
+from runner.engine.mtp import heads_bytes, heads_context
 from runner.engine.rollback import Rollback
 from runner.engine.step_times import StepTimes
 from runner.engine.vocabularies import check_alike
@@ -115,7 +116,7 @@ def drafts_of(context: Context, placement: Placement, beside: Context | None) ->
     if beside:
         length = DraftLength(times, reads_again=again, must_try=True)
         is_own = beside.model is context.model
-        sources.append((Heads if is_own else Companion)(beside, context, length, clock))
+        sources.append((heads_of if is_own else Companion)(beside, context, length, clock))
     return Drafts(rollback, most, times, sources, clock)
 
 

@@ -22,6 +22,7 @@ from runner.types.drafts import DraftKind
 
 FIRST_ODDS = (0.7,) * 8
 """That a guess comes true where those before it did, until it is known, by how many these are."""
+_MOST = 64  # guesses: no step has as many
 _AHEAD = 256  # tokens that an answer is trusted to have yet
 _READS = 0.25  # of a guess, for each token that is read with many others, until that is measured
 
@@ -35,6 +36,8 @@ class Companion:
         self.length, self.odds = length, Odds(FIRST_ODDS)
         self.is_off = False
         """Whether it has failed."""
+        self.most = _MOST
+        """Tokens that it guesses at once."""
         self.texts = tuple(map(Text, range(context.sequences)))
         self._context, self._clock = context, clock
         self._vocabulary = min(first.model.tokens, context.model.tokens)

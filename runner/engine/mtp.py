@@ -2,12 +2,13 @@
 
 They read each token together with the hidden state that the model had behind the one before it. Those of the last
 tokens of each sequence are kept; what the heads have missed before them they do without. The sequence of calls is that
-of llama.cpp's common/speculative.cpp (draft-mtp); of several heads the first one predicts everything.
+of llama.cpp's common/speculative.cpp (draft-mtp); of several heads see runner.engine.chained_heads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Sequence as Many
 from ctypes import c_bool, c_float, c_int32, c_void_p
 from dataclasses import replace
 from typing import Any
@@ -113,6 +114,13 @@ class Heads(Companion):
     def begins(self, text: Text, known: int) -> int:
         """Where it reads on. What it guessed itself it reads again, for the model's own states are better."""
         return max(min(known, text.sure), self._states[text.sequence].base + 1)
+
+    def _decode(self, text: Text, tokens: Many[int], *, ends: bool) -> None:
+        """The last one alone where it ends: of several most graphs tell the state of the first (llama-context.cpp)."""
+        if ends and len(tokens) > 1:
+            super()._decode(text, tokens[:-1], ends=False)
+            tokens = tokens[-1:]
+        super()._decode(text, tokens, ends=ends)
 
     def _compute(self, text: Text, piece: Piece) -> None:
         """Decode with the states behind the tokens before, its own ones where the model has none yet."""

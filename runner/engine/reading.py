@@ -40,11 +40,12 @@ class Text:
 
 
 class Reader(Protocol):
-    """What reads and guesses: a companion. `is_off`: it has failed."""
+    """What reads and guesses: a companion. `is_off`: it has failed. `most`: tokens that it guesses at once."""
 
     odds: Odds
     texts: tuple[Text, ...]
     is_off: bool
+    most: int
 
     @property
     def size(self) -> int:
@@ -89,7 +90,7 @@ class Reading:
         room = companion.size - len(tokens)
         if text is None or companion.is_off or self._lacks(text, tokens) > FEW or room < most:
             return ()
-        return [companion.odds.of(depth) for depth in range(most)]
+        return [companion.odds.of(depth) for depth in range(min(most, companion.most))]
 
     def guess(self, tokens: Sequence[int], count: int) -> Sequence[int]:
         """So many tokens, or fewer where the companion would end the answer."""

@@ -343,6 +343,31 @@ def qwen35(title: str, size: Dense) -> Geometry:
     return Geometry(title, "qwen35", settings, tensors, vocabulary, pre="qwen35")
 
 
+def step35(title: str, size: Dense, heads: int, window: int) -> Geometry:
+    """Step 3.5 without its experts: every other layer has a window; so many layers predict one token further each."""
+    embd, layers, attention, vocabulary = size.embd, size.layers, size.attention, size.vocabulary
+
+    def block(i: int) -> Iterator[Named]:
+        yield from vectors(i, embd, "attn_norm", "ffn_norm")
+        yield from attention.tensors(i, embd)
+        yield f"blk.{i}.attn_gate.weight", (embd, attention.heads)
+        yield from ffn(i, embd, size.width)
+        if i >= layers:
+            yield f"blk.{i}.nextn.eh_proj.weight", (2 * embd, embd)
+            yield f"blk.{i}.nextn.shared_head_head.weight", (embd, vocabulary)
+            yield from vectors(i, embd, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
+
+    settings = {**base(embd, layers + heads, 131072, size.width), **attention.settings(), "rope.freq_base": 5e6}
+    settings |= {"nextn_predict_layers": heads, "rope.dimension_count": attention.head}
+    settings |= {
+        "attention.sliding_window": window,
+        "attention.sliding_window_pattern": [i % 2 > 0 for i in range(layers)],
+    }
+    settings |= {"expert_feed_forward_length": size.width}
+    tensors = collect(embd, layers + heads, vocabulary, block, tied=size.tied)
+    return Geometry(title, "step35", settings, tensors, vocabulary, pre="deepseek-v3")
+
+
 MODELS: Mapping[str, Geometry] = {
     "llama-3.2-1b": llama("Llama-3.2-1B-Instruct", Dense(2048, 16, Attention(32, 8, 64), 8192, 128256, tied=True)),
     "llama-3.1-8b": llama("Llama-3.1-8B-Instruct", Dense(4096, 32, Attention(32, 8), 14336, 128256)),

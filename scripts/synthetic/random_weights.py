@@ -24,7 +24,7 @@ from models.headers.gguf import aligned
 from models.headers.gguf_bytes import STRING
 from models.headers.quants import TYPES
 from runner.types.varied import varied
-from scripts.synthetic.geometries import gemma3, glm4_moe, qwen35
+from scripts.synthetic.geometries import gemma3, glm4_moe, qwen35, step35
 from scripts.synthetic.geometry import Attention, Dense, Geometry, base, collect, experts, ffn, moe, vectors
 from scripts.synthetic.headers import ALIGNMENT, Entry, entries, header_bytes, metadata
 from scripts.synthetic.mixes import MIXES, Named
@@ -104,6 +104,7 @@ GEOMETRIES: Mapping[str, Geometry] = {
     "tiny-hybrid": short_convolutions("tiny-hybrid", Size(256, 6, 512, 512), Attention(4, 2, 64)),
     "tiny-glm": glm4_moe("tiny-glm", Dense(256, 4, Attention(4, 2, 64), 512, 512), 128, 16, 32),
     "tiny-qwen35": qwen35("tiny-qwen35", Dense(256, 4, Attention(4, 2, 64), 512, 512)),
+    "tiny-step35": step35("tiny-step35", Dense(256, 4, Attention(4, 2, 64), 512, 512), heads=3, window=128),
     **TIMED,
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from runner.engine import companion, llama, lookup
 from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.generator import Generator
 from runner.engine.odds import Odds
-from runner.engine.reading import Text
 from runner.engine.step_times import StepTimes
 from runner.types.codec import pack
 from runner.types.drafts import DraftKind
@@ -30,6 +29,7 @@ from tests.runner.engine.test_drafts import DRAFTED, GREEDY, PLAIN, accepted, an
 from tests.runner.engine.test_lookup import CPU, GPU
 from tests.support.alike import NOISE, check_alike
 from tests.support.counting import counting
+from tests.support.guesses import Made, guesses_of
 from tests.support.waiting import COMMAND_S
 
 PROSE = "A letter from a sailor to his sister about the sea and the people on board. Dear sister,"
@@ -66,27 +66,6 @@ def share(chunks: list[Chunk]) -> float:
     draft = chunks[-1].draft
     assert draft is not None
     return draft.accepted / draft.drafted
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a companion guessed behind so many tokens."""
-
-    behind: int
-    tokens: list[int]
-
-
-def guesses_of(monkeypatch: pytest.MonkeyPatch) -> list[Made]:
-    """What companions guess from now on, each time."""
-    made: list[Made] = []
-    guess = companion.Companion.guess
-
-    def kept(self: companion.Companion, text: Text, tokens: Many[int], known: int, count: int) -> list[int]:
-        made.append(Made(len(tokens), guess(self, text, tokens, known, count)))
-        return made[-1].tokens
-
-    monkeypatch.setattr(companion.Companion, "guess", kept)
-    return made
 
 
 def check_right(chunks: list[Chunk], made: Many[Made]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from models.errors import UsageError
 from runner.engine import companion, llama, lookup
+from runner.engine.chained_heads import ChainedHeads
 from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.dry_run import rehearse
 from runner.engine.mtp import KEPT, States
@@ -18,9 +19,10 @@ from runner.types.placement import Companion, Placement
 from scripts.synthetic.random_weights import GEOMETRIES, prompt, write
 from tests.runner.engine.test_drafts import DRAFTED, GREEDY, PLAIN, answer, answers, ask, loaded, said
 from tests.support.counting import counting
+from tests.support.guesses import guesses_of
 
 WALK = replace(GREEDY, max_tokens=60)
-ROLLBACK = {"tiny-qwen35": 3, "tiny-glm": 0}
+ROLLBACK = {"tiny-qwen35": 3, "tiny-glm": 0, "tiny-step35": 0}
 
 
 def with_heads(name: str) -> Placement:
@@ -54,6 +56,29 @@ def test_heads_that_can_be_right_are(tmp_path: Path, name: str, ahead: int, by_s
     for draft in (found[0][-1].draft, found[1][-1].draft, further[-1].draft):
         assert draft is not None and draft.kind is DraftKind.MTP
         assert least <= draft.accepted / draft.drafted
+
+
+@pytest.mark.parametrize("name", ["tiny-qwen35", "tiny-glm", "tiny-step35"])
+def test_heads_guess_the_same_however_they_came_to_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Random ones: what they have read and taken back in many steps, or at once, and the states that they go on from.
+
+    What is rounded otherwise may decide one time in a few hundred.
+    """
+    path = counting(tmp_path / "x.gguf", name, is_random_ahead=True)
+    made = guesses_of(monkeypatch, ChainedHeads if name == "tiny-step35" else companion.Companion)
+    with loaded(path, with_heads(name)) as generator:
+        words = said(answer(generator, ask(" aq", WALK))).split()
+    on_the_way = {one.behind: one.tokens for one in made}
+    assert len(on_the_way) > 40
+    alike = 0
+    for count in (1, 5, 17, 40):
+        made.clear()
+        with loaded(path, with_heads(name)) as generator:
+            answer(generator, ask(" " + " ".join(["aq", *words[:count]]), replace(WALK, max_tokens=5)))
+        alike += made[0].tokens == on_the_way[made[0].behind] and len(made[0].tokens) == 3
+    assert alike >= 3
 
 
 @pytest.mark.parametrize("name", ["tiny-qwen35", "tiny-glm"])
