@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.subcommands import bench
 from runner.client.session import EngineSession
+from runner.report.benchmark import benchmark_table
 from runner.report.contract import bench_json
 from runner.service import benchmark, sharing
 from runner.service.service import LocalService
+from runner.types.drafts import Drafted, DraftKind
+from runner.types.generation import Chunk
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.fit_speed import main as fit_speed
@@ -48,6 +52,34 @@ def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypat
     assert {"decode_tps", "decode_tps_range", "prefill_tps", "ttft_s", "load_s", "predicted", "memory", "runs"} <= set(
         said
     )
+
+
+def test_a_text_is_said_again_with_guesses_and_without_in_turns(
+    session: EngineSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same prompt each time, which nobody remembers; what was guessed is counted over all of it."""
+    monkeypatch.setattr(benchmark, "DECODE_TOKENS", 8)
+    monkeypatch.setattr(benchmark, "WORDS_AGAIN", 12)
+    asked: list[tuple[str, bool]] = []
+    turn = benchmark.turn
+
+    def heard(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
+        asked.append((prompt, drafts))
+        last = turn(session, prompt, tokens, drafts=drafts)
+        return replace(last, draft=Drafted(DraftKind.LOOKUP, 8, 5) if drafts else last.draft)
+
+    monkeypatch.setattr(benchmark, "turn", heard)
+    measured = benchmark.measure(session, runs=1)
+    again = asked[-4:]
+    assert [drafts for _, drafts in again] == [True, False, True, False] and len({prompt for prompt, _ in again}) == 1
+    assert not any(drafts for _, drafts in asked[:-4]), "decode is a token at a time"
+    found = measured.draft
+    assert found is not None and (found.kind, found.drafted, found.accepted) == (DraftKind.LOOKUP, 16, 10)
+    assert found.decode_tps > 0 < found.plain_decode_tps and measured.companion is None
+    lines = benchmark_table(measured, None).lines()
+    assert "10 of 16 guesses right" in next(line for line in lines if line.startswith("a text again"))
+    said = bench_json(measured, session.candidate, session.loaded, 1)["draft"]
+    assert (said["kind"], said["drafted"], said["accepted"]) == ("lookup", 16, 10)
 
 
 def test_the_prompt_has_512_tokens_of_different_words(session: EngineSession) -> None:
