@@ -150,7 +150,7 @@ class Companion:
         before, text.before = text.before, None
         if self._goes_back_to_copies:
             end = before.count if before and before.count <= kept and before.restore() else 0
-        elif kept >= text.sure:  # guesses were the last to be read
+        elif kept >= text.sure or self._context.first(text.sequence) == text.start < kept:  # all of it is there
             end = kept if self._context.roll_back(kept, text.sequence) else 0
         else:
             end = kept if kept > text.start and self._context.keep(kept, text.sequence) else 0

@@ -104,13 +104,17 @@ class Context:
         """How many positions of a sequence are decoded."""
         return int(C.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
+    def first(self, sequence: int = 0) -> int:
+        """The first position that is there of a sequence; a window that has moved on has lost some behind it."""
+        return int(C.llama_memory_seq_pos_min(self._memory, sequence))
+
     def reaches(self, count: int, sequence: int = 0) -> bool:
         """Whether what the first `count` tokens need is still there.
 
         A sliding window that has moved on reports success but holds nothing, so this is the rule of llama.cpp's
         server: the window of the new end must still be there. A recurrent state holds its last position alone.
         """
-        first = C.llama_memory_seq_pos_min(self._memory, sequence)
+        first = self.first(sequence)
         return bool(first <= 0 or first < count - self.model.window)
 
     def cut(self, count: int, sequence: int = 0) -> bool:

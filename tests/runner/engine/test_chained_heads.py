@@ -63,6 +63,23 @@ def test_heads_that_are_all_right_are_all_accepted(tmp_path: Path) -> None:
         assert draft is not None and draft.drafted > 30 and draft.accepted == draft.drafted
 
 
+def test_what_was_read_of_a_text_is_kept_where_a_window_has_not_moved_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next request begins as the one before: random heads guess what they guessed there."""
+    path = counting(tmp_path / "x.gguf", NAME, is_random_ahead=True)
+    made = guesses_of(monkeypatch, ChainedHeads)
+    with loaded(path, WITH_HEADS) as generator:
+        words = said(answer(generator, ask(" aq", WALK))).split()
+        on_the_way = {one.behind: one.tokens for one in made}
+        alike = 0
+        for count in (40, 17, 5):
+            made.clear()
+            answer(generator, ask(" " + " ".join(["aq", *words[:count]]), replace(WALK, max_tokens=5)))
+            alike += made[0].tokens == on_the_way[made[0].behind]
+    assert alike >= 2, "what is rounded otherwise may decide once"
+
+
 def test_random_ones_change_nothing_and_are_rehearsed(tmp_path: Path) -> None:
     path = write(tmp_path / "x.gguf", GEOMETRIES[NAME], "F16")
     asked = ask(prompt(512, 700, 1), replace(GREEDY, max_tokens=30))
