@@ -3,7 +3,8 @@
     python -m scripts.benchmarks.drafts FILE [--threads 1] [--rounds 5] [--companion FILE | mtp] [--jobs prose]
 
 Medians of the ratios of each round, by the clock and by processor time, which a busy machine disturbs less. In the same
-rounds the bound: how many tokens a second a batch of k brings, over those of single ones; no guess can gain more.
+rounds the bound: how many tokens a second a batch of k brings, over those of single ones, as deep in a text as in the
+middle of the first; no guess can gain more.
 
 For a small model changes more than it was asked to, the story that is said again with a word changed is held to that by
 a grammar; `retold` is what the model makes of it by itself.
@@ -93,12 +94,12 @@ def seconds(generator: Generator, request: Request, *, drafts: bool) -> tuple[fl
 
 
 class Bound:
-    """Batches of many sizes behind a text, one of each in a round."""
+    """Batches of many sizes in the midst of the text that is said again, one of each in a round."""
 
     def __init__(self, path: str, placement: Placement) -> None:
         self._model = Model(path, placement)
         self._context = Context(self._model, placement)
-        self._tokens = self._model.tokenize(STORY, special=False)
+        self._tokens = self._model.tokenize(JOBS["again"].raw + STORY, special=False)
         self._context.decode([Piece(0, 0, self._tokens)])
         self._taken: dict[int, list[float]] = {size: [] for size in SIZES}
 
