@@ -72,6 +72,11 @@ class Chunks:
         """The last step, without its text."""
         return replace(self._state, text="", reasoning="", calls=(), logprobs=())
 
+    def note(self, sentence: str) -> None:
+        """Say this from the next step on."""
+        if sentence not in self._state.notes:
+            self._state = replace(self._state, notes=(*self._state.notes, sentence))
+
     def step(self, data: bytes, count: int, used: int) -> Chunk:
         """New bytes of the first `count` tokens; `used` KV cells are in use."""
         was_thinking, said = self._stream.is_thinking, self._stream.feed(data)

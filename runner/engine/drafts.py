@@ -15,7 +15,7 @@ from runner.engine.batch import Piece
 from runner.engine.draft_length import NONE
 from runner.engine.guesser import Guesser, Source
 from runner.engine.mtp import Heads
-from runner.engine.rollback import Rollback
+from runner.engine.rollback import NO_WAY_BACK, Rollback
 from runner.engine.sequence import Sequence
 from runner.engine.step_times import StepTimes
 
@@ -63,6 +63,9 @@ class Drafts:
 
         The step has `batch` tokens already, which bring one for each of `answers`.
         """
+        if not self.rollback.most:
+            sequence.note(NO_WAY_BACK)
+            return ()
         most = max(0, min(self.rollback.most, sequence.may_take, self._most - batch))
         sequence.guessers = sequence.guessers or [one.guesser(sequence.may_take) for one in self._sources]
         best, found = NONE, None

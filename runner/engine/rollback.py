@@ -12,6 +12,8 @@ from runner.engine.cache import Slot
 from runner.engine.context import Context
 from runner.engine.partial_state import PartialState, partial_state
 
+NO_WAY_BACK = "Guesses could not be taken back from this model's state; nothing is guessed any more."
+
 
 class Rollback:
     """Of the sequences of one context. `most`: how many guesses can be taken back, 0 where none can."""

@@ -201,6 +201,11 @@ class Sequence:
         assert self._answer is not None
         return self._answer.drafts
 
+    def note(self, sentence: str) -> None:
+        """Say this beside its answer; only once its prompt was read."""
+        assert self._answer is not None
+        self._answer.note(sentence)
+
     def interrupt(self) -> None:
         """Nobody wants the rest."""
         self._end(Finish.INTERRUPTED)

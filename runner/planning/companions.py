@@ -18,8 +18,10 @@ from runner.cost.layout import contiguous
 from runner.planning import search
 from runner.planning.beside import both, less, within
 from runner.planning.loading import placement_of
-from runner.planning.placement import Placed, Rehearser, Standing, confirmed, place
+from runner.planning.placement import Placed, Rehearser, Standing, confirmed, place, problem_of
 from runner.planning.problem import Problem
+from runner.planning.reasons import lack_of_guesses
+from runner.planning.settings import settings_to_hope_for
 from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Machine
 from runner.types.placement import Companion, Placement
@@ -71,6 +73,12 @@ class _Target:
         return place(self.shape, machine or self.machine, self.wish, self.rehearse)
 
     @property
+    def cannot_guess(self) -> bool:
+        """Whether nobody can, whatever the memory."""
+        problem = problem_of(self.shape, self.machine, self.wish)
+        return lack_of_guesses(problem, settings_to_hope_for(problem, self.wish)) is not None
+
+    @property
     def limited(self) -> Machine:
         """The machine within the limits of the wish, which split the large model alone."""
         return within(self.machine, self.wish)
@@ -86,9 +94,8 @@ def accompanied(
     """The best placement with the companion that is wished, or without one and a reason why; errors as of `place`."""
     target = _Target(shape, machine, wish, rehearse)
     drafter = helpers.drafter
-    if wish.ubatch is not None and wish.ubatch <= (wish.sequences or 1) and (drafter or wish.draft == DraftKind.MTP):
-        kind = DraftKind.MODEL if drafter else DraftKind.MTP
-        return _without(target.alone(), Unaccompanied(kind, drafter.name if drafter else "", Lack.BATCH))
+    if wish.pooling is None and wish.draft != DraftKind.OFF and target.cannot_guess:
+        return target.alone()  # whose reasons say so
     if wish.draft == DraftKind.MTP:
         return _with_heads(target, helpers)
     if drafter is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from runner.cost import roads
+from runner.cost.drafts import can_go_back
 from runner.cost.kv import ContextSettings, padded
 from runner.cost.layout import Layout
 from runner.planning import search
@@ -11,10 +12,12 @@ from runner.planning.layouts import overdrawn
 from runner.planning.problem import Problem
 from runner.planning.search import Proposal
 from runner.planning.settings import USUAL_KV_TYPE, USUAL_UBATCH
+from runner.types.drafts import DraftKind
 from runner.types.machine import Kind
 from runner.types.placement import USUAL_OFFLOAD_BATCH, SplitMode
 from runner.types.reasons import (
     BeyondTrained,
+    Lack,
     LayersThatFit,
     LessThanTrained,
     Longer,
@@ -34,6 +37,7 @@ from runner.types.reasons import (
     ShortOnHost,
     Spilled,
     SplitByTensor,
+    Unaccompanied,
     WouldFitWith,
 )
 from runner.types.wish import Wish
@@ -51,8 +55,23 @@ def explain(problem: Problem, wish: Wish, proposal: Proposal, refusal: str | Non
         *_context(problem, wish, proposal),
         *_lowered(wish, proposal.settings),
         *_prompts(wish, proposal),
+        *_unguessed(problem, wish, proposal.settings),
         *notes(problem),
     )
+
+
+def lack_of_guesses(problem: Problem, settings: ContextSettings) -> Lack | None:
+    """Why nobody can guess, not even the text itself: no room in a batch, or no way back."""
+    if settings.ubatch <= settings.sequences:
+        return Lack.BATCH
+    return None if can_go_back(problem.blocks.caches, settings.rollback) else Lack.COPIES
+
+
+def _unguessed(problem: Problem, wish: Wish, settings: ContextSettings) -> Iterator[Unaccompanied]:
+    if wish.draft == DraftKind.OFF or wish.pooling is not None:
+        return
+    if lack := lack_of_guesses(problem, settings):
+        yield Unaccompanied(DraftKind.LOOKUP, "", lack)
 
 
 def notes(problem: Problem) -> Iterator[Noted]:

@@ -99,7 +99,8 @@ def _usual(problem: Problem, wish: Wish) -> ContextSettings:
         return plain
     if wish.draft in (None, DraftKind.LOOKUP):
         return with_lookup(plain, shape, problem.blocks.caches)
-    return with_companion(plain, shape, heads=wish.draft == DraftKind.MTP and bool(shape.heads))
+    heads = wish.draft == DraftKind.MTP and bool(shape.heads)
+    return with_companion(plain, shape, problem.blocks.caches, heads=heads)
 
 
 def _contexts_to_spill(trained: int, lower: Sequence[int] = _LAST_CONTEXTS) -> list[int]:

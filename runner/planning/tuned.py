@@ -43,4 +43,5 @@ def as_tuned(contest: Contest, tuned: Tuned, own: Placed | None = None) -> Place
     placed = contest.placed(rival)
     guesses = (reason for reason in own.reasons if isinstance(reason, _OF_COMPANIONS)) if own else ()
     others = (reason for reason in placed.reasons if not isinstance(reason, _RECKONED))
-    return replace(placed, reasons=(TunedHere(tuned.at, tuned.gain), *guesses, *others))
+    reasons = dict.fromkeys((*guesses, *others))
+    return replace(placed, reasons=(TunedHere(tuned.at, tuned.gain), *reasons))

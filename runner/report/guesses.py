@@ -45,7 +45,7 @@ def guesser(kind: DraftKind, name: str) -> str:
 
 
 def _instead(reason: Unaccompanied) -> str:
-    return "nothing is guessed" if reason.lack is Lack.BATCH else "guesses come from the text alone"
+    return "nothing is guessed" if reason.lack in (Lack.BATCH, Lack.COPIES) else "guesses come from the text alone"
 
 
 def _why_not(reason: Unaccompanied) -> str:
@@ -65,6 +65,7 @@ _LACKS = {
     Lack.SEQUENCES: "Its own heads do not guess where several requests share a step, which gains nothing",
     Lack.DEVICES: "Its own heads do not guess for a model on several devices, which gains nothing",
     Lack.BATCH: "An ubatch with no more tokens than requests at once (--ubatch) has no room for guesses",
+    Lack.COPIES: "Its recurrent state keeps no way back, and is too large to be copied before each guess",
     Lack.EXPERTS: "Its own heads gain little for a mixture of experts (--draft mtp tries them)",
     Lack.HOST: "Its own heads gain little for what the CPU computes (--draft mtp tries them)",
     Lack.GAIN: "Its own heads have gained too little here (--draft mtp tries them)",

@@ -183,13 +183,17 @@ class Accompanied:
 
 
 class Lack(StrEnum):
-    """Why a companion does not guess; from EXPERTS on, why heads that nobody has asked for do not."""
+    """Why a companion does not guess; from EXPERTS on, why heads that nobody has asked for do not.
+
+    Of BATCH and COPIES nobody does, not even the text itself.
+    """
 
     ROOM = "room"
     HEADS = "heads"
     SEQUENCES = "sequences"
     DEVICES = "devices"
     BATCH = "batch"
+    COPIES = "copies"
     EXPERTS = "experts"
     HOST = "host"
     GAIN = "gain"
@@ -197,7 +201,7 @@ class Lack(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unaccompanied:
-    """No companion of this kind guesses, for want of something; `name` is the small model's."""
+    """Nobody of this kind guesses, for want of something; `name` is the small model's."""
 
     kind: DraftKind
     name: str

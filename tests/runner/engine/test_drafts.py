@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineError, LocalrunError
-from runner.engine import llama, lookup
+from runner.engine import llama, lookup, rollback
 from runner.engine.context import Context
 from runner.engine.draft_length import Choice, DraftLength
 from runner.engine.generator import Generator
 from runner.engine.odds import Odds
+from runner.engine.partial_state import PartialState
 from runner.types.generation import Chunk, Finish, Request
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
@@ -229,6 +230,26 @@ def test_every_cache_goes_back(tmp_path: Path, model: str, placement: Placement,
     ours, theirs = ([one.drawn.logprob for chunk in chunks for one in chunk.logprobs] for chunks in (found, expected))
     assert said(found) == said(expected) and ours == pytest.approx(theirs, abs=0.01)
     assert accepted(found) > 20
+
+
+@pytest.mark.parametrize("fails", ["copy", "restore"])
+def test_a_state_that_cannot_go_back_ends_all_guesses_and_every_answer_says_so(
+    tmp_path: Path, told: Tell, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """llama.cpp tells no copy of it, or does not take that back: the answer is the same, the prompt is read anew."""
+    path = write(tmp_path / "x.gguf", GEOMETRIES["tiny-hybrid"], "F16")
+    asked = ask(prompt(512, 300, 1), replace(GREEDY, max_tokens=20))
+    with loaded(path, PLAIN) as generator:
+        told(expected := answer(generator, asked))
+    if fails == "copy":
+        monkeypatch.setattr(rollback, "partial_state", lambda *_: None)
+    else:
+        monkeypatch.setattr(PartialState, "restore", lambda _self: False)
+    with loaded(path, replace(DRAFTED, checkpoints=0)) as generator:
+        for _ in range(2):
+            check_alike(found := answer(generator, asked), expected)
+            assert found[-1].notes == (rollback.NO_WAY_BACK,) and expected[-1].notes == ()
+    assert found[-1].draft is None
 
 
 def test_what_is_drawn_is_distributed_as_without(tmp_path: Path, told: Tell) -> None:

@@ -26,8 +26,8 @@ from runner.types.plan import Candidate, Guesses, Verdict
 from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 from runner.types.units import GIB
 from runner.types.wish import Wish
-from scripts.synthetic.geometries import qwen35
-from scripts.synthetic.geometry import Attention, Dense
+from scripts.synthetic.geometries import MODELS, qwen35
+from scripts.synthetic.geometry import Attention, Dense, Geometry
 from scripts.synthetic.headers import entries, header_bytes, metadata
 from tests.support.planner import a100, gpu, machine, shape
 
@@ -158,6 +158,27 @@ def test_a_state_goes_back_on_the_way_only_where_an_ubatch_has_room_for_that() -
         assert found.placement is not None and (found.placement.rollback, found.placement.drafts) == (rollback, 15)
 
 
+@pytest.mark.parametrize("draft", [None, "lookup", "mtp", NAMED, "off"])
+def test_where_no_copy_of_a_state_can_be_made_nothing_is_guessed_and_that_is_said(draft: str | None) -> None:
+    """Of Granite's kind, which keeps no states on the way: with a state of 55 MiB, and with one of 434."""
+    usual = MODELS["granite-4.0-h-tiny"]
+    large = replace(usual, settings={**usual.settings, "ssm.state_size": 1024})
+    there, wish, helpers = machine(gpu(24)), Wish(draft=draft), Helpers(DRAFTER if draft == NAMED else None)
+    found = accompanied(as_shape(large), there, wish, None, helpers)
+    assert found.placement is not None and not found.companions
+    assert (found.placement.drafts, found.placement.rollback, found.placement.companion) == (0, 0, None)
+    said = [sentences.sentence(one) for one in found.reasons if isinstance(one, Unaccompanied)]
+    assert said == ([] if draft == "off" else [NO_COPY])
+    smaller = accompanied(as_shape(usual), there, wish, None, helpers)
+    assert smaller.placement is not None and (smaller.placement.drafts > 0) == (draft != "off")
+    assert NO_COPY not in map(sentences.sentence, smaller.reasons)
+    narrow = accompanied(as_shape(usual), there, replace(wish, ubatch=4, sequences=4), None, helpers)
+    assert [one.lack for one in narrow.reasons if isinstance(one, Unaccompanied)] == [Lack.BATCH] * (draft != "off")
+
+
+NO_COPY = "Its recurrent state keeps no way back, and is too large to be copied before each guess; nothing is guessed."
+
+
 def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
     """Of a dense model on one GPU with room to spare; elsewhere a sentence says why not."""
     dense, mixture = shape_of_heads(), shape("glm-4.5-air")
@@ -188,7 +209,11 @@ def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
 
 def shape_of_heads() -> ModelShape:
     """A dense model of the size of Qwen3.5 4B, with a head of its own."""
-    return shape_of([parse(header_bytes(metadata(DENSE, "Q4_K_M", "none"), entries(DENSE, "Q4_K_M")))])
+    return as_shape(DENSE)
+
+
+def as_shape(model: Geometry) -> ModelShape:
+    return shape_of([parse(header_bytes(metadata(model, "Q4_K_M", "none"), entries(model, "Q4_K_M")))])
 
 
 DENSE = qwen35("Qwen3.5-like", Dense(2048, 24, Attention(16, 4, 128), 8192, 151936, tied=True))
