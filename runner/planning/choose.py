@@ -1,6 +1,6 @@
 """All quantizations of a model side by side, best quality first, and the one to take. Pure but for the rehearsals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,7 +17,7 @@ from runner.types.drafts import DraftKind
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
-from runner.types.reasons import Better, Faster, Goal, NoneRuns, Refused, WeightsThatFit, Why
+from runner.types.reasons import Accompanied, Better, Faster, Goal, NoneRuns, Refused, WeightsThatFit, Why
 from runner.types.wish import Wish
 
 
@@ -41,8 +41,10 @@ def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish
     `study` and `seconds` are left to the caller.
     """
     kept = _wished(options, wish.quant)
-    candidates = tuple(sorted((_candidate(option, machine, wish) for option in kept), key=_loss))
+    candidates = _candidates(kept, machine, wish)
     picked = pick(candidates, wish.prefer, asked=wish.quant is not None)
+    if picked and (better := _better_without(candidates, picked[0], kept, (machine, wish))):
+        candidates = _told(candidates, picked[0], better)
     return Plan(
         model=_info(name, kept[0].shape),
         machine=machine,
@@ -59,6 +61,31 @@ def _wished(options: Sequence[Contender], quant: str | None) -> Sequence[Contend
         offered = ", ".join(option.weights.quant for option in options) or "nothing"
         raise UsageError(f"There is no {quant} here; on offer: {offered}.")
     return kept
+
+
+def _candidates(options: Iterable[Contender], machine: Machine, wish: Wish) -> tuple[Candidate, ...]:
+    return tuple(sorted((_candidate(option, machine, wish) for option in options), key=_loss))
+
+
+def _better_without(
+    candidates: Sequence[Candidate], chosen: int, options: Sequence[Contender], asked: tuple[Machine, Wish]
+) -> str | None:
+    """The better quantization that would be taken if no companion took what that of the chosen one does."""
+    machine, wish = asked
+    if not chosen or not candidates[chosen].companions:
+        return None
+    plain = [replace(option, helpers=Helpers(), tuned=None) for option in options]
+    alone = _candidates(plain, machine, replace(wish, draft=DraftKind.LOOKUP))
+    picked = pick(alone, wish.prefer, asked=wish.quant is not None)
+    is_better = picked and picked[0] < chosen and not is_equal(alone[picked[0]], candidates[chosen])
+    return alone[picked[0]].quant if picked and is_better else None
+
+
+def _told(candidates: Sequence[Candidate], chosen: int, better: str) -> tuple[Candidate, ...]:
+    """What the companion of the chosen one costs is a better quantization, too."""
+    taken = candidates[chosen]
+    reasons = (replace(one, better=better) if isinstance(one, Accompanied) else one for one in taken.reasons)
+    return (*candidates[:chosen], replace(taken, reasons=tuple(reasons)), *candidates[chosen + 1 :])
 
 
 def _loss(candidate: Candidate) -> tuple[float, float]:

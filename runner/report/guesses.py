@@ -19,6 +19,7 @@ def sentence(reason: Accompanied | Unaccompanied | HeadsLeftOut) -> str:
     where = " and ".join("the CPU" if device == "CPU" else device for device in reason.devices)
     costs = [f"{context(reason.ctx)} more context"] if reason.ctx else []
     costs += ["all of the model on the GPU"] if reason.is_split else []
+    costs += [f"a better quantization, {reason.better}"] if reason.better else []
     without = f". Without, there would be {' and '.join(costs)}" if costs else ""
     return f"{does} ahead on {where}: {_brings(reason)}, {_assumed(reason)}{without}."
 

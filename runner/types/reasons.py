@@ -168,7 +168,8 @@ class Accompanied:
     """A companion of this kind guesses, on these devices: what it takes in bytes, and is expected to bring.
 
     `guessed`, `acceptance`, `gain`: as in runner.types.plan.Guesses. Without it the context would be `ctx` tokens
-    longer (0: no longer); `is_split`: all of the model would be on the devices. `name`: the small model's.
+    longer (0: no longer); `is_split`: all of the model would be on the devices; `better`: this better quantization
+    would be taken. `name`: the small model's.
     """
 
     kind: DraftKind
@@ -180,6 +181,7 @@ class Accompanied:
     guessed: int | None
     ctx: int = 0
     is_split: bool = False
+    better: str | None = None
 
 
 class Lack(StrEnum):

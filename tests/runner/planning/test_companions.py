@@ -123,6 +123,28 @@ def test_what_costs_context_says_how_much_and_what_it_brings() -> None:
     assert said.endswith(" more context.")
 
 
+@pytest.mark.parametrize(("vram", "better"), [(7, "Q8_0"), (8, None), (13, None)])
+def test_what_costs_a_better_quantization_says_which(vram: float, better: str | None) -> None:
+    """The one that would be taken if the text alone guessed; where that is the same, there is nothing to say."""
+    options = [
+        Contender(WeightSet(quant, (WeightFile("x.gguf", as_stored.bytes),)), as_stored, helpers=Helpers(DRAFTER))
+        for quant in ("Q8_0", "Q5_K_M", "Q4_K_M")
+        for as_stored in [shape("llama-3.1-8b", quant)]
+    ]
+    there, wish = machine(gpu(vram)), Wish(draft=NAMED, ctx=8192)
+    plan = choose("it", options, there, wish)
+    alone = choose("it", [replace(one, helpers=Helpers()) for one in options], there, replace(wish, draft="lookup"))
+    assert plan.chosen is not None and alone.chosen is not None
+    taken = plan.candidates[plan.chosen]
+    assert alone.candidates[alone.chosen].quant == (better or taken.quant)
+    (why,) = [reason for reason in taken.reasons if isinstance(reason, Accompanied)]
+    assert why.better == better
+    said = "Without, there would be a better quantization, Q8_0."
+    assert sentences.sentence(why).endswith(said) == (better is not None)
+    (bound,) = choose("it", options, there, replace(wish, quant="Q5_K_M")).candidates
+    assert all(one.better is None for one in bound.reasons if isinstance(one, Accompanied))
+
+
 @pytest.mark.parametrize(
     ("model", "there", "wish", "lack", "said"),
     [
