@@ -9,6 +9,8 @@ from models.errors import BadFile, ExitCode
 from models.headers.gguf_bytes import STRING
 from models.stores.local import offer_for
 from runner.hardware.described_group import parse_hardware
+from runner.report.contract import plan_json
+from runner.report.plan_table import plan_lines
 from runner.service.planned import planned
 from runner.service.studies import Studies
 from runner.storage.paths import paths
@@ -45,6 +47,45 @@ def plan_of(path: Path) -> Plan:
     assert offer is not None
     study = Studies(paths(), lambda _sentence: None).read(offer, offer.name)
     return planned(study, LAPTOP, Wish(), ())
+
+
+def known(model: str, folder: Path, machine: str, wish: Wish | None = None) -> Plan:
+    """The plan of a file that is named as a model of the catalog is."""
+    (path,) = headers.make(model, "Q4_K_M", folder)
+    offer = offer_for(str(path))
+    assert offer is not None
+    study = Studies(paths(), lambda _sentence: None).read(offer, offer.name)
+    return planned(study, parse_hardware(machine), wish or Wish(), ())
+
+
+def test_who_could_guess_ahead_is_said_where_it_would_clearly_help(tmp_path: Path) -> None:
+    """By the catalog, of which nothing is read or downloaded; in words, and as data for others."""
+    plan = known("llama-3.3-70b", tmp_path, "3x3090,ram=64g")
+    assert plan.hint is not None and plan.hint.name == "llama-3.2-1b" and 1.2 <= plan.hint.gain < 2
+    said = " ".join(plan_lines(plan))
+    brings = f"about {plan.hint.gain:.1f} x as many tokens a second"
+    assert f"llama-3.2-1b could guess ahead for it, for {brings}: --draft llama-3.2-1b." in said
+    assert plan_json(plan)["hint"] == {"name": "llama-3.2-1b", "gain": plan.hint.gain}
+    assert plan.candidates[0].download_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "wish"),
+    [
+        ("llama-3.3-70b", "3x3090,ram=64g", Wish(draft="off")),
+        ("llama-3.3-70b", "3x3090,ram=64g", Wish(draft="lookup")),
+        ("llama-3.3-70b", "3x3090,ram=64g", Wish(sequences=4)),
+        ("llama-3.3-70b", "cpu,ram=16g@50gbps", Wish()),  # which has no room for it
+        ("llama-3.1-8b", "cpu,ram=32g@50gbps", Wish()),  # where a further token costs too much
+        ("mixtral-8x7b", "3x3090,ram=64g", Wish()),  # for which none is known
+    ],
+)
+def test_who_could_guess_ahead_is_not_said_where_it_was_decided_or_would_not(
+    tmp_path: Path, model: str, machine: str, wish: Wish
+) -> None:
+    plan = known(model, tmp_path, machine, wish)
+    assert plan.hint is None and plan_json(plan)["hint"] is None
+    assert "could guess ahead" not in " ".join(plan_lines(plan))
 
 
 @pytest.mark.parametrize(
