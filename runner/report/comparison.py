@@ -28,12 +28,22 @@ def stats_lines(session: Session, last: Chunk | None) -> Iterator[str]:
 
 
 def speed_table(predicted: Predicted | None, last: Chunk | None) -> Table:
-    """Decode and prefill in tokens per second; a prompt too short to be compared is left out."""
-    promised = _promised(predicted) if predicted else (NOT_KNOWN, NOT_KNOWN)
-    measured = (last.decode_tps, last.comparable_prefill_tps) if last else (None, None)
-    names = ("decode", "prefill") if last is None or last.comparable_prefill_tps is not None else ("decode",)
-    rows = zip(names, promised, map(rate_cell, measured), strict=False)
-    return Table(("tok/s", "predicted", "measured"), list(rows), right=(1, 2))
+    """Decode and prefill in tokens per second; a prompt too short to be compared is left out.
+
+    No prediction but that of guesses has any: beside it stands what decode was without, and with them a row of its own.
+    """
+    return Table(("tok/s", "predicted", "measured"), list(_speeds(predicted, last)), right=(1, 2))
+
+
+def _speeds(predicted: Predicted | None, last: Chunk | None) -> Iterator[tuple[str, str, str]]:
+    decode, prefill = _promised(predicted) if predicted else (NOT_KNOWN, NOT_KNOWN)
+    yield "decode", decode, rate_cell(last.plain_decode_tps if last else None)
+    if last and last.draft:
+        guesses = predicted.guesses if predicted else None
+        expected = predicted.decode_tps * guesses.gain if predicted and guesses else None
+        yield "with guesses", rate_cell(expected), rate_cell(last.decode_tps)
+    if last is None or last.comparable_prefill_tps is not None:
+        yield "prefill", prefill, rate_cell(last.comparable_prefill_tps if last else None)
 
 
 def _promised(predicted: Predicted) -> tuple[str, str]:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from runner.report.comparison import memory_table, speed_table, stats_lines
+from runner.types.drafts import Drafted, DraftKind
 from runner.types.engine import ComponentBytes, Loaded
 from runner.types.generation import Chunk, Finish, Phase
-from runner.types.plan import Predicted
+from runner.types.plan import Guesses, Predicted
 from runner.types.units import GIB, MIB
 from scripts.draw.plans import expert_plan, large_plan
 from scripts.draw.scripted import ScriptedSession
@@ -37,6 +38,21 @@ def test_a_short_prompt_says_nothing_about_prefill() -> None:
     short = speed_table(PREDICTED, replace(LAST, prefilled=255)).lines()
     assert squeezed(short) == ["tok/s predicted measured", "decode 12.3 11.0"]
     assert squeezed(speed_table(None, None).lines())[1:] == ["decode n/a n/a", "prefill n/a n/a"]
+
+
+def test_what_guesses_gained_stands_apart_from_what_was_predicted_without_them() -> None:
+    """Decode is held against its prediction a token at a time; that of a companion has a prediction of its own."""
+    with_guesses = replace(LAST, draft=Drafted(DraftKind.MODEL, 20, 14, 1.25))
+    expected = replace(PREDICTED, guesses=Guesses(DraftKind.MODEL, 0.55, 1.5, 4))
+    assert squeezed(speed_table(expected, with_guesses).lines()) == [
+        "tok/s predicted measured",
+        "decode 12.3 8.8",
+        "with guesses 18.5 11.0",
+        "prefill 568 300",
+    ]
+    assert squeezed(speed_table(PREDICTED, with_guesses).lines())[2] == "with guesses n/a 11.0"
+    first, *_ = stats_lines(ScriptedSession(expert_plan(), 0), with_guesses)
+    assert "14 of 20 tokens guessed by the small model right, 1.25 × as fast" in first
 
 
 def test_every_device_that_was_planned_or_holds_something_has_a_line() -> None:
