@@ -25,15 +25,16 @@ from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.fit_speed import main as fit_speed
 from scripts.checks.speed_rows import recorded
+from tests.support.sessions import loaded
 
 
 @pytest.fixture(scope="module")
 def session(a_user_of_their_own: None) -> Iterator[EngineSession]:
     service = LocalService()
     plan = service.plan("smollm2-135m", Wish(ctx=768, threads=1))
-    *_, loaded = service.load(plan, service.chosen(plan))
-    assert isinstance(loaded, EngineSession)
-    yield loaded
+    *_, session = service.load(plan, service.chosen(plan))
+    assert isinstance(session, EngineSession)
+    yield session
     service.close()
 
 
@@ -80,6 +81,44 @@ def test_a_text_is_said_again_with_guesses_and_without_in_turns(
     assert "10 of 16 guesses right" in next(line for line in lines if line.startswith("a text again"))
     said = bench_json(measured, session.candidate, session.loaded, 1)["draft"]
     assert (said["kind"], said["drafted"], said["accepted"]) == ("lookup", 16, 10)
+
+
+def test_with_a_companion_free_prose_is_decoded_with_guesses_and_without(
+    a_user_of_their_own: None, smollm2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In turns, as a text that says itself again, which is measured before it and apart from it."""
+    monkeypatch.setattr(benchmark, "DECODE_TOKENS", 8)
+    monkeypatch.setattr(benchmark, "WORDS_AGAIN", 12)
+    asked: list[tuple[str, bool]] = []
+    turn = benchmark.turn
+
+    def heard(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
+        asked.append((prompt, drafts))
+        last = turn(session, prompt, tokens, drafts=drafts)
+        is_prose = "sailor" in prompt
+        said = Drafted(DraftKind.MODEL if is_prose else DraftKind.LOOKUP, 6, 4 if is_prose else 2)
+        return replace(last, draft=said if drafts else last.draft)
+
+    monkeypatch.setattr(benchmark, "turn", heard)
+    service = LocalService()
+    try:
+        session = loaded(service, service.plan(str(smollm2), Wish(ctx=768, threads=1, draft=str(smollm2))))
+        measured = benchmark.measure(session, runs=1)
+        said = bench_json(measured, session.candidate, session.loaded, 1)
+    finally:
+        service.close()
+    again, prose = asked[-8:-4], asked[-4:]
+    for turns in (again, prose):
+        assert [drafts for _, drafts in turns] == [True, False, True, False] and len({one for one, _ in turns}) == 1
+    assert "sailor" in prose[0][0] and "sailor" not in again[0][0]
+    assert not any(drafts for _, drafts in asked[:-8])
+    found = measured.companion
+    assert found is not None and (found.kind, found.drafted, found.accepted) == (DraftKind.MODEL, 12, 8)
+    assert found.decode_tps > 0 < found.plain_decode_tps
+    (line,) = [line for line in benchmark_table(measured, None).lines() if line.startswith("free prose")]
+    assert "8 of 12 guesses right" in line and "plain" in line
+    assert (said["companion"]["kind"], said["companion"]["drafted"], said["companion"]["accepted"]) == ("model", 12, 8)
+    assert said["draft"]["accepted"] == 4
 
 
 def test_the_prompt_has_512_tokens_of_different_words(session: EngineSession) -> None:
