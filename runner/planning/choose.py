@@ -115,11 +115,15 @@ def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
 
 
 def _placed(option: Contender, machine: Machine, wish: Wish) -> Placed:
-    """As it was tuned, if it was and that fits; where a companion may guess, that is planned first."""
+    """As it was tuned, if it was and that fits; where a companion may guess, that is planned first.
+
+    What was tuned without heads of its own gives way where these would guess by now.
+    """
     tuned = option.tuned
     if tuned is None:
         return _own(option, machine, wish)
-    if tuned.placement.companion or option.helpers.drafter or wish.draft == DraftKind.MTP:
+    may_have_heads = option.shape.heads and wish.draft is None and wish.pooling is None
+    if tuned.placement.companion or option.helpers.drafter or wish.draft == DraftKind.MTP or may_have_heads:
         own = _own(option, machine, wish)
         return _tuned(option, machine, wish, own) or own
     contest = Contest(problem_of(option.shape, machine, wish), wish, option.rehearse)
@@ -131,10 +135,10 @@ def _own(option: Contender, machine: Machine, wish: Wish) -> Placed:
 
 
 def _tuned(option: Contender, machine: Machine, wish: Wish, own: Placed) -> Placed | None:
-    """What was tuned beside the same kind of companion, which has the context that was tuned."""
+    """What was tuned beside the same kind of companion, which has the context that was tuned, or beside none."""
     assert option.tuned is not None
     kept = option.tuned.placement
-    if own.placement and (own.placement.ctx, own.placement.kv_type) != (kept.ctx, kept.kv_type):
+    if kept.companion and own.placement and (own.placement.ctx, own.placement.kv_type) != (kept.ctx, kept.kv_type):
         own = _own(option, machine, replace(wish, ctx=kept.ctx, kv_type=kept.kv_type))
     if own.placement is None or own.placement.guesser is not kept.guesser:
         return None

@@ -20,10 +20,10 @@ from runner.report import sentences
 from runner.types.drafts import Drafted, DraftKind
 from runner.types.fallback import Rung, Tried
 from runner.types.machine import Kind, Machine
-from runner.types.measurement import Guessed, Measurement
-from runner.types.placement import Companion
+from runner.types.measurement import Guessed, Measurement, Tuned
+from runner.types.placement import Companion, Placement
 from runner.types.plan import Candidate, Guesses, Verdict
-from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
+from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, TunedHere, Unaccompanied
 from runner.types.units import GIB
 from runner.types.wish import Wish
 from scripts.synthetic.geometries import MODELS, qwen35
@@ -227,6 +227,29 @@ def test_heads_that_nobody_asked_for_guess_where_they_cost_nothing() -> None:
         else:
             assert lack is None and why.ctx > 0
             assert " more context without them." in sentences.sentence(why)
+
+
+def test_what_was_tuned_without_heads_stays_until_these_would_guess() -> None:
+    """Where they had gained too little, or had cost context, that is still said; else the planner's own is taken."""
+    roomy, tight = machine(gpu(24)), machine(gpu(2.6))
+    lost = Helpers(measured={OWN_HEADS: Guesses(DraftKind.MTP, 0.3, 0.9)})
+
+    def planned(there: Machine, helpers: Helpers, kept: Placement | None = None) -> Candidate:
+        weights = WeightSet("Q4_K_M", (WeightFile("x.gguf", shape_of_heads().bytes),))
+        tuned = None if kept is None else Tuned("?", kept, 0.12, 0.0)
+        option = Contender(weights, shape_of_heads(), tuned=tuned, helpers=helpers)
+        return choose("it", [option], there, Wish()).candidates[0]
+
+    for there, helpers, reason, ctx in ((roomy, lost, Unaccompanied, 0), (tight, Helpers(), HeadsLeftOut, 32768)):
+        own = planned(there, helpers).placement
+        assert own is not None and not own.has_heads
+        kept = replace(own, threads=1, ctx=own.ctx - ctx)  # with less context there is room for heads
+        found = planned(there, helpers, kept)
+        assert found.placement == kept and not found.companions
+        assert [type(one) for one in found.reasons[:2]] == [TunedHere, reason]
+    anew = planned(roomy, Helpers(), planned(roomy, lost).placement)
+    assert anew.placement is not None and anew.placement.has_heads and isinstance(anew.reasons[0], Accompanied)
+    assert planned(roomy, Helpers(), replace(anew.placement, threads=1)).placement == replace(anew.placement, threads=1)
 
 
 def shape_of_heads() -> ModelShape:
