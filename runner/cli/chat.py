@@ -134,4 +134,5 @@ class _PlainChat:
         except LocalrunError as error:
             self._output.warn(str(error))
             return
+        self._turns.leave()
         self._turns.session = load(self._service, self._output, *planned)

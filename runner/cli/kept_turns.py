@@ -35,9 +35,9 @@ class KeptTurns:
         self._service, self.session = opened
         self._output, self._cache_prompt = output, options.cache_prompt
         self._is_refused = False
+        self._recalled: tuple[Answering, str] | None = None
         self.log = self._begun(options, is_kept=is_kept)
-        if name := self._state_name:
-            self._service.recall(self.session, name)
+        self._recall()
 
     @property
     def _state_name(self) -> str | None:
@@ -45,6 +45,15 @@ class KeptTurns:
         if self.log.is_kept:
             return str(self.log.path)
         return f"prompt {self._cache_prompt}" if self._cache_prompt else None
+
+    def _recall(self) -> None:
+        """Go on from what is kept of the conversation, and keep more of it by its name, once for an engine and a name.
+
+        A new one has its name for good when its file is made.
+        """
+        if (name := self._state_name) and self._recalled != (self.session, name):
+            self._recalled = self.session, name
+            self._service.recall(self.session, name)
 
     def _begun(self, options: Options, *, is_kept: bool) -> ConversationLog:
         label = f"{lasting(options.model or '')} {self.session.quant}"
@@ -81,6 +90,7 @@ class KeptTurns:
         messages = self.log.conversation.messages
         with self._saving():
             self.log.say("assistant", "")
+        self._recall()
         answer = take_turn(self.session, messages, sampling, self._keeping(show))
         with self._saving():
             if answer.error is not None and not answer.text:
@@ -105,6 +115,7 @@ class KeptTurns:
 
     def begin_anew(self) -> None:
         """A new conversation with the same system prompt."""
+        self.leave()
         before = self.log
         self.log = store().new(before.conversation.model, before.conversation.system)
         self.log.is_kept = before.is_kept

@@ -1,12 +1,9 @@
 """The command line over a scripted service, and streams that say they are a terminal."""
 
 import io
-from collections.abc import Sequence
 
-from runner.types.generation import Message
 from runner.types.machine import Machine
 from runner.types.plan import Plan
-from runner.types.service import Session
 from runner.types.wish import Wish
 from scripts.draw.scripted import ScriptedService
 
@@ -17,12 +14,6 @@ class CommandLineService(ScriptedService):
     def plan(self, name: str, wish: Wish, on: str | Machine | None = None, *, wide: bool = False) -> Plan:
         """The same plan, wherever it is asked from."""
         return super().plan(name, wish)
-
-    def remember(self, session: Session, name: str, messages: Sequence[Message]) -> None:
-        """Its caches hold nothing."""
-
-    def recall(self, session: Session, name: str) -> None:
-        """Nothing was remembered."""
 
     def chosen(self, plan: Plan) -> int:
         """The one to take."""

@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from runner.storage.conversations import ConversationStore
 from runner.types.generation import Message
 from scripts.draw.scripted import turn
-from tests.support.screens import answered, kept, running, scripted
+from tests.support.screens import DAY, answered, kept, running, scripted
 from tui.screens.branch_list import BranchList
 from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
@@ -48,6 +48,21 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         first, *_, again = app.service.recalled
         left = app.service.remembered
         assert first == again == left[0] and len(set(left)) == len(left) == 2
+
+
+async def test_what_is_read_is_kept_by_the_name_that_the_file_got(tmp_path: Path) -> None:
+    """Another has taken the one that a new conversation was to have."""
+    service = scripted(tmp_path)
+    store = ConversationStore(service.folder, lambda: DAY)
+    taken = store.new("smollm2-135m Q4_1")
+    taken.say("user", "Mine")
+    async with running(service) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Yours", ["one"])
+        await answered(app, "And more", ["two"])
+    [named] = [str(log.path) for log in store.all() if log.path != taken.path]
+    assert service.recalled == [str(taken.path), named] and service.remembered == [named]
+    taken.close()
 
 
 async def test_export_does_not_overwrite(tmp_path: Path) -> None:

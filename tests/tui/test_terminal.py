@@ -168,6 +168,42 @@ def test_from_the_first_key_to_the_clean_exit(terminal: Terminal, tmp_path: Path
     assert "stopped by you" in turns[1].note
 
 
+def _noted(terminal: Terminal, store: ConversationStore, count: int) -> str:
+    """How the last of so many turns of the one conversation ended, as its file says."""
+
+    def notes() -> list[str]:
+        terminal.pump(0.05)
+        return [turn.note for log in store.all() for turn in log.conversation.turns]
+
+    until(lambda: len(found := notes()) == count and bool(found[-1]), notes)
+    return notes()[-1]
+
+
+def test_a_conversation_that_was_left_is_not_read_again(tmp_path: Path) -> None:
+    """Neither by the command that goes on with it nor where it is taken from the list."""
+    store = ConversationStore(tmp_path / "data" / "localrun" / "conversations")
+    with opened(tmp_path, "--max-tokens", "8") as terminal:
+        terminal.until("Ask something")
+        terminal.type(f"List some animals: {'cat, dog, cow, hen, ' * 30}\r")
+        assert " prompt tokens read " in _noted(terminal, store, 2)
+        assert terminal.leave() == 0
+    kept = []
+    for words, count in (("-c",), 4), ((), 6):
+        with opened(tmp_path, "--max-tokens", "8", *words) as terminal:
+            if not words:
+                terminal.until("Ask something")
+                terminal.type("\x1bOR")
+                terminal.until("List some animals")
+                terminal.type("\r")
+            terminal.until("▌ List some animals")
+            terminal.until("stopped")
+            terminal.type("And plants?\r")
+            kept += re.findall(r"(\d+) of \d+ prompt tokens kept", _noted(terminal, store, count))
+            assert terminal.leave() == 0
+    first, second = map(int, kept)
+    assert 250 < first < second
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal, number: signal.Signals) -> None:
     terminal.until("Ask something")

@@ -48,6 +48,7 @@ class ConversationScreen(EngineScreen):
         self._log: ConversationLog = store.new(self._label, settings.system)
         if settings.title and settings.conversation is None:
             self._log.rename(settings.title)
+        self._recalled: Path | None = None  # the file by which this engine keeps what it reads
         self._last: Chunk | None = None
         self._asked: tuple[Message, ...] | None = None  # of this engine, last
         self._answering: AnswerView | None = None
@@ -80,7 +81,8 @@ class ConversationScreen(EngineScreen):
     async def _recall(self) -> None:
         """Go on with the conversation where an engine was left, and let later engines do so."""
         if self._session is not None:
-            await aside(partial(self._service.recall, self._session, str(self._log.path)))
+            self._recalled = self._log.path
+            await aside(partial(self._service.recall, self._session, str(self._recalled)))
 
     async def _leave_engine(self) -> None:
         await self._remember()
@@ -128,6 +130,8 @@ class ConversationScreen(EngineScreen):
             messages = self._log.conversation.messages
             with self._saving():
                 self._log.say("assistant", "")
+            if self._log.path != self._recalled:  # another had taken the name of the new file
+                await self._recall()
             widget = await self.query_one(ConversationView).answer(len(self._blocks()) + 1)
             await self._generate(widget, messages)
             if not (self._log.conversation.waiting and await self._results()):

@@ -104,6 +104,16 @@ def test_on_a_terminal_it_is_asked(
     assert service.wishes[-1].ctx == (16_384 if answer == "1" else None)
 
 
+@pytest.mark.parametrize("answer", ["1", "3"])
+def test_what_was_read_is_kept_by_its_name_before_another_engine_or_conversation(
+    answer: str, service: CommandLineService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Chat(service, monkeypatch, FIRST, SECOND, answer)
+    paths = [str(log.path) for log in reversed(ConversationStore(service.folder).all())]
+    assert len(paths) == (1 if answer == "1" else 2)
+    assert service.recalled == service.remembered == [paths[0], paths[-1]]
+
+
 def test_more_context_that_does_not_fit_is_said_and_asked_again(
     service: CommandLineService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
