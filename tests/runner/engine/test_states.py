@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from ctypes import memmove
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.client.process import EngineProcess
+from runner.engine import llama
+from runner.engine.state_file import Cells, read_state, write_state
 from runner.types.commands import Generate, KeepState, Kept, Load, RestoreState
 from runner.types.generation import Chunk, Message, Phase, Request
 from runner.types.placement import Placement
@@ -75,6 +78,23 @@ def test_one_that_is_foreign_or_damaged_is_read_anew(loaded: LoadedEngine, tmp_p
         assert loaded(other).ask(RestoreState(str(path), "me")) == 0
     _, last = answer(loaded(CPU), history)
     assert last.cached_tokens == 0
+
+
+def test_one_of_another_llama_cpp_is_read_anew(loaded: LoadedEngine, tmp_path: Path) -> None:
+    path = tmp_path / "a.state"
+    engine = loaded(CPU)
+    kept(engine, path)
+    ours = f"me {llama.version()} f16 short"
+    state = read_state(path, ours)
+    assert state is not None and llama.version() != "unknown"
+
+    def fill(cells: Cells) -> int:
+        memmove(cells, state.cells, len(state.cells))
+        return len(state.cells)
+
+    for owner, is_ours in ((f"me {llama.version()}1 f16 short", False), (ours, True)):
+        write_state(path, owner, state.tokens, len(state.cells), fill)
+        assert bool(loaded(CPU).ask(RestoreState(str(path), "me"))) is is_ours
 
 
 LETTERS = (Message("user", "a letter of many words " * 10),)
