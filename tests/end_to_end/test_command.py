@@ -177,7 +177,7 @@ def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localr
         {"prompt": "Is water wet?", "id": "wet", "choices": ["yes", "no"]},
         {"messages": [{"role": "user", "content": "How many legs has a dog?"}], "schema": {"enum": [2, 4, 6]}},
         {"prompt": "x", "temp": "hot"},
-        {"prompt": "Say two.", "max_tokens": 3, "logprobs": 1},
+        {"prompt": "Say two.", "max_tokens": 3, "logprobs": 2},
         {"prompt": "Pick two letters.", "grammar": 'root ::= [a-c] "-" [a-c]'},
     ]
     prompts.write_text("\n".join(map(json.dumps, lines)) + "\nSay one.\n")
@@ -191,11 +191,26 @@ def test_lines_of_a_batch_are_answered_at_once_and_a_wrong_one_stops_none(localr
     assert (wet["id"], wet["text"] in ("yes", "no")) == ("wet", True)
     assert int(legs["text"]) >= 0 and one["text"]
     assert (wrong["id"], wrong["error"]["kind"], wrong["text"]) == ("3", "UsageError", "")
-    assert (two["usage"]["completion_tokens"], len(two["logprobs"])) == (3, 3)
+    assert two["usage"]["completion_tokens"] == 3
+    assert [len(token["top_logprobs"]) for token in two["logprobs"]] == [2, 2, 2]
     assert re.fullmatch("[a-c]-[a-c]", letters["text"])
     again = localrun(*words)
     assert again.returncode == 1 and "line 3" in again.stderr
     assert len(answers.read_text().splitlines()) == 6, "nothing twice"
+
+
+def test_a_second_batch_with_the_same_answers_is_refused_while_the_first_goes_on(
+    localrun: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    prompts.write_text("Say one.\n" + "Write a very long story.\n" * 9)
+    answers.touch()
+    words = ("smollm2-135m", "--batch", str(prompts), "--out", str(answers), "--parallel", "1", "--threads", "1")
+    with short_lived(popen(environment, *words, "--max-tokens", "400")) as first:
+        until(lambda: b"\n" in answers.read_bytes(), answers.read_bytes)
+        second = localrun(*words)
+        assert second.returncode == 2 and f"Another localrun is writing {answers}." in second.stderr
+        assert first.poll() is None, "and the first goes on"
 
 
 def test_one_prompt_that_fails_does_not_end_a_batch(localrun: Command, tmp_path: Path) -> None:

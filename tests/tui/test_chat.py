@@ -386,3 +386,11 @@ async def test_a_system_prompt_has_a_name(tmp_path: Path) -> None:
         assert app.session.asked[-1][0][0] == Message("system", "Talk like a pirate.")
         await app.say("/system")
         await app.until_words(":NAME takes one of pirate")
+
+
+async def test_why_much_was_read_again_is_said_below_the_answer(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "one and many more", ["uno"])
+        await answered(app, "two", ["dos"], prompt=900)
+        assert "900 prompt tokens read (the cache held no more of it)" in app.shown(".note")

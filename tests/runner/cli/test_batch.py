@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from runner.engine import llama
 from runner.types.generation import Message
 from runner.types.sampling import Sampling
 from tests.support.grammars import Grammars
+from tests.support.waiting import COMMAND_S
 
 
 def lines_of(text: str) -> list[BatchLine]:
@@ -139,6 +143,32 @@ def test_half_a_line_is_cut_off_and_asked_again(out: Path) -> None:
     assert answers.was_cut and [line.prompt for line in answers.left(lines_of("one\ntwo\n"))] == ["two"]
     answers.close()
     assert out.read_bytes() == whole.split(b"\n")[0] + b"\n"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from runner.cli.batch_files import Answers
+
+answers, write = Answers(Path(sys.argv[1])), os.write
+def half(file, data):
+    write(file, data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+os.write = half
+answers.add({"id": "2", "asked": sys.argv[2], "text": "cut"})
+"""
+
+
+def test_a_kill_in_the_middle_of_a_line_loses_no_answer_and_leaves_the_file_free(out: Path) -> None:
+    text = "one\ntwo\nthree\n"
+    one, two, _ = lines_of(text)
+    answered(out, "one\n")
+    first = out.read_bytes()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(out), two.asked], timeout=COMMAND_S, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert out.read_bytes().startswith(first + b'{"id": "2", "asked"') and not out.read_bytes().endswith(b"\n")
+    assert left(out, text) == ["two", "three"] and out.read_bytes() == first
+    assert json.loads(first)["asked"] == one.asked
 
 
 @pytest.mark.parametrize(("kind", "asked"), [(PromptTooLong, []), (OSError, ["one"])])

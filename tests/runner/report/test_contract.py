@@ -90,6 +90,8 @@ def test_an_answer_has_every_field_of_the_contract() -> None:
     assert told["model"] == {"name": "mixtral", "quant": "Q4_K_M"}
     assert (told["text"], told["reasoning"], told["finish_reason"], told["seed"]) == ("text", None, "length", 7)
     assert told["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 2, "reread_reason": None}
+    anew = answer_json("", "", replace(last, prompt_tokens=900, shared_tokens=700), session, Sampling())
+    assert anew["usage"]["reread_reason"] == "the model's cache could not go back to where they part"
     drafted = replace(last, draft=Drafted(DraftKind.LOOKUP, 8, 5, 1.3214))
     timings = answer_json("", "", drafted, session, Sampling())["timings"]
     assert timings["draft"] == {"kind": "lookup", "drafted": 8, "accepted": 5, "gain": 1.321}
