@@ -85,6 +85,15 @@ def address_of(endpoint: str) -> tuple[str, int]:
     return name.strip("[]"), int(port)
 
 
+def is_there(at: str) -> bool:
+    """Whether anybody listens at `at`."""
+    try:
+        socket.create_connection(address_of(at), REACHED_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def meet(endpoint: str, at: str, kept: Road | None = None) -> Lender:
     """Who lends at `at`, within 3 s; how far away it is, measured where `kept` does not say.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 
-from runner.client.far import Line
+from runner.client.far import Line, is_there
 from runner.types.lending import Lender, Pulse
 
 _PING_S = 1.0
 _SILENT_S = 7.5
 _LOOK_S = 0.05
+_CLOSED = "has closed the connection"
 
 
 class Heartbeat:
@@ -23,7 +24,7 @@ class Heartbeat:
     def __init__(self, lender: Lender) -> None:
         self.lender = lender
         self.pulse: Pulse | None = None  # what it said last
-        self._lives = 0  # of what computes there, when we came; 0: not heard yet
+        self._before: Pulse | None = None  # and what when we came
         self._heard = time.monotonic()
         self._is_lost = False
         self._over = threading.Event()
@@ -39,17 +40,24 @@ class Heartbeat:
             return "is gone"
         if self.pulse is not None and not self.pulse.is_running:
             return "does not compute any more"
-        if self.pulse is not None and self.pulse.lives != self._lives:
+        if self.pulse is not None and self._before is not None and self.pulse.lives != self._before.lives:
             return "had to start again"
         silent = time.monotonic() - self._heard
         return f"has not answered for {silent:.0f} s" if silent > _SILENT_S else None
+
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether somebody's connection to it has ended since we came, and not by them: perhaps ours."""
+        if self.lender.offer is None:
+            return not is_there(self.lender.at)
+        return self.pulse is not None and self._before is not None and self.pulse.hang_ups > self._before.hang_ups
 
     def close(self) -> None:
         """Ask no more."""
         self._over.set()
 
     def _take(self, pulse: Pulse) -> None:
-        self._lives = self._lives or pulse.lives
+        self._before = self._before or pulse
         self.pulse = pulse
 
     def _listen(self) -> None:
@@ -88,13 +96,21 @@ class Heartbeats:
         """What each said last, by the endpoint as it was typed."""
         return {one.lender.endpoint: one.pulse for one in list(self._all.values()) if one.pulse is not None}
 
-    def lost(self) -> tuple[tuple[Lender, str], ...]:
-        """Those that are lost, each with the reason."""
-        return tuple((one.lender, why) for one in list(self._all.values()) if (why := one.why_lost))
+    def lost(self) -> tuple[tuple[str, str], ...]:
+        """Those that are lost, as a person calls them, each with the reason."""
+        return tuple((one.lender.called, why) for one in list(self._all.values()) if (why := one.why_lost))
 
-    def settled_lost(self, within_s: float) -> tuple[tuple[Lender, str], ...]:
-        """The same after the engine has lost one: its heart is heard to stop a moment later."""
+    def blamed(self, within_s: float) -> tuple[tuple[str, str], ...]:
+        """The same after the engine has lost one: its heart is heard to stop a moment later.
+
+        Where none stops it is one that hung up for a reason of its own, no memory for what was sent among them.
+        """
         deadline = time.monotonic() + within_s
-        while not (found := self.lost()) and time.monotonic() < deadline and self._all:
+        while not (found := self.lost()) and time.monotonic() < deadline and self._is_any_heard():
             time.sleep(_LOOK_S)
-        return found
+        every = list(self._all.values())
+        names = [one.lender.called for one in every if one.has_hung_up] or [one.lender.called for one in every]
+        return found or ((" or ".join(names), _CLOSED),) if names else found
+
+    def _is_any_heard(self) -> bool:
+        return any(one.lender.offer for one in list(self._all.values()))

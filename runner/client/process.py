@@ -175,6 +175,7 @@ class EngineProcess:
     def _death(self, words: LastWords) -> LocalrunError:
         from runner.client.death import death
         from runner.hardware import host
+        from runner.types.failures import is_of_rpc
 
         if self._closed:
             return EngineError("The engine was closed.")
@@ -184,8 +185,8 @@ class EngineProcess:
             self._process.kill()
             code = self._process.wait()
         found = death(code, words, self._log, for_ram=host.oom_kills() > self._oom_kills)
-        if self._far is not None and isinstance(found, DeviceLost):
-            return self._named(self._far.settled_lost(_END_S)) or found
+        if self._far is not None and isinstance(found, DeviceLost) and is_of_rpc(str(found)):
+            return self._named(self._far.blamed(_END_S)) or found
         return found
 
     def _lost(self) -> EngineError | None:
@@ -195,10 +196,10 @@ class EngineProcess:
         self._kill()
         return error
 
-    def _named(self, machines: Sequence[tuple[Lender, str]]) -> EngineError | None:
+    def _named(self, machines: Sequence[tuple[str, str]]) -> EngineError | None:
         from runner.client.death import lost
 
-        return lost([(one.called, why) for one, why in machines], self._log) if machines else None
+        return lost(machines, self._log) if machines else None
 
     def _hung(self, seconds: float) -> EngineError:
         from runner.client.death import hung

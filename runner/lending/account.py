@@ -32,6 +32,7 @@ class Account:
         self._changing = threading.Lock()
         self._open: list[Use] = []
         self._past = Use("")
+        self._hang_ups = 0
         self._hosts: dict[str, str] = {}  # what borrowers call themselves, by address
 
     def introduce(self, address: str, host: str) -> None:
@@ -54,6 +55,11 @@ class Account:
             self._past.requests += use.requests
         self._left(use)
 
+    def hung_up(self) -> None:
+        """What computes has closed the connection of somebody who was still there."""
+        with self._changing:
+            self._hang_ups += 1
+
     def left(self, device: int) -> int:
         """Bytes of a device that nobody holds; 0 for a device that there is not."""
         if device >= len(self.limits):
@@ -73,6 +79,7 @@ class Account:
             received=sum(use.received for use in every),
             sent=sum(use.sent for use in every),
             requests=sum(use.requests for use in every),
+            hang_ups=self._hang_ups,
             lent_to=self.lent_to(),
         )
 

@@ -93,6 +93,9 @@ class Port:
         try:
             with self._backend.connect() as backend:
                 Relay(one, backend, self._account, use).run()
+        except (OSError, EngineError):
+            if _is_open(one):
+                self._account.hung_up()
         finally:
             self._account.close(use)
 
@@ -114,3 +117,14 @@ class Port:
         if ask.host:
             self._answers.introduce(address, one_line(ask.host, LONGEST_NAME))
         return pack(self._answers.offer())
+
+
+def _is_open(one: socket.socket) -> bool:
+    """Whether the other end is still there."""
+    one.setblocking(False)
+    try:
+        return bool(one.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

@@ -19,6 +19,7 @@ _DEVICE_LOST = (
     r"|launch timed out|error: unknown error|devices?(\(s\))? (is|are|is/are) (busy or )?unavailable"
     r"|no (cuda|rocm)-capable device|uncorrectable ecc|fallen off the bus|gpu ?(hang|reset)"
 )
+_OF_RPC = r"(?i)remote rpc server crashed|rpc (transport|handshake)|failed to connect to"
 _SIGNS: tuple[tuple[type[EngineError], str], ...] = ((OutOfMemory, _OUT_OF_MEMORY), (DeviceLost, _DEVICE_LOST))
 # ggml's backends then take ordinary memory: ggml_backend_cuda_host_buffer_type_alloc_buffer and its like for Vulkan.
 _NOT_PINNED = r"(?i)failed to allocate ([\d.]+ \w+ of )?pinned memory"
@@ -49,6 +50,11 @@ def diagnose(lines: Iterable[str]) -> Diagnosis:
 def is_not_pinned(line: str) -> bool:
     """Whether a line says that host memory could not be pinned for a GPU (WSL 2 and containers limit how much can)."""
     return re.search(_NOT_PINNED, line) is not None
+
+
+def is_of_rpc(reason: str) -> bool:
+    """Whether what was lost is a device of another machine: it is not said of which."""
+    return re.search(_OF_RPC, reason) is not None
 
 
 def plain(line: str) -> str:

@@ -45,7 +45,7 @@ class Pulse:
 
     `used`: bytes of each device in use; `received` and `sent`: bytes over the network; `requests`: how often somebody
     waited for an answer; `computed_s`: seconds of the processor. `lives`: how often what computes was started; what was
-    lent in an earlier one is gone.
+    lent in an earlier one is gone. `hang_ups`: how often it closed a connection that a borrower was using.
     """
 
     is_running: bool
@@ -55,6 +55,7 @@ class Pulse:
     requests: int = 0
     computed_s: float = 0.0
     lives: int = 1
+    hang_ups: int = 0
     lent_to: str | None = None
 
 

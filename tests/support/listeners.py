@@ -44,13 +44,13 @@ def garbage(one: socket.socket) -> None:
     silence(one)
 
 
-def a_worker(offer: object) -> Answer:
+def a_worker(offer: object, pulse: Callable[[], Pulse] = lambda: Pulse(is_running=True)) -> Answer:
     def answer(one: socket.socket) -> None:
         with one.makefile("rb") as lines:
             for line in lines:
                 ask = json.loads(line)
                 lines.read(ask["bytes"])
-                said = offer if ask["op"] == "greet" else pack(Pulse(is_running=True))
+                said = offer if ask["op"] == "greet" else pack(pulse())
                 one.sendall(json.dumps(said).encode() + b"\n")
 
     return answer

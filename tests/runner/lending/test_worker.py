@@ -26,6 +26,7 @@ from runner.lending.worker import Terms, Worker
 from runner.service.machines import Machines
 from runner.storage.paths import paths
 from runner.storage.sent_weights import SentWeights
+from runner.types import rpc
 from runner.types.commands import Generate, Load
 from runner.types.generation import Request
 from runner.types.lending import Pulse
@@ -129,6 +130,19 @@ def test_what_it_does_not_understand_it_hangs_up_on(worker: RunningWorker, words
             one.shutdown(socket.SHUT_WR)
         deque(iter(lambda: one.recv(1 << 16), b""), maxlen=0)
     pulse_when(worker, lambda now: now.is_running)
+
+
+def test_it_says_when_its_backend_hangs_up(worker: RunningWorker) -> None:
+    host, _, port = worker.endpoint.rpartition(":")
+    before = pulse_when(worker, lambda now: now.is_running)
+    nonsense = rpc.HEAD.pack(rpc.Op.GET_ALIGNMENT, 1) + b"x"
+    for words in (rpc.HELLO[:-1], rpc.HELLO + nonsense[:-1], rpc.HELLO + nonsense):  # who leaves has not been left
+        with socket.create_connection((host, int(port)), PATIENCE_S) as one:
+            one.sendall(words)
+            if words.endswith(nonsense):
+                deque(iter(lambda: one.recv(1 << 16), b""), maxlen=0)
+    now = pulse_when(worker, lambda now: now.hang_ups > before.hang_ups)
+    assert (now.hang_ups, now.lives) == (before.hang_ups + 1, before.lives)
 
 
 def test_its_backend_is_started_again(worker: RunningWorker, engine: EngineProcess, smollm2: Path) -> None:

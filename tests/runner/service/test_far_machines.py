@@ -135,6 +135,35 @@ def test_a_machine_that_goes_away_is_named(smollm2: Path, tmp_path: Path, phase:
             goes_on_without(step, worker.endpoint)
 
 
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_one_whose_backend_dies_while_its_heart_goes_on_is_named(smollm2: Path, tmp_path: Path, phase: str) -> None:
+    with own_home(tmp_path), working(tmp_path / "worker") as worker, closing(LocalService()) as local:
+        session = opened(local, smollm2, Wish(ctx=1024, ubatch=32, gpu_layers=31, rpc=(worker.endpoint,)))
+        backend, said = worker.backend, ""
+        with pytest.raises(DeviceLost) as lost:
+            for chunk in session.generate((), LONG, raw=SAID * 8, ignore_end=True):
+                said += chunk.text
+                if said or phase == "prefill":
+                    backend.kill()
+        missed(worker, lost.value)
+        assert said or phase == "prefill"
+        assert answered(session) and session.placement.devices == ("RPC0",), "its next backend is as good"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_server_of_llama_cpp_itself_that_is_killed_is_named(smollm2: Path, tmp_path: Path, others: int) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(own_home(tmp_path))
+        servers = [stack.enter_context(lending(tmp_path / f"log{number}", 1)) for number in range(1 + others)]
+        local, rpc = stack.enter_context(closing(LocalService())), tuple(at for at, _pid in servers)
+        session = opened(local, smollm2, Wish(ctx=1024, gpu_layers=31, tensor_split=(1,) * len(rpc), rpc=rpc))
+        at, pid = servers[-1]
+        with pytest.raises(DeviceLost, match=f"^{at} has closed the connection: what it held of the model is lost"):
+            for chunk in session.generate((), LONG, raw=SAID, ignore_end=True):
+                if chunk.text:
+                    psutil.Process(pid).kill()
+
+
 def test_a_server_of_llama_cpp_itself_that_is_stopped_is_named(smollm2: Path, tmp_path: Path) -> None:
     """It says nothing of itself while it serves: it is missed because steps that were quick before do not end."""
     with own_home(tmp_path), lending(tmp_path / "log", 1) as (at, pid), closing(LocalService()) as local:
