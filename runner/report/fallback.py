@@ -17,7 +17,8 @@ def fell_back(what: FellBack) -> str:
     cause = (
         f"as {_taken(what.shrunk)}" if what.shrunk else f"though {_free(what.first, what.machine)} is said to be free"
     )
-    return f"Out of memory{when}, {cause}. {on} {_how(what.lower)}: {where(what.lower.candidate)}."
+    now = f"{on} {_how(what.lower)}: {where(what.lower.candidate)}."
+    return f"Out of memory{when}, {cause}. {now}{_lent(what.first, what.machine)}"
 
 
 def began_again(candidate: Candidate, lost: Sequence[str]) -> str:
@@ -45,8 +46,15 @@ def exhausted(what: Exhausted) -> str:
     return (
         f"{loads} ran out of memory, and nothing smaller is left to try. The last, {least.quant} with {where(least)}, "
         f"needs {needs}. Free now: {_free(least, what.machine)}, of which {gib(what.kept)} is left to other programs"
-        f"{limit}.{taken}"
+        f"{limit}.{taken}{_lent(least, what.machine)}"
     )
+
+
+def _lent(candidate: Candidate, machine: Machine) -> str:
+    """` RPC0 is lent by tower (ssh:me@tower).`, of what a candidate uses."""
+    used = {row.device for row in candidate.memory}
+    lent = [f"{one.id} is lent by {one.lent.called}" for one in machine.devices if one.lent and one.id in used]
+    return f" {_list(lent)}." if lent else ""
 
 
 def _taken(shrunk: Sequence[Shrunk]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from runner.report.fallback import exhausted, fell_back
 from runner.types.fallback import Exhausted, FellBack, Lower, Rung, Shrunk
-from runner.types.machine import Holder
+from runner.types.machine import Holder, Lent
 from runner.types.placement import Placement
 from runner.types.plan import Candidate, MemoryRow, Source, Verdict
 from runner.types.units import GIB
@@ -40,6 +40,14 @@ def test_what_runs_instead(rung: Rung, how: str) -> None:
     said = fell_back(FellBack(FIRST, Lower(rung, 0, LOWER), NOW, (), answering=False))
     free = "though 6.0 GiB on CUDA0 and 100.0 GiB of RAM is said to be free"
     assert said == f"Out of memory, {free}. It runs {how}: {PLACED}"
+
+
+def test_who_lends_what_ran_out() -> None:
+    lent = replace(gpu(79), lent=Lent("ssh:me@tower", "CUDA0", host="tower"))
+    there = machine(lent, gpu(79, index=1), ram=100)
+    said = fell_back(FellBack(FIRST, Lower(Rung.CONTEXT, 0, LOWER), there, (), answering=False))
+    assert said.endswith(f": {PLACED} CUDA0 is lent by tower (ssh:me@tower).")
+    assert exhausted(Exhausted((FIRST,), there, (), 0, None)).endswith(". CUDA0 is lent by tower (ssh:me@tower).")
 
 
 def test_what_was_taken_and_by_whom() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DeviceLost
+from models.errors import DeviceLost, DoesNotFit, ExitCode
 from runner.service.service import LocalService
 from runner.types.plan import Plan
 from runner.types.sampling import Sampling
@@ -14,7 +14,7 @@ from runner.types.units import MIB
 from runner.types.wish import Wish
 from scripts.checks.loopback import grow_no_more_than
 from tests.support.homes import own_home
-from tests.support.sessions import loaded
+from tests.support.sessions import loaded, told
 from tests.support.workers import RunningWorker, working
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -65,3 +65,25 @@ def test_one_that_runs_out_of_memory_before_a_prompt_is_named(
         list(session.generate((), GREEDY, raw="The sea is wide. " * 20, ignore_end=True))
     said = str(lost.value)
     assert f"({short.endpoint}) " in said and other.endpoint not in said
+
+
+def test_what_it_cannot_allocate_goes_elsewhere(service: LocalService, workers: Workers, smollm2: Path) -> None:
+    short, _other = workers
+    grow_no_more_than(short.backend.pid, LITTLE)
+    plan = service.plan(str(smollm2), Wish(ctx=512, devices=("RPC0",), rpc=(short.endpoint,)))
+    session = loaded(service, plan)
+    (note,) = session.loaded.notes
+    assert note.startswith("Out of memory, though ") and " with more of it on the CPU: all 31 layers on the CPU" in note
+    assert "RPC0 is lent by " in note and note.endswith(f" ({short.endpoint}).")
+    assert told(list(session.generate((), GREEDY, raw="The sea", ignore_end=True)))
+
+
+def test_what_may_go_nowhere_else_is_refused_with_its_name(
+    service: LocalService, workers: Workers, smollm2: Path
+) -> None:
+    short, _other = workers
+    grow_no_more_than(short.backend.pid, LITTLE)
+    plan = service.plan(str(smollm2), Wish(ctx=512, gpu_layers=31, rpc=(short.endpoint,)))
+    with pytest.raises(DoesNotFit, match=f"ran out of memory, and .* RPC0 is lent by .*{short.endpoint}") as refused:
+        list(service.load(plan, service.chosen(plan)))
+    assert refused.value.exit_code == ExitCode.DOES_NOT_FIT
