@@ -1,7 +1,8 @@
 """`python -m scripts.benchmarks.roads`: a token of a model that is half behind a slow road, beside its prediction.
 
 A worker on this computer, reached over a road that delays and bounds what goes through. What a token takes here without
-a delay is taken for what the devices need. An idle machine, please: others' work is not predicted.
+a delay, less what that road is reckoned at, is taken for what the devices need: the line of 0 ms shows both, and no
+prediction. An idle machine, please: others' work is not predicted.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def main() -> None:
         weights = write(folder / "tiny.gguf", _TINY, "Q8_0")
         with slow_road(endpoint) as short:
             near, own = _token_seconds(short.at, weights, folder / "log")
+        print(f"   0 ms: measured {1e3 * near:6.2f} ms a token, its road reckoned at {1e3 * _predicted(own):.2f} of it")
         for latency, bandwidth in ROADS:
             with slow_road(endpoint, latency, bandwidth) as long:
                 far, road = _token_seconds(long.at, weights, folder / "log")
