@@ -44,10 +44,11 @@ LATER = (
     "climbs the stairs is shown where the ship went, dot by dot, until the tea is cold."
 )
 _GREEDY = Sampling(temperature=0, repeat_penalty=1, max_tokens=140)
+_AGAIN = f"{STORY}{LATER}\n\nThe same story, but with a cat in place of the dog:\n\n"
 _CHANGED = (STORY + LATER).replace("a dog", "a cat")
 JOBS = {
     "again": Request(
-        raw=f"{STORY}{LATER}\n\nThe same story, but with a cat in place of the dog:\n\n",
+        raw=_AGAIN,
         sampling=replace(_GREEDY, max_tokens=300, grammar=f'root ::= "{_CHANGED}"'),
     ),
     "retold": Request(
@@ -99,7 +100,7 @@ class Bound:
     def __init__(self, path: str, placement: Placement) -> None:
         self._model = Model(path, placement)
         self._context = Context(self._model, placement)
-        self._tokens = self._model.tokenize(JOBS["again"].raw + STORY, special=False)
+        self._tokens = self._model.tokenize(_AGAIN + STORY, special=False)
         self._context.decode([Piece(0, 0, self._tokens)])
         self._taken: dict[int, list[float]] = {size: [] for size in SIZES}
 
