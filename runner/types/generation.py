@@ -118,8 +118,9 @@ class Chunk:
     last chunk has phase `done` and a `finish`. Seconds and tokens per second; None until known. `context_used` counts
     KV cells in use. `waited_s`: how long it has waited for room, or had until it began.
     `is_incomplete`: it was cut before its grammar lets it end.
-    `notes` say what was done to the conversation to please the template. `happened`: what befell the answer on the way;
-    with LENGTH, why it was ended. `stopped_by` is the stop text that ended it.
+    `notes` say what was done to the conversation to please the template, and why nothing is guessed any more.
+    `happened`: what befell the answer on the way; with LENGTH, why it was ended. `stopped_by` is the stop text that
+    ended it.
     About `reasoning_tokens` of the `completion_tokens` were thinking: where a step has both, by their letters.
     `recast`: all text of the chunks before is thinking after all, for the model has closed what it never opened.
     `calls` are new pieces of calls, each behind the text of its chunk.
