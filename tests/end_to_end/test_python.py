@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,72 @@ def test_logprobs_are_in_the_result(model: localrun.Model) -> None:
     assert last.result["text"].startswith(told[0]["token"].strip())
 
 
-def test_leaving_a_chat_stops_it(model: localrun.Model) -> None:
-    for _chunk in model.chat([{"role": "user", "content": "Write a very long story."}], temp=0):
+STORY = [{"role": "user", "content": "Write a very long story."}]
+ENDLESS: dict[str, Any] = {"temp": 2, "seed": 1, "logit_bias": {"0": -100, "2": -100}}  # its two ends never come
+
+
+def by_break(model: localrun.Model) -> None:
+    for _chunk in model.chat(STORY, **ENDLESS):
         break
+
+
+def by_close_of_a_text(model: localrun.Model) -> None:
+    text = model.complete("The sea", **ENDLESS)
+    next(text)
+    text.close()  # type: ignore[attr-defined]
+
+
+def by_close_of_a_batch(model: localrun.Model) -> None:
+    results = model.batch(["Say one.", *[STORY] * 40], temp=0)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+
+
+def by_cancelled_tasks(model: localrun.Model) -> None:
+    async def cancelled() -> None:
+        story = model.achat(STORY, **ENDLESS)
+        await anext(story)
+        tasks = [asyncio.ensure_future(one) for one in (anext(story), model.aask("Hi", **ENDLESS))]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.wait(tasks, timeout=PATIENCE_S)
+        await story.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(cancelled())
+
+
+def test_whoever_leaves_lets_the_next_one_begin() -> None:
+    """One answer at a time, and what is left would take minutes."""
+    ways = (by_break, by_close_of_a_text, by_close_of_a_batch, by_cancelled_tasks)
+    with ThreadPoolExecutor(1) as pool, localrun.open("smollm2-135m", threads=1, ctx=8192, parallel=1) as model:
+        for leave in ways:
+            leave(model)
+            assert pool.submit(model.ask, "Hi", temp=0, max_tokens=4).result(PATIENCE_S), leave
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_model_that_ends_in_the_midst_of_an_answer_leaves_no_process(is_killed: bool) -> None:
+    with localrun.open("smollm2-135m", threads=1, ctx=8192) as model:
+        story = model.chat(STORY, **ENDLESS)
+        next(story)
+        (session,) = [one for one in psutil.Process().children() if "8192" in one.cmdline()]
+        (engine,) = session.children()
+        if is_killed:
+            session.kill()
+        else:
+            model.close()
+        assert not psutil.wait_procs([session, engine], timeout=PATIENCE_S)[1]
+        with suppress(localrun.Error):
+            assert not list(story)[-1].text, "and the iterator ends"
+        with pytest.raises(localrun.Error):
+            model.ask("Hi")
+
+
+def test_a_model_that_answers_makes_no_vectors(model: localrun.Model) -> None:
+    for asked in (lambda: model.embed(["sea"]), lambda: model.rerank("sea", ["ship"])):
+        with pytest.raises(localrun.Error, match="answers") as caught:
+            asked()
+        assert caught.value.code == 2
     assert model.ask("Hi", temp=0, max_tokens=4)
 
 
@@ -97,9 +161,6 @@ def test_what_cannot_be_understood_costs_a_turn(model: localrun.Model, asked: di
 
 def test_half_a_character_is_no_end(model: localrun.Model) -> None:
     assert model.ask("What is \ud800?", temp=0, max_tokens=4)
-
-
-STORY = [{"role": "user", "content": "Write a very long story."}]
 
 
 def test_answers_side_by_side(model: localrun.Model) -> None:

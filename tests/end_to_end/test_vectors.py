@@ -76,6 +76,10 @@ def test_texts_are_ranked_for_a_query(ranker: str) -> None:
     [
         (("rerank", "{embedder}", "--query", "a"), 3, "is an embedding model, not a model that ranks texts"),
         (("{embedder}", "-p", "Hi"), 3, "localrun embed makes vectors with it"),
+        (("embed", "smollm2-135m"), 3, "is a model that answers prompts, not an embedding model"),
+        (("rerank", "smollm2-135m", "--query", "a"), 3, "is a model that answers prompts, not a model that ranks"),
+        (("embed", "{ranker}"), 3, "is a model that ranks texts, not an embedding model"),
+        (("{ranker}", "-p", "Hi"), 3, "localrun rerank"),
         (("rerank", "{ranker}"), 2, "--query QUERY"),
         (("embed", "{embedder}", "nowhere.txt"), 2, "nowhere.txt cannot be read"),
     ],
@@ -92,6 +96,9 @@ def test_python_has_both(embedder: str, ranker: str) -> None:
     with localrun.open(embedder) as llm:
         vectors = llm.embed(["hello", "world"], role="query")
         assert [len(vector) for vector in vectors] == [128, 128]
+        plain, document = (llm.embed([f"{words}hello"]) for words in ("search_query: ", "search_document: "))
+        assert np.abs(np.array(vectors[:1]) - plain).max() < 1e-4 < np.abs(np.array(plain) - document).max()
+        assert np.abs(np.array(llm.embed(["hello"], role="document")) - document).max() < 1e-4
         assert asyncio.run(llm.aembed(["hello", "world"], role="query")) == vectors
         with pytest.raises(localrun.Error, match="Text 2: The text has 3002 tokens") as raised:
             llm.embed(["a", "a " * 3000])
