@@ -16,7 +16,6 @@ from runner.cli.prompt import MOST_LETTERS, Prompt, bounded, readable, sampling_
 from runner.cli.run import end_line, tell
 from runner.cli.turn import as_text
 from runner.report.room import Way, dropped, need, remedies
-from runner.report.turn import after_turn
 from runner.service.service import LocalService
 from runner.types.attachment import Attachment
 from runner.types.conversation import Turn
@@ -83,7 +82,7 @@ class _PlainChat:
         session = self._turns.session
         tell(session, answer, self._options, self._output)
         if not self._options.stats and answer.error is None:
-            self._output.note(after_turn(answer.last, session.loaded.ctx))
+            self._output.note(self._turns.ending)
         return ExitCode.OK if answer.error is None else answer.error.exit_code
 
     def _fits(self, said: str) -> bool:

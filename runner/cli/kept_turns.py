@@ -14,10 +14,11 @@ from runner.cli.output import Output
 from runner.cli.turn import Outcome, Show, take_turn
 from runner.client.attach import lasting
 from runner.report.conversation import OPEN_ELSEWHERE, damaged, going_on, unsaved
+from runner.report.reread import reread_reason
 from runner.report.turn import after_turn
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
-from runner.types.generation import Chunk
+from runner.types.generation import Chunk, Message
 from runner.types.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class KeptTurns:
         self._output, self._cache_prompt = output, options.cache_prompt
         self._is_refused = False
         self._recalled: tuple[Answering, str] | None = None
+        self._asked: tuple[Answering, tuple[Message, ...]] | None = None
+        self.ending = ""
+        """How the last turn went: its numbers, or what ended it."""
         self.log = self._begun(options, is_kept=is_kept)
         self._recall()
 
@@ -92,14 +96,22 @@ class KeptTurns:
             self.log.say("assistant", "")
         self._recall()
         answer = take_turn(self.session, messages, sampling, self._keeping(show))
+        self.ending = self._ended(answer, messages)
         with self._saving():
             if answer.error is not None and not answer.text:
                 self.log.keep(before)
             else:
                 if answer.calls:
                     self.log.call(answer.calls)
-                self.log.end(_ending(answer, self.session))
+                self.log.end(self.ending)
         return answer
+
+    def _ended(self, answer: Outcome, messages: tuple[Message, ...]) -> str:
+        before = self._asked[1] if self._asked and self._asked[0] is self.session else None
+        self._asked = self.session, messages
+        if answer.error:
+            return one_line(str(answer.error))
+        return after_turn(answer.last, self.session.loaded.ctx, reread_reason(before, messages, answer.last))
 
     def _keeping(self, show: Show) -> Show:
         def keep(chunk: Chunk) -> None:
@@ -146,7 +158,3 @@ class KeptTurns:
             if not self._is_refused:
                 self._output.warn(unsaved(error.strerror))
             self._is_refused = True
-
-
-def _ending(answer: Outcome, session: Answering) -> str:
-    return one_line(str(answer.error)) if answer.error else after_turn(answer.last, session.loaded.ctx)

@@ -2,6 +2,7 @@
 
 import json
 
+from runner.report.reread import no_way_back
 from runner.report.words import plural, rate, seconds
 from runner.types.drafts import Drafted, DraftKind
 from runner.types.generation import Chunk, Finish, Phase
@@ -13,13 +14,14 @@ CORRECTED = "changed by you"
 def after_turn(last: Chunk, ctx: int, reread: str | None = None) -> str:
     """The numbers of a turn in one line, with why it ended; `ctx` tokens are what the context holds.
 
-    `reread`: why much of the prompt was read anew.
+    `reread`: why much of the prompt was read anew, where more is known of it than the numbers tell.
     """
     facts = [*_written(last)]
     if last.ttft_s is not None:
         facts.append(f"first token {seconds(last.ttft_s)}")
     if last.prompt_tokens:
-        facts.append(_read(last) + (f" ({reread})" if reread else ""))
+        why = reread or no_way_back(last)
+        facts.append(_read(last) + (f" ({why})" if why else ""))
     return " · ".join([*facts, _ending(last, ctx)])
 
 

@@ -18,6 +18,7 @@ from runner.types.attachment import Attachment
 from runner.types.conversation import Conversation
 from runner.types.plan import Plan
 from runner.types.wish import Wish
+from scripts.draw.scripted import turn
 from tests.support.command_line import CommandLineService, Terminal
 
 MODEL = "llama-3.3-70b"
@@ -68,6 +69,19 @@ def test_off_a_terminal_the_oldest_turns_are_dropped_and_it_is_said(
     assert asked(service) == [["a"], ["b"]]
     assert "The context of 8,192 tokens is full: the 2 oldest turns count no longer." in over.err
     assert (over.code, kept(service)) == (ExitCode.OK, []), "nobody typed it, and nobody gave it a name"
+
+
+def test_why_much_was_read_anew_is_said_below_the_answer_and_kept(
+    service: CommandLineService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.script = [turn([word], prompt=tokens) for word, tokens in (("One.", 5000), ("Two.", 40), ("Three.", 5000))]
+    over = Chat(service, monkeypatch, FIRST, "b", SECOND, "2")
+    reasons = ["5,000 prompt tokens read (the engine had read nothing of it)", "40 prompt tokens read ·"]
+    reasons += ["5,000 prompt tokens read (the oldest turns were left out)"]
+    answers = [one for each in kept(service) for one in each.turns if one.role == "assistant"]
+    assert len(answers) == 3
+    for reason, answer in zip(reasons, answers, strict=True):
+        assert reason in over.err and reason in answer.note
 
 
 def test_what_is_too_long_by_itself_is_left_to_the_engine(

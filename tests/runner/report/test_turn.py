@@ -55,6 +55,11 @@ def test_why_much_was_read_anew() -> None:
     assert "40 prompt tokens read (the system prompt is another) · complete" in words
 
 
+def test_a_cache_that_could_not_go_back_is_said_where_nothing_more_is_known() -> None:
+    words = after_turn(Chunk(Phase.DONE, prompt_tokens=900, cached_tokens=100, shared_tokens=850), 8192)
+    assert "800 read anew (the model's cache could not go back to where they part)" in words
+
+
 def test_what_goes_on() -> None:
     prefill = Chunk(Phase.PREFILL, prompt_tokens=4100, cached_tokens=100, prefilled=512, prefill_tps=640.2)
     assert under_way(prefill) == "Reading the prompt: 512 of 4,000 tokens · 640 tok/s"
