@@ -70,6 +70,17 @@ def test_json_has_what_the_contract_says(localrun: Command) -> None:
     assert row["device"] == "CPU" and row["planned"] == row["measured"]
 
 
+def test_json_has_how_likely_each_token_was(localrun: Command) -> None:
+    done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--temp", "0", "--json", "--logprobs", "3")
+    answer = json.loads(done.stdout)
+    tokens = answer["logprobs"]
+    assert "".join(one["token"] for one in tokens) == answer["text"] and len(tokens) == 12
+    for one in tokens:
+        best = one["top_logprobs"]
+        assert len(best) == 3 and best[0]["logprob"] == one["logprob"] <= 0, "the likeliest is taken at temperature 0"
+        assert [each["logprob"] for each in best] == sorted((each["logprob"] for each in best), reverse=True)
+
+
 def test_jsonl_streams_and_ends_with_the_whole(localrun: Command) -> None:
     done = localrun("smollm2-135m", "-p", COLOURS, *SHORT, "--jsonl")
     *deltas, last = [json.loads(line) for line in done.stdout.splitlines()]
