@@ -8,6 +8,7 @@ from runner.types.templating import Templating
 
 MODEL = "smollm2-135m"
 QUESTION = "What is the capital of France?"
+DAYS = "Name the days of the week."  # no word of its answer has a rival that the rounding of another batch could prefer
 FRAMED = (
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
     f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"

@@ -20,8 +20,11 @@ _PROCESS_MADVISE, _PIDFD_OPEN, _PAGE_OUT = 440, 434, 21  # system calls, and MAD
 
 @contextmanager
 def neighbours(code: str, count: int = 1) -> Iterator[list[int]]:
-    """Processes that are no children of ours and run this Python code; gives their ids."""
-    quiet = "stdin=-3, stdout=-3, stderr=-3"  # subprocess.DEVNULL
+    """Processes that are no children of ours and run this Python code; gives their ids.
+
+    Each has a session of its own, as other people's programs have: Linux shares cores out by sessions first.
+    """
+    quiet = "stdin=-3, stdout=-3, stderr=-3, start_new_session=True"  # subprocess.DEVNULL
     start = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {code!r}], {quiet}).pid)"
     started = [sys.executable, "-c", start]
     with ExitStack() as ends:

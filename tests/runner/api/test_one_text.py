@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.asked import FRAMED, MODEL, QUESTION
+from tests.support.asked import DAYS, FRAMED, MODEL, QUESTION
 from tests.support.server import Said, Served
 from tests.support.waiting import COMMAND_S
 
 TOKENS = 24
-DAYS = "Name the days of the week."  # no word of its answer has a rival that the rounding of another batch could prefer
 ASKED = [{"role": "user", "content": DAYS}]
 GREEDY = {"model": MODEL, "temperature": 0, "max_tokens": TOKENS}
 OPTIONS = {"model": MODEL, "options": {"temperature": 0, "num_predict": TOKENS}}

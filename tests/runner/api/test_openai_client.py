@@ -14,7 +14,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
 from scripts.synthetic.embedders import write
-from tests.support.asked import COUNTRY, MODEL, QUESTION, STORY, Answer
+from tests.support.asked import COUNTRY, DAYS, MODEL, QUESTION, STORY, Answer
 from tests.support.server import PATIENCE_S, Served
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
@@ -39,10 +39,11 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
 
 
 def test_texts_at_temperature_0_are_those_of_the_command(client: openai.OpenAI) -> None:
-    words = ["-p", QUESTION, "--temp", "0", "--max-tokens", "24", "--ctx", "4096", "--threads", "1", "--draft", "off"]
+    words = ["-p", DAYS, "--temp", "0", "--max-tokens", "24", "--ctx", "4096", "--threads", "1", "--draft", "off"]
     command = [sys.executable, "-P", "-m", "localrun", MODEL, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, stdin=-3)
-    found = client.chat.completions.create(model=MODEL, messages=ASKED, temperature=0, max_tokens=24)
+    asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": DAYS}]
+    found = client.chat.completions.create(model=MODEL, messages=asked, temperature=0, max_tokens=24)
     assert (found.choices[0].message.content or "").strip() == done.stdout.strip()
     assert found.usage is not None and found.usage.completion_tokens == 24
 

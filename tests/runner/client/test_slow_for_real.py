@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,7 @@ ALL = Placement((), 0, 31, (), 512, threads=1, load_mode="mmap")  # several woul
 HERE = Machine("probe", (), 8 << 30, 8 << 30, 40e9, CORES)
 INFO = ModelInfo("smollm2", "llama", 135_000_000, 30, 0, 0, 8192)
 FAST = Predicted(10_000.0, 10_000.0, 2048)  # whatever happens is slower
+LONGER = replace(ALL, ctx=4096)  # lasts for more than ten seconds on any machine
 ONE = Candidate("Q4_1", ("x.gguf",), 1, 5.0, 0, Verdict.CPU, ALL, (), FAST, Source.FORMULA)
 LONG = Sampling(temperature=0, max_tokens=4000)
 
@@ -44,9 +46,9 @@ def process(tmp_path: Path) -> Iterator[EngineProcess]:
         yield process
 
 
-def opened(process: EngineProcess, weights: Path) -> EngineSession:
+def opened(process: EngineProcess, weights: Path, placement: Placement = ALL) -> EngineSession:
     plan = Plan(INFO, HERE, (ONE,), 0, ())
-    return EngineSession(process, Running(plan, ONE, ALL, process.ask(Load(str(weights), ALL))))
+    return EngineSession(process, Running(plan, ONE, placement, process.ask(Load(str(weights), placement))))
 
 
 def causes(process: EngineProcess, session: EngineSession) -> Iterator[Cause | None]:
@@ -115,7 +117,7 @@ def test_cold_weights_are_read_from_disk(process: EngineProcess, weights: Path) 
 
 
 def test_after_ten_seconds_the_session_says_so(process: EngineProcess, weights: Path) -> None:
-    session = opened(process, weights)
+    session = opened(process, weights, LONGER)
     with neighbours(SPIN, 2 * CORES):
         for chunk in session.generate((), LONG, raw="Once", ignore_end=True):
             last = chunk
