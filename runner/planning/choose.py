@@ -8,7 +8,7 @@ from models.errors import UsageError
 from models.headers.quants import quality
 from models.headers.shape import ModelShape
 from models.weights import WeightSet
-from runner.planning.companions import Helpers, accompanied
+from runner.planning.companions import Helpers, accompanied, may_be_accompanied
 from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
 from runner.planning.placement import Placed, Rehearser, problem_of
 from runner.planning.rivals import Contest, contest_of
@@ -122,8 +122,7 @@ def _placed(option: Contender, machine: Machine, wish: Wish) -> Placed:
     tuned = option.tuned
     if tuned is None:
         return _own(option, machine, wish)
-    may_have_heads = option.shape.heads and wish.draft is None and wish.pooling is None
-    if tuned.placement.companion or option.helpers.drafter or wish.draft == DraftKind.MTP or may_have_heads:
+    if tuned.placement.companion or may_be_accompanied(option.shape, wish, option.helpers):
         own = _own(option, machine, wish)
         return _tuned(option, machine, wish, own) or own
     contest = Contest(problem_of(option.shape, machine, wish), wish, option.rehearse)

@@ -93,16 +93,21 @@ def accompanied(
 ) -> Placed:
     """The best placement with the companion that is wished, or without one and a reason why; errors as of `place`."""
     target = _Target(shape, machine, wish, rehearse)
-    drafter = helpers.drafter
-    if wish.pooling is None and wish.draft != DraftKind.OFF and target.cannot_guess:
+    if not may_be_accompanied(shape, wish, helpers):
+        return target.place()
+    if wish.pooling is None and target.cannot_guess:
         return target.alone()  # whose reasons say so
     if wish.draft == DraftKind.MTP:
         return _with_heads(target, helpers)
-    if drafter is not None:
-        return _with_drafter(target, drafter, helpers.measured)
-    if wish.draft is None and wish.pooling is None and shape.heads:
-        return _with_heads_where_free(target, helpers)
-    return target.place()
+    if helpers.drafter is not None:
+        return _with_drafter(target, helpers.drafter, helpers.measured)
+    return _with_heads_where_free(target, helpers)
+
+
+def may_be_accompanied(shape: ModelShape, wish: Wish, helpers: Helpers) -> bool:
+    """Whether a companion is asked for, or the model's own heads may be taken unasked."""
+    has_heads = wish.draft is None and wish.pooling is None and bool(shape.heads)
+    return has_heads or wish.draft == DraftKind.MTP or helpers.drafter is not None
 
 
 # ---- the model's own heads

@@ -283,9 +283,9 @@ class LocalService:
 
     def tuner(self, plan: Plan, index: int, budget_s: float) -> Tuner:
         """Who measures placements of a candidate whose files are here, for about so long."""
-        read, shape = studied_set(plan, index).read, studied_set(plan, index).shape
-        own = self._untuned(plan, index)
-        contest = contest_of(shape, plan.machine, plan.wish, self._rehearsals.on(plan.machine)(read), own)
+        studied, own = studied_set(plan, index), self._untuned(plan, index)
+        rehearse = self._rehearsals.on(plan.machine)(studied.read)
+        contest = contest_of(studied.shape, plan.machine, plan.wish, rehearse, own)
         return Tuner(contest, own.placement, self.load, (plan, index), budget_s)
 
     def _untuned(self, plan: Plan, index: int) -> Candidate:
