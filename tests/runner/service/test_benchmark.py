@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,21 +55,27 @@ def test_it_measures_what_llama_bench_measures(session: EngineSession, monkeypat
     )
 
 
-def test_a_text_is_said_again_with_guesses_and_without_in_turns(
-    session: EngineSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same prompt each time, which nobody remembers; what was guessed is counted over all of it."""
+def heard(monkeypatch: pytest.MonkeyPatch, guessed: Callable[[str], Drafted]) -> list[tuple[str, bool]]:
+    """(prompt, with guesses) of each turn of a short benchmark; what was `guessed` depends on no machine."""
     monkeypatch.setattr(benchmark, "DECODE_TOKENS", 8)
     monkeypatch.setattr(benchmark, "WORDS_AGAIN", 12)
     asked: list[tuple[str, bool]] = []
     turn = benchmark.turn
 
-    def heard(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
+    def hear(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
         asked.append((prompt, drafts))
         last = turn(session, prompt, tokens, drafts=drafts)
-        return replace(last, draft=Drafted(DraftKind.LOOKUP, 8, 5) if drafts else last.draft)
+        return replace(last, draft=guessed(prompt)) if drafts else last
 
-    monkeypatch.setattr(benchmark, "turn", heard)
+    monkeypatch.setattr(benchmark, "turn", hear)
+    return asked
+
+
+def test_a_text_is_said_again_with_guesses_and_without_in_turns(
+    session: EngineSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same prompt each time, which nobody remembers; what was guessed is counted over all of it."""
+    asked = heard(monkeypatch, lambda _prompt: Drafted(DraftKind.LOOKUP, 8, 5))
     measured = benchmark.measure(session, runs=1)
     again = asked[-4:]
     assert [drafts for _, drafts in again] == [True, False, True, False] and len({prompt for prompt, _ in again}) == 1
@@ -87,19 +93,8 @@ def test_with_a_companion_free_prose_is_decoded_with_guesses_and_without(
     a_user_of_their_own: None, smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In turns, as a text that says itself again, which is measured before it and apart from it."""
-    monkeypatch.setattr(benchmark, "DECODE_TOKENS", 8)
-    monkeypatch.setattr(benchmark, "WORDS_AGAIN", 12)
-    asked: list[tuple[str, bool]] = []
-    turn = benchmark.turn
-
-    def heard(session: EngineSession, prompt: str, tokens: int, *, drafts: bool = False) -> Chunk:
-        asked.append((prompt, drafts))
-        last = turn(session, prompt, tokens, drafts=drafts)
-        is_prose = "sailor" in prompt
-        said = Drafted(DraftKind.MODEL if is_prose else DraftKind.LOOKUP, 6, 4 if is_prose else 2)
-        return replace(last, draft=said if drafts else last.draft)
-
-    monkeypatch.setattr(benchmark, "turn", heard)
+    guesses = {True: Drafted(DraftKind.MODEL, 6, 4), False: Drafted(DraftKind.LOOKUP, 6, 2)}
+    asked = heard(monkeypatch, lambda prompt: guesses["sailor" in prompt])
     service = LocalService()
     try:
         session = loaded(service, service.plan(str(smollm2), Wish(ctx=768, threads=1, draft=str(smollm2))))
