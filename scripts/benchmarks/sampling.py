@@ -6,6 +6,7 @@ Without --model, a random-weight model of each vocabulary is written and run, sm
 setting in turns, medians. `decode`: tokens per second over greedy's of the same round. `alone`: microseconds a draw
 with nothing between two, as where a GPU decodes; `behind`: after a decode, which empties a CPU's caches. On the CPU,
 with its one thread, seconds are those of the processor: others on the machine do not count.
+`bound`: a maximum of all logits, and llama.cpp's own chain over forty of them, whichever; no exact draw takes less.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from pathlib import Path
 
 from runner.engine import llama
 from runner.engine.batch import Piece
+from runner.engine.candidates import Candidates, Shortlist, Tokens
 from runner.engine.context import Context
+from runner.engine.llama import C
 from runner.engine.model import Model
-from runner.engine.sampler import Sampler
+from runner.engine.sampler import Sampler, links
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from scripts.synthetic.geometry import Attention
@@ -41,6 +44,7 @@ SETTINGS = {
     "top-k 0, top-p 1, min-p 0.05": Sampling(top_k=0, top_p=1.0),
     "logprobs 5": Sampling(temperature=0, logprobs=5),
 }
+BOUND = "bound of the default chain"
 Row = tuple[float, float, float]
 Clock = Callable[[], float]
 
@@ -74,6 +78,7 @@ def _report(path: Path, placement: Placement, rounds: int, clock: Clock) -> None
         for _ in range(rounds + 1):
             for name, sampling in SETTINGS.items():
                 rows[name].append(_measure(Sampler(model, sampling, seed=1), context, clock))
+            rows[BOUND].append(_measure(Least(model.tokens), context, clock))
         print(f"vocabulary {model.tokens}, {statistics.median(one[0] for one in rows['greedy']) * 1e3:.2f} ms a token")
         print(f"{'':36}decode  behind, us  alone, us")
         for name, found in rows.items():
@@ -83,7 +88,33 @@ def _report(path: Path, placement: Placement, rounds: int, clock: Clock) -> None
             print(f"{name:36}{ratio:6.3f}  {behind:10.0f}  {alone:9.0f}")
 
 
-def _measure(drawn: Sampler, context: Context, clock: Clock) -> Row:
+class Least:
+    """Draws what it likes, but does all that the default chain cannot do without."""
+
+    def __init__(self, vocabulary: int) -> None:
+        chain = Sampling().chain
+        self._candidates, self._likeliest = Candidates(vocabulary), Shortlist(vocabulary, chain.top_k)
+        self._tokens: Tokens | None = None
+        self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
+        for link in links(chain, seed=1):
+            C.llama_sampler_chain_add(self._chain, link)
+
+    def draw(self, context: Context) -> int:
+        """One of those that were the likeliest at first."""
+        logits = context.logits()
+        if self._tokens is None:
+            self._tokens = self._likeliest.exactly(logits)
+        logits.max()
+        self._candidates.fill(logits, self._tokens)
+        self._candidates.apply(self._chain)
+        return self._candidates.chosen
+
+    def close(self) -> None:
+        """Free the chain."""
+        C.llama_sampler_free(self._chain)
+
+
+def _measure(drawn: Sampler | Least, context: Context, clock: Clock) -> Row:
     """Seconds of a token with its decode, of its draw, and of a draw without a decode before it."""
     with closing(drawn) as sampler:
         context.keep(0)
