@@ -284,7 +284,7 @@ class Model:
 
         with ExitStack() as asked:
             for index, prompt in enumerate(prompts):
-                question = _question(_conversation(prompt), sampling)
+                question = _question(_conversation(prompt), sampling) | {"watched": False}
                 asked.enter_context(self._asked(question, _whole(put, index)))
             return asked.pop_all()
 

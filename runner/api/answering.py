@@ -82,7 +82,9 @@ class Answering:
         asked, said = self._asked, ""
         if sampling.seed is not None:
             sampling = replace(sampling, seed=(sampling.seed + index) % 2**32)
-        answer = session.generate(asked.messages, sampling, continue_last=True, raw=asked.raw)
+        answer = session.generate(
+            asked.messages, sampling, continue_last=True, raw=asked.raw, is_watched=asked.is_watched
+        )
         self._answers.append(answer)
         if self._is_stopped:
             return

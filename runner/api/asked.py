@@ -42,7 +42,8 @@ class Asked:
     """What somebody wants of a model: to answer a conversation, or to go on with a `raw` text, or to fill its gap.
 
     `sampling` has what was asked of it, limits, stops, thinking, logprobs and tools included. `thinks`: the field of
-    the request that asks for thinking; empty where none does. `count` answers are wanted to the same question.
+    the request that asks for thinking; empty where none does. `count` answers are wanted to the same question, and sent
+    as they grow if the request `is_watched`.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Asked:
     thinks: str = ""
     count: int = 1
     terms: Terms = Terms()
+    is_watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)

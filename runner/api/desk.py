@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -76,7 +77,7 @@ class Desk:
 
     async def whole(self, asked: Asked, receive: Receive) -> list[Whole]:
         """All answers to a request once they are there; stopped where the client goes away."""
-        return await unless_gone(receive, self._gathered(asked))
+        return await unless_gone(receive, self._gathered(replace(asked, is_watched=False)))
 
     async def _gathered(self, asked: Asked) -> list[Whole]:
         answers = [Whole() for _ in range(asked.count)]

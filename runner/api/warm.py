@@ -84,7 +84,9 @@ class WarmDesk:
 
     def _ask(self, wire: Wire, command: Ask) -> None:
         kept, asked = self._shelf.of(command.number), command.request
-        answer = kept.session.generate(asked.messages, asked.sampling, continue_last=True, raw=asked.raw)
+        answer = kept.session.generate(
+            asked.messages, asked.sampling, continue_last=True, raw=asked.raw, is_watched=asked.is_watched
+        )
         with self._shelf.asked(kept):
             try:
                 wire.watch(answer.stop)

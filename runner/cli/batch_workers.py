@@ -69,7 +69,7 @@ class Workers:
             self._said.put(None)
 
     def _answered(self, line: BatchLine) -> Outcome:
-        chunks = self._session.generate(line.messages, line.sampling, continue_last=True)
+        chunks = self._session.generate(line.messages, line.sampling, continue_last=True, is_watched=False)
         return gathered(chunks, line.sampling, self._show)
 
     def _show(self, chunk: Chunk) -> None:

@@ -98,7 +98,8 @@ class _Desk:
 
     def _answered(self, number: object, asked: contract.Json) -> contract.Json:
         messages, sampling = read_question({"messages": [], **asked} if "raw" in asked else asked, self._sampling)
-        answer = self._session.generate(messages, sampling, raw=asked.get("raw"))
+        is_watched = asked.get("watched", True)
+        answer = self._session.generate(messages, sampling, raw=asked.get("raw"), is_watched=is_watched)
         self._answers[number] = answer
         if number in self._stopped:
             answer.stop()

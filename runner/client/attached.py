@@ -119,10 +119,13 @@ class AttachedSession:
         *,
         continue_last: bool = False,
         raw: str | None = None,
+        is_watched: bool = True,
     ) -> AttachedAnswer:
         """Answer the conversation (or go on with `raw` text); the last chunk carries `finish`."""
         history = to_answer(messages, continue_last=continue_last)
-        answer = AttachedAnswer(Connection(self._path), Ask(self._number, Request(history, raw, sampling)))
+        answer = AttachedAnswer(
+            Connection(self._path), Ask(self._number, Request(history, raw, sampling, is_watched=is_watched))
+        )
         self._answers.add(answer)
         self._last = answer
         return answer

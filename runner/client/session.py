@@ -141,15 +141,15 @@ class EngineSession:
         continue_last: bool = False,
         raw: str | Marked | Gap | None = None,
         ignore_end: bool = False,
-        reuse: bool = True,
+        is_watched: bool = True,
     ) -> Answer:
         """Answer the conversation (or go on with `raw` text, or fill its gap); the last chunk carries `finish`.
 
         What `sampling` leaves open is as the model's maker recommends. `continue_last` goes on with the last assistant
-        message. `reuse` false prefills everything anew.
+        message. `is_watched` false: nobody looks while the answer grows.
         """
         history = to_answer(messages, continue_last=continue_last)
-        request = Request(history, None, sampling, ignore_end, reuse)
+        request = Request(history, None, sampling, ignore_end, is_watched=is_watched)
         match raw:
             case Gap(before, after):
                 request = replace(request, raw=before, suffix=after)

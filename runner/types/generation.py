@@ -71,7 +71,8 @@ class Request:
     `is_marked`: marks in `raw` are control tokens, not text.
     `ignore_end` (benchmarks) goes on past the model's end-of-generation tokens; `reuse` false prefills everything anew.
     `resumed`: what an engine before this one has already answered to it; the conversation or `raw` ends with that.
-    `drafts` false (benchmarks) decodes a token at a time.
+    `drafts` false (benchmarks) decodes a token at a time. `is_watched` false: nobody looks while the answer grows, and
+    more of it may come at a time.
     """
 
     messages: tuple[Message, ...] = ()
@@ -83,6 +84,7 @@ class Request:
     suffix: str | None = None
     drafts: bool = True
     is_marked: bool = False
+    is_watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,12 @@ class Session(Protocol):
         """Why the answer under way, or the last one, is slower than predicted; None where it is not."""
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False
+        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False, is_watched: bool = True
     ) -> Iterator[Chunk]:
-        """Answer, or go on with the last assistant message; the last chunk carries `finish`."""
+        """Answer, or go on with the last assistant message; the last chunk carries `finish`.
+
+        `is_watched` false: nobody looks while it grows, and more may come at a time.
+        """
 
     def stop(self) -> None:
         """End the running request soon (finish `interrupted`); thread-safe, returns at once."""
@@ -111,7 +114,13 @@ class Answering(Session, Protocol):
         """The quantization that runs."""
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False, raw: str | None = None
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        continue_last: bool = False,
+        raw: str | None = None,
+        is_watched: bool = True,
     ) -> Stream:
         """Answer, or go on with the last assistant message or with `raw` text."""
 

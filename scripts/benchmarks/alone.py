@@ -20,7 +20,7 @@ import psutil
 
 from runner.client.session import EngineSession
 from runner.service.service import LocalService
-from runner.types.generation import Message
+from runner.types.generation import Message, Request
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 
@@ -77,10 +77,11 @@ def answer(draft: str, tokens: int) -> None:
     plan = service.plan("smollm2-135m", wish)
     *_, session = service.load(plan, service.chosen(plan))
     assert isinstance(session, EngineSession)
-    story, sampling = [Message("user", "Write a long story about the sea.")], Sampling(temperature=0, max_tokens=tokens)
+    story = Message("user", "Write a long story about the sea.")
+    asked = Request((story,), None, Sampling(temperature=0, max_tokens=tokens), ignore_end=True, reuse=False)
     for _ in sys.stdin:
         begun = None
-        for chunk in session.generate(story, sampling, ignore_end=True, reuse=False):
+        for chunk in session.ask(asked):
             if begun is None and chunk.completion_tokens:
                 begun, already = _engine_s(), chunk.completion_tokens
         assert begun is not None

@@ -21,7 +21,7 @@ from runner.client.session import EngineSession
 from runner.service.service import LocalService
 from runner.types.codec import pack, unpack
 from runner.types.commands import Devices
-from runner.types.generation import Chunk, Message, Phase
+from runner.types.generation import Chunk, Message, Phase, Request
 from runner.types.pipe import Event, EventKind
 from runner.types.plan import Plan
 from runner.types.sampling import Sampling
@@ -120,8 +120,8 @@ def stops(model: str, runs: int) -> dict[str, float]:
 
 def stop_in(session: EngineSession, phase: Phase) -> float:
     asked = 0.0
-    turn = session.generate([Message("user", LONG)], Sampling(temperature=0), ignore_end=True, reuse=False)
-    for chunk in turn:
+    asks = Request((Message("user", LONG),), sampling=Sampling(temperature=0), ignore_end=True, reuse=False)
+    for chunk in session.ask(asks):
         if not asked and chunk.phase is phase:
             session.stop()
             asked = time.perf_counter()

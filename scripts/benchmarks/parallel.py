@@ -129,7 +129,7 @@ def _engine(file: Path, placement: Placement) -> Iterator[Answer]:
 
         def answer(text: str, tokens: int) -> int:
             sampling = Sampling(temperature=0, max_tokens=tokens)
-            asked = Generate(Request(raw=text, sampling=sampling, ignore_end=True, reuse=False))
+            asked = Generate(Request(raw=text, sampling=sampling, ignore_end=True, reuse=False, is_watched=False))
             *_, last = process.stream(asked)
             return last.completion_tokens
 

@@ -90,7 +90,7 @@ class ScriptedSession:
         return Loaded(self.placement.ctx, 1.8, held, "{% for message in messages %}", companion=companion)
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False
+        self, messages: Sequence[Message], sampling: Sampling, *, continue_last: bool = False, is_watched: bool = True
     ) -> Iterator[Chunk]:
         self.asked.append((list(messages), sampling, continue_last))
         self.stopped.clear()

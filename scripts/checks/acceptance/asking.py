@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from models.errors import EngineError, LocalrunError
 from runner.client.process import EngineProcess
 from runner.client.session import EngineSession
+from runner.types import generation
 from runner.types.generation import Chunk
 from runner.types.sampling import Sampling
 from scripts.checks.acceptance.rows import Expected, Request, Speeds
@@ -64,7 +65,8 @@ def request(session: EngineSession, vocabulary: int, tokens: int, answer: int) -
 
 def _made(session: EngineSession, vocabulary: int, tokens: int, answer: int) -> Chunk:
     sampling = Sampling(seed=1, max_tokens=answer)
-    *_, last = session.generate((), sampling, raw=prompt(vocabulary, tokens), ignore_end=True, reuse=False)
+    asked = generation.Request((), prompt(vocabulary, tokens), sampling, ignore_end=True, reuse=False)
+    *_, last = session.ask(asked)
     return last
 
 

@@ -329,3 +329,22 @@ def test_tokens_travel_together_and_the_first_at_once(engine: EngineProcess) -> 
     assert counts == sorted(counts)
     seconds = (whole[-1].completion_tokens - 1) / (whole[-1].decode_tps or 1)
     assert len(decode) <= seconds / 0.05 + 2, "at most one line every 50 ms"
+
+
+def test_where_nobody_looks_more_travels_together(engine: EngineProcess) -> None:
+    asked = Request((ask("Tell me about the sea."),), sampling=GREEDY)
+    watched, unwatched = (list(generate(engine, replace(asked, is_watched=watched))) for watched in (True, False))
+    assert "".join(chunk.text for chunk in unwatched) == "".join(chunk.text for chunk in watched)
+    decode = [chunk for chunk in unwatched if chunk.phase is Phase.DECODE]
+    assert decode[0].completion_tokens == 1, "the first at once"
+    seconds = (unwatched[-1].completion_tokens - 1) / (unwatched[-1].decode_tps or 1)
+    assert len(decode) <= seconds / 0.5 + 2
+
+
+def test_a_stop_string_ends_an_answer_that_nobody_looks_at_at_once(engine: EngineProcess) -> None:
+    question = ask("Name three primary colours.")
+    word = answer(engine, question)[0].split()[3]
+    asked = Request((question,), sampling=replace(GREEDY, stop=(word,)))
+    watched, unwatched = (list(generate(engine, replace(asked, is_watched=watched)))[-1] for watched in (True, False))
+    assert watched.finish is unwatched.finish is Finish.STOP
+    assert watched.completion_tokens == unwatched.completion_tokens < 48

@@ -20,7 +20,7 @@ from runner.report.contract import bench_json
 from runner.service import benchmark, sharing
 from runner.service.service import LocalService
 from runner.types.drafts import Drafted, DraftKind
-from runner.types.generation import Chunk
+from runner.types.generation import Chunk, Request
 from runner.types.sampling import Sampling
 from runner.types.wish import Wish
 from scripts.checks.fit_speed import main as fit_speed
@@ -118,7 +118,7 @@ def test_with_a_companion_free_prose_is_decoded_with_guesses_and_without(
 
 def test_the_prompt_has_512_tokens_of_different_words(session: EngineSession) -> None:
     prompt = benchmark.prompt_for(session)
-    last = list(session.generate((), Sampling(max_tokens=1), raw=prompt, reuse=False))[-1]
+    last = list(session.ask(Request((), prompt, Sampling(max_tokens=1), reuse=False)))[-1]
     assert last.prompt_tokens == 512 == len(prompt.split())
     assert len(set(prompt.split())) > 200
 
