@@ -24,6 +24,7 @@ import pytest
 from runner.storage.conversations import ConversationStore
 from tests.support.hostile import ACTS, CLEAR, TITLE, hostile
 from tests.support.waiting import PATIENCE_S, until
+from tui.terminal import Typed
 
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL)
 _LOOKS = re.compile(rb"\x1b\[([\d;:]*)m")
@@ -270,6 +271,35 @@ def test_a_terminal_of_one_cell_and_a_stop_in_between(terminal: Terminal) -> Non
     terminal.type("\r")
     terminal.until("complete")
     assert terminal.leave() == 0
+
+
+PASTED = b"caf\xe9 \x1bOQ\x1b[200~one \x1b[31mtwo \x1b[20 \xc3\xa9\x1b[201~ \x1b[200~\x1b\x1b[201~\x1b[A"
+TEXT = "caf\ufffd \x1bOQ\x1b[200~one ␛[31mtwo ␛[20 é\x1b[201~ \x1b[200~␛\x1b[201~\x1b[A"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
+def test_what_is_typed_is_text_however_it_comes(size: int) -> None:
+    typed = Typed()
+    assert "".join(typed.text(PASTED[at : at + size]) for at in range(0, len(PASTED), size)) == TEXT
+
+
+def test_keys_wait_for_nothing() -> None:
+    typed = Typed()
+    assert [typed.text(b"\x1b"), typed.text(b"[20"), typed.text(b"~")] == ["\x1b", "[20", "~"]
+
+
+def test_bytes_that_are_no_text_and_escapes_in_a_paste_are_no_keys(tmp_path: Path) -> None:
+    with opened(tmp_path, "--max-tokens", "4") as terminal:
+        terminal.until("Ask something")
+        os.write(terminal.fd, b"caf\xe9 \x1b[200~one \x1b[31mtwo \x1b[0m\x11\x07three\x1b[201~")
+        terminal.until("three")
+        terminal.type("\r")
+        store = ConversationStore(tmp_path / "data" / "localrun" / "conversations")
+        _noted(terminal, store, 2)
+        assert terminal.leave() == 0
+        [log] = store.all()
+        assert log.conversation.turns[0].text == "caf\ufffd one ␛[31mtwo ␛[0m\x11\x07three"
+        assert b"\x1b[31mtwo" not in terminal.raw and b"\x07three" not in terminal.raw
 
 
 def test_weights_that_are_made_of_escapes_show_them(tmp_path: Path, smollm2: Path) -> None:
