@@ -22,6 +22,18 @@ class _Visible(dict[int, str | int]):
 _TABLE = _Visible(_PICTURES)
 
 
+class _InPlace(dict[int, str]):
+    """The same, with one character for each."""
+
+    def __missing__(self, code: int) -> str:
+        shown = visible(chr(code))
+        self[code] = shown if len(shown) == 1 else "\ufffd"
+        return self[code]
+
+
+_IN_PLACE = _InPlace()
+
+
 def visible(text: str) -> str:
     """Text with control, format and bidirectional characters shown, not obeyed: `␛[2J`, `⟨202E⟩`.
 
@@ -29,6 +41,11 @@ def visible(text: str) -> str:
     newline and tab, so nothing in it moves the cursor, colours, reorders or breaks a line by itself.
     """
     return text if text.isascii() and text.isprintable() else text.translate(_TABLE)
+
+
+def visible_in_place(text: str) -> str:
+    """As `visible`, and each character stays where it was: for text that somebody goes about in, and changes."""
+    return text.translate(_IN_PLACE)
 
 
 def is_plain(name: str, limit: int = LONGEST) -> bool:

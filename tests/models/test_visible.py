@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.visible import is_plain, one_line, visible
+from models.visible import is_plain, one_line, visible, visible_in_place
 
 STEERING = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 ANYTHING = st.text(st.characters(codec=None))
@@ -34,6 +34,13 @@ def test_controls_are_shown(raw: str, shown: str) -> None:
 def test_nothing_visible_steers(raw: str) -> None:
     for character in visible(raw):
         assert character in "\n\t\u200d" or unicodedata.category(character) not in STEERING
+
+
+@given(ANYTHING)
+def test_nothing_visible_in_its_place_steers_and_each_character_stays(raw: str) -> None:
+    shown = visible_in_place(raw)
+    assert len(shown) == len(raw) and shown == visible(shown)
+    assert all(after in (before, "\ufffd") or ord(after) >= 0x2400 for before, after in zip(raw, shown, strict=True))
 
 
 @given(ANYTHING, st.integers(1, 40))

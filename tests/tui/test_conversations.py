@@ -280,3 +280,32 @@ async def test_search_in_a_conversation_and_in_all(tmp_path: Path) -> None:
         await app.pilot.press("enter", "enter")
         await app.until_screen(Chat)
         await app.until_words("They cry.")
+
+
+async def test_nothing_of_an_earlier_conversation_steers_the_terminal(tmp_path: Path) -> None:
+    """Not where it is read, and not where it is written anew."""
+    foreign = "\x1b]0;evil\x07\x9b31m\u202e words"
+    service = scripted(tmp_path)
+    earlier = ConversationStore(service.folder).new("smollm2-135m Q4_1", foreign)
+    earlier.rename(foreign)
+    for role in ("user", "assistant"):
+        earlier.say(role, foreign)
+    earlier.end(foreign)
+    earlier.close()
+    async with running(service, conversation=earlier.path) as app:
+
+        def is_shown() -> bool:
+            shown = app.words()
+            assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+            return "]0;evil" in shown
+
+        await app.until_screen(Chat)
+        await app.until(is_shown)
+        for key, screen in (("ctrl+b", Chat), ("E", Chat), ("f7", LineDialog), ("N", LineDialog)):
+            await app.pilot.press("escape", "escape", key)
+            await app.until_screen(screen)
+            written = app.screen.query("Composer, Line").first()
+            await app.until(lambda line=written: line.has_focus)  # type: ignore[misc]
+            assert is_shown()
+            await app.pilot.press("escape")
+            await app.until_screen(Chat)

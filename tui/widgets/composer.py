@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.text import Text
 from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from models.visible import visible_in_place
 from runner.report.words import plural
 from tui.actions import completions
 from tui.files import pasted_path, paths_like
@@ -54,6 +56,10 @@ class Composer(TextArea):
         """Replace the text, with the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
+
+    def get_line(self, line_index: int) -> Text:
+        """What is drawn of a line: nothing in it steers the terminal, and all of it stays where it was."""
+        return Text(visible_in_place(self.document.get_line(line_index)), end="", no_wrap=True)
 
     async def _on_key(self, event: events.Key) -> None:
         handler = {

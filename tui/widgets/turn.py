@@ -130,7 +130,7 @@ class AnswerView(Vertical):
         self.calls: tuple[ToolCall, ...] = ()
         self._called = Static(classes="calls")
         self._called.display = False
-        self._note = Static(Content(turn.note), classes="note")
+        self._note = Static(Content(visible(turn.note)), classes="note")
 
     def compose(self) -> ComposeResult:
         """Thinking (hidden until there is some), answer, calls (the same), note."""
@@ -168,7 +168,7 @@ class AnswerView(Vertical):
     def note(self, text: str, *, error: bool = False) -> None:
         """The line below: what is going on, later how it went."""
         self._note.set_class(error, "-error")
-        self._note.update(Content(text))
+        self._note.update(Content(visible(text)))
 
     def place_of(self, target: CodeBlock | Link, number: int) -> Widget:
         """The widget to scroll to for a link, or for the code block of this number."""
