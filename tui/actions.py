@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from models.errors import UsageError
 from runner.storage.tool_files import tools_in
 from runner.types import sampling as sampling_settings
+from runner.types.numbers import parse_number
 from runner.types.sampling import Sampling
 from runner.types.tools_json import with_possible_calls
 from tui.view.mentions import mentions
@@ -76,6 +77,14 @@ def completions(line: str) -> list[Action]:
     if not line.startswith("/") or " " in line or "\n" in line:
         return []
     return [action for slash, action in BY_SLASH.items() if slash.startswith(line[1:].lower())]
+
+
+def number_in(typed: str, low: int, high: int) -> int | None:
+    """A whole number from `low` to `high`; None for anything else."""
+    try:
+        return int(parse_number(typed, int, low, high))
+    except UsageError:
+        return None
 
 
 def with_setting(sampling: Sampling, typed: str) -> Sampling:

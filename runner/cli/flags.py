@@ -24,7 +24,7 @@ from runner.storage.tool_files import tools_in
 from runner.types import sampling
 from runner.types.drafts import DraftKind
 from runner.types.notice import Notice
-from runner.types.numbers import parse_number
+from runner.types.numbers import parse_number, parse_tokens
 from runner.types.placement import SplitMode
 from runner.types.tools_json import read_choice
 from runner.types.units import parse_duration, parse_size
@@ -189,7 +189,7 @@ _AUTO = "auto"
 _DRAFTS = (DraftKind.OFF, DraftKind.LOOKUP, DraftKind.MTP, _AUTO)
 QUANT = Flag("quant", "only this quantization", "Q", str)
 PLACEMENT = (
-    Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", _whole(1)),
+    Flag("ctx", "context length, kept by every candidate (default: what fits)", "N", parse_tokens),
     Flag("kv", "type of the KV cache: f16, q8_0, q4_0, ...", "TYPE", _one_of(*CACHE_TYPES), words=tuple(CACHE_TYPES)),
     QUANT,
     Flag("prefer", "quality, balanced (default) or speed", "WHAT", _prefer, words=tuple(Prefer)),
@@ -198,7 +198,7 @@ PLACEMENT = (
     Flag("split-mode", "layer, or tensor: a slice of every layer on each GPU", "MODE", _split_mode, words=_SPLITS),
     Flag("devices", "only these devices, in this order", "LIST", _list_of(str)),
     Flag("rpc", "devices lent by other machines, as host:port or ssh:user@host", "LIST", _list_of(str)),
-    Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", _whole(1)),
+    Flag("ubatch", "tokens of a prompt computed at once (default: 512, more where prompts gain)", "N", parse_tokens),
     Flag("parallel", "requests at once, in one KV cache (default: 1; a batch up to 8)", "N", _whole(1, 256)),
     Flag(
         "draft",

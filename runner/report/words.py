@@ -70,7 +70,7 @@ def seconds(duration: float | None) -> str:
 
 def context(tokens: int) -> str:
     """A context length as people say it: `8k`, `22.75k`; `500` and `5,000` where it is no multiple of 256."""
-    return f"{tokens / 1024:g}k" if tokens >= 1024 and tokens % 256 == 0 else f"{tokens:,}"
+    return f"{tokens / 1024:.12g}k" if tokens >= 1024 and tokens % 256 == 0 else f"{tokens:,}"
 
 
 def parameters(count: int) -> str:

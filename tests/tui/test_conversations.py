@@ -15,6 +15,7 @@ from tui.screens.chat import Chat
 from tui.screens.conversation_list import ConversationList
 from tui.screens.dialogs import Ask, LineDialog
 from tui.screens.find import Find
+from tui.widgets.composer import Composer
 from tui.widgets.turn import AnswerView
 
 
@@ -280,6 +281,28 @@ async def test_search_in_a_conversation_and_in_all(tmp_path: Path) -> None:
         await app.pilot.press("enter", "enter")
         await app.until_screen(Chat)
         await app.until_words("They cry.")
+
+
+async def test_a_message_that_was_on_its_way_is_answered_before_another_conversation_opens(tmp_path: Path) -> None:
+    """Enter and F3 typed at once: the list is there before the message is taken."""
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Mine", ["one"])
+        await app.pilot.press("ctrl+n")
+        await app.until_words("is ready after")
+        gate = app.session.gate = threading.Semaphore(0)
+        app.session.script = [turn(["two"])]
+        composer, asked = app.composer, len(app.session.asked)
+        await app.pilot.press("f3")
+        await app.until_screen(ConversationList)
+        await app.until_words("Mine")
+        composer.post_message(Composer.Sent("Yours", "Yours"))
+        await app.until(lambda: len(app.session.asked) > asked)
+        await app.pilot.press("enter")
+        await app.until_told("still answering")
+        gate.release(100)
+        await app.until(lambda: app.shown(".note").endswith("complete"))
+        assert kept(app.service) == [("user", "Yours"), ("assistant", "two")]
 
 
 async def test_nothing_of_an_earlier_conversation_steers_the_terminal(tmp_path: Path) -> None:

@@ -173,3 +173,42 @@ async def test_what_is_too_long_to_be_counted_costs_no_engine(tmp_path: Path, mo
         await app.pilot.press("enter")
         await app.until_words("complete")
         assert len(app.service.sessions) == 1
+
+
+async def test_a_dead_engine_holds_nothing_and_its_context_is_still_known(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Hi", ["Yes."])
+        app.session.script = [EngineError("The engine ended (signal 9).")]
+        await app.say("More")
+        await app.until_words("The engine ended (signal 9).")
+        app.screen.tick()  # type: ignore[attr-defined]
+        await app.until_words("no measurement yet")
+        assert "of 8,192" in app.words() and "of 0" not in app.words()
+
+
+async def test_an_answer_that_was_ended_keeps_why_in_its_note(tmp_path: Path) -> None:
+    *begun, last = turn(["On ", "and on."])
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        app.session.script = [[*begun, replace(last, finish=Finish.LENGTH, happened="It repeats itself.")]]
+        await app.say("Hi")
+        await app.until(lambda: app.shown(".note").endswith("ended early · It repeats itself."))
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("/plan 0", "/plan wants a context length, not '0'."),
+        (f"/plan {'9' * 5000}", "/plan wants a context length, not '9999"),
+        (f"/edit {'9' * 5000}", "/edit wants the number of a question, 1 to 1, not '9999"),
+        (f"/copy {'9' * 5000}", "/copy wants the number of a code block, and there is none, not '9999"),
+    ],
+)
+async def test_a_number_that_is_none_is_told(tmp_path: Path, typed: str, sentence: str) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Hi", ["Yes."])
+        await app.say(typed)
+        await app.until_told(sentence)
+        assert isinstance(app.screen, Chat)

@@ -121,7 +121,8 @@ class Chat(ChatActions):
             self._sample()
 
     def _show_speed(self) -> None:
-        ctx = self._session.loaded.ctx if self._session else 0
+        placement = self._candidate.placement
+        ctx = self._session.loaded.ctx if self._session else placement.ctx if placement else 0
         slowness = self._session.slowness if self._session else None
         speed = replace(self._speed_history.speed(self._last, ctx, self._candidate.predicted), slowness=slowness)
         self.query_one(SpeedPanel).show(speed)
@@ -130,7 +131,9 @@ class Chat(ChatActions):
     @work(group="sample")
     async def _sample(self) -> None:
         session = self._session
-        if session is None:
+        if session is None:  # what was held is held no more
+            self._meters = ()
+            self.query_one(MemoryBars).show((), {})
             return
         try:
             sample = await aside(session.sample)

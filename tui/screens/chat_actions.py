@@ -13,6 +13,7 @@ from runner.report.tools import tools_line
 from runner.report.words import one_line
 from runner.storage.conversations import ConversationLog
 from runner.storage.prompts import PromptStore
+from runner.types.numbers import MOST_TOKENS
 from runner.types.sampling import in_force
 from runner.types.thinking import Think
 from tui import actions
@@ -30,6 +31,8 @@ from tui.settings import Next
 from tui.view.mentions import as_written
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
+
+_LONGEST = 40  # characters of a wrong argument in a sentence about it
 
 
 class ChatActions(WalkingScreen):
@@ -52,11 +55,12 @@ class ChatActions(WalkingScreen):
 
     def action_plan(self, argument: str = "") -> None:
         """The plan; a number is the context to try."""
-        if argument and not argument.isdecimal():
-            self.complain(f"/plan wants a context length, not {argument!r}.")
+        ctx = actions.number_in(argument, 1, MOST_TOKENS)
+        if argument and ctx is None:
+            self.complain(f"/plan wants a context length, not {one_line(repr(argument), _LONGEST)}.")
         elif self.is_idle():
             wish = self._plan.wish
-            self._open_plan(replace(wish, ctx=int(argument)) if argument else wish)
+            self._open_plan(replace(wish, ctx=ctx) if ctx else wish)
 
     def action_panel(self, argument: str = "") -> None:
         """Show or hide the panel; on a narrow screen it takes the conversation's place."""
@@ -98,10 +102,11 @@ class ChatActions(WalkingScreen):
             self.complain("Nothing has been answered yet.")
         elif not argument:
             return max(1, places.index(self._editing)) if self._editing in places else len(places)
-        elif argument.isdecimal() and 1 <= int(argument) <= len(places):
-            return int(argument)
+        elif number := actions.number_in(argument, 1, len(places)):
+            return number
         else:
-            self.complain(f"{command} wants the number of {what}, 1 to {len(places)}, not {argument!r}.")
+            said = one_line(repr(argument), _LONGEST)
+            self.complain(f"{command} wants the number of {what}, 1 to {len(places)}, not {said}.")
         return None
 
     def _edit(self, place: int) -> None:
@@ -146,11 +151,12 @@ class ChatActions(WalkingScreen):
     def action_copy(self, argument: str = "") -> None:
         """Copy what Tab went to, the code block of a number, or the last answer; ask which where there are several."""
         blocks = self._blocks()
-        if argument.isdecimal() and 1 <= int(argument) <= len(blocks):
-            self._copy(blocks[int(argument) - 1].code, f"Code block {int(argument)}")
+        if number := actions.number_in(argument, 1, len(blocks)):
+            self._copy(blocks[number - 1].code, f"Code block {number}")
         elif argument:
             there = f"1 to {len(blocks)}" if blocks else "and there is none"
-            self.complain(f"/copy wants the number of a code block, {there}, not {argument!r}.")
+            said = one_line(repr(argument), _LONGEST)
+            self.complain(f"/copy wants the number of a code block, {there}, not {said}.")
         elif self._target is not None and self.query_one(ConversationView).has_focus:
             self._copy_target()
         elif blocks:
@@ -197,7 +203,7 @@ class ChatActions(WalkingScreen):
         """Choose an earlier conversation."""
 
         def go_on(log: ConversationLog | None) -> None:
-            if log is not None and log is not self._log:
+            if log is not None and log is not self._log and self.is_idle():  # a message may have been on its way
                 self._reopen(log.path)
             self.show_title()
 

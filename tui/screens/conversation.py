@@ -99,6 +99,11 @@ class ConversationScreen(EngineScreen):
     def show_title(self) -> None:
         """The conversation is another, or its title is."""
 
+    @property
+    def _what_is_under_way(self) -> str:
+        is_answering = self._answering is not None
+        return "The model is still answering. Esc stops it." if is_answering else super()._what_is_under_way
+
     # Turns
 
     @work(exclusive=True, group="turn")
@@ -164,7 +169,8 @@ class ConversationScreen(EngineScreen):
                 self._grow(widget, chunks)
             last = self._last or Chunk(Phase.DONE)
             numbers = after_turn(last, session.loaded.ctx, reread_reason(before, messages, last))
-            ending = " · ".join((numbers, *self._unsaid(last.notes)))
+            why = last.happened if last.finish is Finish.LENGTH else None  # it was said once, and is gone from there
+            ending = " · ".join((numbers, *filter(None, (why,)), *self._unsaid(last.notes)))
             widget.note(ending)
             self._keep_calls(widget, last)
         except LocalrunError as error:

@@ -45,8 +45,13 @@ class EngineScreen(LeftOnce[Next | None]):
         """Whether a turn may begin; says what to do if not."""
         busy = any(worker.group == "turn" and worker.is_running for worker in self.workers)
         if busy:
-            self.complain("The model is still answering. Esc stops it.")
+            self.complain(self._what_is_under_way)
         return not busy
+
+    @property
+    def _what_is_under_way(self) -> str:
+        """Why a turn cannot begin."""
+        return "One moment: what was asked for before is still under way."
 
     async def _engine(self) -> Session | None:
         """The running engine; a dead one is started anew."""

@@ -165,6 +165,8 @@ def test_lists_and_numbers_of_the_file() -> None:
     ("words", "said"),
     [
         (("m", "--ctx", "0"), "--ctx: 0 is out of range: at least 1"),
+        (("m", "--ctx", "1" + 400 * "0"), "is out of range: 1 to 2147483647"),
+        (("m", "--ubatch", "2147483648"), "--ubatch: 2147483648 is out of range: 1 to 2147483647"),
         (("m", "--ctx", "many"), "--ctx: 'many' is not a whole number"),
         (("m", "--temp", "nan"), "--temp: nan is out of range"),
         (("m", "--temp", "inf"), "--temp: inf is out of range"),

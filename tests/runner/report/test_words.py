@@ -43,6 +43,7 @@ from runner.types.units import GIB, MIB
         (words.context(5000), "5,000"),
         (words.context(8192), "8k"),
         (words.context(23_296), "22.75k"),
+        (words.context(2**31 - 1024), "2097151k"),
         (words.parameters(134_515_008), "135M"),
         (words.parameters(70_553_706_496), "70.6B"),
         (words.parameters(8_030_261_248), "8.03B"),
