@@ -20,7 +20,9 @@ def write_new(title: str, text: str, target: str = "") -> Path:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already; name another file.") from None
-    except (OSError, RuntimeError, ValueError) as error:  # also: no such home, a null byte
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    except (RuntimeError, ValueError) as error:  # no such home, a null byte
         raise UsageError(f"{path} cannot be written: {error}.") from None
     return path
 

@@ -26,6 +26,7 @@ def test_the_working_folder_is_the_default(tmp_path: Path, monkeypatch: pytest.M
 def test_what_cannot_be_written(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken.md").write_text("mine")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as error:
         write_new("Title", "text", target)
+    assert "Errno" not in str(error.value)
     assert (tmp_path / "taken.md").read_text() == "mine"
