@@ -140,3 +140,15 @@ async def test_a_command_with_files_waits_for_the_question(tmp_path: Path) -> No
         await app.until(lambda: bool(app.session.asked))
         [message] = app.session.asked[0][0]
         assert message.content == f'{notes}:\n```\nSalt.\n```\n\n@"{notes}" Why?'
+
+
+async def test_a_file_that_is_not_there_is_said_before_it_is_sent(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        for written, said in (
+            ("About @nope.txt please", "no file nope.txt"),
+            ("Hi @ada", ""),
+            ("/tools @nope.txt", ""),
+        ):
+            app.composer.put(written)
+            await app.until(lambda said=said: bool(said) == bool(app.shown("#hint")) and said in app.shown("#hint"))  # type: ignore[misc]

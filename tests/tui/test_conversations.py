@@ -332,3 +332,14 @@ async def test_nothing_of_an_earlier_conversation_steers_the_terminal(tmp_path: 
             assert is_shown()
             await app.pilot.press("escape")
             await app.until_screen(Chat)
+
+
+async def test_what_was_edited_is_edited_no_more_in_another_conversation(tmp_path: Path) -> None:
+    async with running(scripted(tmp_path)) as app:
+        await app.until_screen(Chat)
+        await answered(app, "Mine", ["one"])
+        await app.pilot.press("ctrl+b")
+        await app.until_words("Editing question 1")
+        await app.pilot.press("ctrl+n")
+        await app.until_words("is ready after")
+        await app.until(lambda: "Editing" not in app.shown("#hint"))

@@ -23,7 +23,7 @@ from tui import actions
 from tui.files import files_of, is_file, paths_like
 from tui.screens.chat_actions import ChatActions
 from tui.settings import ChatSettings
-from tui.view.mentions import begun, mention, mentions
+from tui.view.mentions import begun, looks_like_path, mention, mentions
 from tui.view.meters import Meter, live
 from tui.view.speed_history import SpeedHistory
 from tui.widgets.composer import Composer
@@ -152,20 +152,25 @@ class Chat(ChatActions):
         """List the commands that a slash may become, the files of an @; else what is edited, or what the files take."""
         text = event.text_area.text
         path = begun(event.text_area.get_text_range((0, 0), event.text_area.cursor_location))
-        self._weigh(tuple(mentions(text)) if path is None or is_file(path) else ())
+        likely = paths_like(path) if path is not None and not is_file(path) else []
+        self._weigh(() if likely or text.startswith("/") else tuple(mentions(text)))
         if found := actions.completions(text):
             hint, best = "  ".join(f"/{action.slash}" for action in found), f"   Tab: {found[0].help}"
-        elif path is not None and not is_file(path):
-            hint = "  ".join(map(visible, paths_like(path)))
-            best = "   Tab completes" if hint else ""
+        elif likely:
+            hint, best = "  ".join(map(visible, likely)), "   Tab completes"
         else:
             hint, best = "", self._editing_words
         self.query_one("#hint", Static).update(styled((hint, "$accent"), (best, "$quiet")))
 
     @work(exclusive=True, group="weigh")
     async def _weigh(self, paths: tuple[str, ...]) -> None:
-        """Say how many tokens the files named take, and whether they fit."""
+        """Say how many tokens the files named take, and whether they fit; or which of them is none."""
         session = self._session
+        missing = [path for path in paths if looks_like_path(path) and not is_file(path)]
+        if missing:
+            words = f"There is no file {one_line(missing[0], 60)}: only these words are sent."
+            self.query_one("#hint", Static).update(Content(words))
+            return
         try:
             files = files_of(paths)
             if files and session is not None:

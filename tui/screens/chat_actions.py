@@ -120,6 +120,12 @@ class ChatActions(WalkingScreen):
         await super()._keep(count)
         self.query_one("#hint", Static).update("")
 
+    async def _begin(self, log: ConversationLog) -> None:
+        """Nor does it stand over another conversation, where nothing is edited."""
+        await super()._begin(log)
+        for hint in self.query("#hint").results(Static):
+            hint.update("")
+
     @property
     def _editing_words(self) -> str:
         """What is edited, and the ways on; empty where nothing is."""

@@ -25,6 +25,11 @@ def begun(text: str) -> str | None:
     return None if found is None else found[1] if found[1] is not None else found[2]
 
 
+def looks_like_path(named: str) -> bool:
+    """Whether what is named can hardly be anything but a file: a folder before it, or an ending."""
+    return "/" in named or re.search(r"\w\.\w", named) is not None
+
+
 def completed(text: str, path: str) -> str:
     """The text with the path that its end has begun to name."""
     found = _BEGUN.search(text)

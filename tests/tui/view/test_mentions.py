@@ -3,7 +3,7 @@
 import pytest
 
 from runner.types.attachment import Attachment, with_files
-from tui.view.mentions import as_written, begun, completed, mention, mentions
+from tui.view.mentions import as_written, begun, completed, looks_like_path, mention, mentions
 
 ONE, TWO = Attachment("a.txt", "1\n2"), Attachment("b c.md", "```\ncode\n```")
 
@@ -35,3 +35,8 @@ def test_a_message_as_it_was_written() -> None:
 def test_files_that_nobody_named_stay_with_the_words() -> None:
     sent = with_files("Compare them.", [ONE, TWO])
     assert as_written(sent) == sent
+
+
+@pytest.mark.parametrize(("named", "is_one"), [("a.txt", True), ("src/a", True), ("ada", False), ("you...", False)])
+def test_what_looks_like_a_path(named: str, is_one: bool) -> None:
+    assert looks_like_path(named) is is_one
