@@ -26,11 +26,14 @@ def reread_reason(before: Sequence[Message] | None, now: Sequence[Message], last
         return "the engine had read nothing of it"
     old, new = [_words(one) for one in before], [_words(one) for one in now]
     shared = next((place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), len(old))
-    if shared >= len(old):
-        long = _SHARE * sum(len(text) for _, text in new)
-        is_long = sum(len(text) for _, text in new[len(old) :]) >= long
-        return "the new message is long" if is_long else "the cache held no more of it"
-    return _change(old, new, shared)
+    is_long = _letters(new[shared:]) >= _SHARE * _letters(new)
+    if is_long and shared >= min(len(old), len(new) - 1):  # nothing before it is another
+        return "the new message is long"
+    return "the cache held no more of it" if shared >= len(old) else _change(old, new, shared)
+
+
+def _letters(messages: Sequence[tuple[str, str]]) -> int:
+    return sum(len(text) for _, text in messages)
 
 
 def _words(message: Message) -> tuple[str, str]:

@@ -14,19 +14,23 @@ SYSTEM, ONE, FIRST, TWO, SECOND, THREE = (
     Message("user", "three"),
 )
 SO_FAR = (SYSTEM, ONE, FIRST, TWO)
+LONG = Message("user", "word " * 900)
 
 
 @pytest.mark.parametrize(
     ("before", "now", "reason"),
     [
         (None, SO_FAR, "the engine had read nothing of it"),
-        (SO_FAR, (*SO_FAR, SECOND, Message("user", "word " * 900)), "the new message is long"),
+        (SO_FAR, (*SO_FAR, SECOND, LONG), "the new message is long"),
         (SO_FAR, (*SO_FAR, SECOND), "the cache held no more of it"),
         (SO_FAR, (Message("system", "Be long."), *SO_FAR[1:]), "the system prompt is another"),
         (SO_FAR, SO_FAR[1:], "the system prompt is another"),
         (SO_FAR, (SYSTEM, TWO, SECOND, THREE), "the oldest turns were left out"),
         (SO_FAR, (SYSTEM, ONE, FIRST, THREE), "an earlier message is another"),
         (SO_FAR, (SYSTEM, THREE), "another conversation was read last"),
+        (SO_FAR, (SYSTEM, LONG), "the new message is long"),  # all earlier turns were left out, or it is a new chat
+        (SO_FAR[1:], (LONG,), "the new message is long"),
+        (SO_FAR, (SYSTEM, LONG, SECOND, THREE), "another conversation was read last"),
     ],
 )
 def test_the_reason(before: tuple[Message, ...] | None, now: tuple[Message, ...], reason: str) -> None:
