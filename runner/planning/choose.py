@@ -1,6 +1,6 @@
 """All quantizations of a model side by side, best quality first, and the one to take. Pure but for the rehearsals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,7 +13,6 @@ from runner.planning.pick import WIDE_BITS, is_equal, pick, speed_of, taken_as
 from runner.planning.placement import Placed, Rehearser, problem_of
 from runner.planning.rivals import Contest, contest_of
 from runner.planning.tuned import as_tuned
-from runner.types.drafts import DraftKind
 from runner.types.machine import Machine
 from runner.types.measurement import Tuned
 from runner.types.plan import Candidate, ModelInfo, Plan, Verdict
@@ -35,15 +34,24 @@ class Contender:
     helpers: Helpers = Helpers()  # noqa: RUF009
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """One set of weights as it would run, and as it would without a companion."""
+
+    candidate: Candidate
+    alone: Candidate
+
+
 def choose(name: str, options: Sequence[Contender], machine: Machine, wish: Wish) -> Plan:
     """A plan of every option that `wish.quant` leaves (UsageError if none), and the one to take.
 
     `study` and `seconds` are left to the caller.
     """
     kept = _wished(options, wish.quant)
-    candidates = _candidates(kept, machine, wish)
+    planned = sorted((_planned(option, machine, wish) for option in kept), key=_loss)
+    candidates = tuple(one.candidate for one in planned)
     picked = pick(candidates, wish.prefer, asked=wish.quant is not None)
-    if picked and (better := _better_without(candidates, picked[0], kept, (machine, wish))):
+    if picked and (better := _better_without(planned, picked[0], wish)):
         candidates = _told(candidates, picked[0], better)
     return Plan(
         model=_info(name, kept[0].shape),
@@ -63,21 +71,14 @@ def _wished(options: Sequence[Contender], quant: str | None) -> Sequence[Contend
     return kept
 
 
-def _candidates(options: Iterable[Contender], machine: Machine, wish: Wish) -> tuple[Candidate, ...]:
-    return tuple(sorted((_candidate(option, machine, wish) for option in options), key=_loss))
-
-
-def _better_without(
-    candidates: Sequence[Candidate], chosen: int, options: Sequence[Contender], asked: tuple[Machine, Wish]
-) -> str | None:
+def _better_without(planned: Sequence[_Planned], chosen: int, wish: Wish) -> str | None:
     """The better quantization that would be taken if no companion took what that of the chosen one does."""
-    machine, wish = asked
-    if not chosen or not candidates[chosen].companions:
+    taken = planned[chosen].candidate
+    if not chosen or not taken.companions:
         return None
-    plain = [replace(option, helpers=Helpers(), tuned=None) for option in options]
-    alone = _candidates(plain, machine, replace(wish, draft=DraftKind.LOOKUP))
+    alone = [one.alone for one in planned]
     picked = pick(alone, wish.prefer, asked=wish.quant is not None)
-    is_better = picked and picked[0] < chosen and not is_equal(alone[picked[0]], candidates[chosen])
+    is_better = picked and picked[0] < chosen and not is_equal(alone[picked[0]], taken)
     return alone[picked[0]].quant if picked and is_better else None
 
 
@@ -88,13 +89,18 @@ def _told(candidates: Sequence[Candidate], chosen: int, better: str) -> tuple[Ca
     return (*candidates[:chosen], replace(taken, reasons=tuple(reasons)), *candidates[chosen + 1 :])
 
 
-def _loss(candidate: Candidate) -> tuple[float, float]:
-    bits = candidate.bits_per_weight
-    return quality(candidate.quant, bits).loss, -bits
+def _loss(one: _Planned) -> tuple[float, float]:
+    bits = one.candidate.bits_per_weight
+    return quality(one.candidate.quant, bits).loss, -bits
 
 
-def _candidate(option: Contender, machine: Machine, wish: Wish) -> Candidate:
+def _planned(option: Contender, machine: Machine, wish: Wish) -> _Planned:
     placed = _placed(option, machine, wish)
+    candidate = _candidate(option, placed)
+    return _Planned(candidate, _candidate(option, placed.alone) if placed.alone else candidate)
+
+
+def _candidate(option: Contender, placed: Placed) -> Candidate:
     return Candidate(
         quant=option.weights.quant,
         files=tuple(file.name for file in option.weights.files),
@@ -124,7 +130,8 @@ def _placed(option: Contender, machine: Machine, wish: Wish) -> Placed:
         return _own(option, machine, wish)
     if tuned.placement.companion or may_be_accompanied(option.shape, wish, option.helpers):
         own = _own(option, machine, wish)
-        return _tuned(option, machine, wish, own) or own
+        kept = _tuned(option, machine, wish, own)
+        return replace(kept, alone=own.alone) if kept else own
     contest = Contest(problem_of(option.shape, machine, wish), wish, option.rehearse)
     return as_tuned(contest, tuned) or _own(option, machine, wish)
 

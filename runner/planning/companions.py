@@ -25,7 +25,7 @@ from runner.planning.settings import settings_to_hope_for
 from runner.types.drafts import DraftKind
 from runner.types.machine import Device, Machine
 from runner.types.placement import Companion, Placement
-from runner.types.plan import CompanionPlan, Guesses, Predicted, Source, Verdict
+from runner.types.plan import CompanionPlan, Guesses, Source, Verdict
 from runner.types.reasons import Accompanied, HeadsLeftOut, Lack, Unaccompanied
 from runner.types.wish import Wish
 
@@ -300,8 +300,5 @@ def _told(together: Placed, alone: Placed, brings: Guesses) -> Placed:
         ctx=max(0, alone.placement.ctx - together.placement.ctx),
         is_split=alone.verdict is Verdict.GPU and together.verdict is not Verdict.GPU,
     )
-    return replace(together, predicted=_with_guesses(together.predicted, brings), reasons=(said, *together.reasons))
-
-
-def _with_guesses(predicted: Predicted | None, brings: Guesses) -> Predicted | None:
-    return predicted and replace(predicted, guesses=brings)
+    predicted = together.predicted and replace(together.predicted, guesses=brings)
+    return replace(together, predicted=predicted, reasons=(said, *together.reasons), alone=alone)

@@ -11,6 +11,8 @@ The idea, in the order of the functions below:
 Layers by command (`--gpu-layers`) replace step 2 and are kept even where they do not fit: then the verdict is no.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -48,7 +50,7 @@ class Placed:
     """The best way to run one set of weights, in the words of a Candidate (runner.types.plan).
 
     `short_of_all`: bytes that all memory together lacks; `short_of_gpu`: bytes that the devices lack to hold it all.
-    Neither is below 0.
+    Neither is below 0. `alone`: the best way without its companions; None where it has none.
     """
 
     verdict: Verdict
@@ -61,6 +63,7 @@ class Placed:
     short_of_gpu: int = 0
     wait: Wait | None = None
     companions: tuple[CompanionPlan, ...] = ()
+    alone: Placed | None = None
 
 
 def problem_of(shape: ModelShape, machine: Machine, wish: Wish) -> Problem:
