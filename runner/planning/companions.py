@@ -1,8 +1,8 @@
 """A placement with somebody who guesses beside it: a small model, or the model's own heads. Pure but for rehearsals.
 
-A small model is placed by itself, whole, on the fastest device that has room for it or on the CPU, with the context
-that the large one would have had alone. What it takes is taken from the machine, and the large one is placed on the
-rest. Of these ways the one with most tokens a second is taken.
+A small model is placed by itself, whole, on a device or on the CPU, with the context that the large one would have had
+alone. What it takes is taken from the machine, and the large one is placed on the rest. Of these ways the one with most
+tokens a second is taken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -192,10 +192,12 @@ def _tps(found: tuple[Placed, Guesses]) -> float:
 
 
 def _homes(machine: Machine) -> Iterator[Device | None]:
-    """Where a small model may go: the fastest device of this computer that has room, and the CPU."""
-    own = [device for device in machine.devices if device.lent is None]
-    yield from sorted(own, key=lambda device: -(device.bandwidth or 0))
-    yield None
+    """Where a small model may go: the devices of this computer, of equal ones the first, and the CPU."""
+    found: dict[Device, Device] = {}
+    for device in sorted(machine.devices, key=lambda device: -(device.bandwidth or 0)):
+        if device.lent is None:
+            found.setdefault(device.nameless, device)
+    yield from (*found.values(), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One model and one machine: what has to be placed, and how much room there is for it. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import permutations
 
 from runner.cost.blocks import Blocks
@@ -65,7 +65,7 @@ class Problem:
             sets = [order for size in sizes for order in permutations(fast, size)]
         else:
             sets = [tuple(order[:size]) for size in sizes for order in (fast, fast[::-1], roomy)]
-        return list({_kinds(order): order for order in reversed(sets)}.values())[::-1]
+        return list({tuple(one.nameless for one in order): order for order in reversed(sets)}.values())[::-1]
 
     def sizes(self, settings: ContextSettings) -> list[int]:
         """Bytes of every layer with its KV cache on a device."""
@@ -108,10 +108,3 @@ class Problem:
 def even(devices: tuple[Device, ...], total: int) -> Layout:
     """Every device in use: what compute buffers depend on, whatever the counts."""
     return Layout(devices, tuple(min(layer, len(devices) - 1) for layer in range(total)))
-
-
-def _kinds(devices: Sequence[Device]) -> tuple[Device, ...]:
-    """Equal for sets of devices that are as good as each other."""
-    return tuple(
-        replace(device, id="", name="", uid=None, lent=device.lent and device.lent.nameless) for device in devices
-    )

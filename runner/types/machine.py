@@ -94,6 +94,11 @@ class Device:
     uid: str | None = None
     lent: Lent | None = None
 
+    @property
+    def nameless(self) -> "Device":
+        """All of it but which one it is: equal for those that are as good as each other."""
+        return replace(self, id="", name="", uid=None, lent=self.lent and self.lent.nameless)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:

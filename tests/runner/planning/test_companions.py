@@ -62,6 +62,7 @@ def check_room(found: Placed, there: Machine, wish: Wish) -> None:
         ("llama-3.3-70b", machine(gpu(24)), "CUDA0"),  # the small one there, the large one split
         ("llama-3.1-8b", machine(gpu(24, 600, 1), gpu(24)), "CUDA0"),  # on the faster one
         ("llama-3.1-8b", machine(ram=16), "CPU"),
+        ("glm-4.5-air", machine(gpu(24), gpu(24, index=1), gpu(24, index=2)), "CUDA0"),  # the first of equal ones
     ],
 )
 def test_a_small_model_is_placed_first_and_the_large_one_on_the_rest(model: str, there: Machine, home: str) -> None:
