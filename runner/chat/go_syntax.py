@@ -47,7 +47,6 @@ class Pipeline:
 
     commands: tuple[Term, ...]
     names: tuple[str, ...] = ()
-    declares: bool = False
 
 
 Term = Literal | FieldPath | Call | Pipeline
@@ -176,21 +175,20 @@ class _Tokens:
             at = found.end()
 
     def pipeline(self) -> Pipeline:
-        names, declares = self._names()
+        names = self._names()
         commands = [self._command()]
         while self._takes("|"):
             commands.append(self._command())
-        return Pipeline(tuple(commands), names, declares)
+        return Pipeline(tuple(commands), names)
 
-    def _names(self) -> tuple[tuple[str, ...], bool]:
+    def _names(self) -> tuple[str, ...]:
         """`$a :=`, `$a, $b :=` or `$a =` in front of a pipeline."""
         for count, signs in ((1, (":=", "=")), (3, (":=",))):
             if len(self.left) > count and self.left[count][1] in signs and self.left[0][1].startswith("$"):
                 names = tuple(token for _, token in self.left[:count:2])
-                declares = self.left[count][1] == ":="
                 del self.left[: count + 1]
-                return names, declares
-        return (), False
+                return names
+        return ()
 
     def _command(self) -> Term:
         first = self._term()

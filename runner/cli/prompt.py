@@ -1,4 +1,4 @@
-"""What a model is asked: the prompt from stdin and flags, the conversation's opening, the grammar of the answer."""
+"""What a model is asked: the prompt from stdin and flags, the grammar of the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from runner.storage.paths import paths
 from runner.storage.prompts import PromptStore, filled
 from runner.storage.text_files import attached
 from runner.types.attachment import Attachment, with_files
-from runner.types.generation import Message
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import Sampling
 from runner.types.tools_json import with_possible_calls
@@ -98,12 +97,6 @@ def readable(text: str, output: Output) -> str:
     if bad:
         output.warn(f"The prompt is not all {sys.stdin.encoding} text: bytes that are none ({bad}) are read as \ufffd.")
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def opening(options: Options, prompt: str | None = None) -> list[Message]:
-    """The conversation as it starts."""
-    said = (("system", options.system or None), ("user", prompt))
-    return [Message(role, text) for role, text in said if text is not None]
 
 
 def sampling_of(options: Options, service: LocalService | AttachedService) -> Sampling:

@@ -174,7 +174,7 @@ class Standing:
 
 
 def _rehearsed(problem: Problem, wish: Wish, first: Proposal, rehearse: Rehearser) -> Standing:
-    """Rehearser proposals until one fits without waste, charging what llama.cpp needs beyond our ledger to the next."""
+    """Rehearse proposals until one fits without waste, charging what llama.cpp needs beyond our ledger to the next."""
     proposal: Proposal | None = first
     seen: dict[Placement, Standing] = {}
     while proposal is not None and len(seen) < MOST_REHEARSALS:

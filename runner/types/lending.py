@@ -44,8 +44,9 @@ class Pulse:
     """The answer to `ping`: whether what computes there still runs, and what it has lent since it started.
 
     `used`: bytes of each device in use; `received` and `sent`: bytes over the network; `requests`: how often somebody
-    waited for an answer; `computed_s`: seconds of the processor. `lives`: how often what computes was started; what was
-    lent in an earlier one is gone. `hang_ups`: how often it closed a connection that a borrower was using.
+    waited for an answer; `computed_s`: seconds of the processor. While any of these changes it is at work. `lives`: how
+    often what computes was started; what was lent in an earlier one is gone. `hang_ups`: how often it closed a
+    connection that a borrower was using.
     """
 
     is_running: bool
