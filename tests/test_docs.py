@@ -37,6 +37,15 @@ def test_each_line_on_what_is_not_trusted_has_its_test() -> None:
     assert lines and not [line for line in lines if not TEST.search(line)]
 
 
+def test_the_map_names_modules_that_are_there() -> None:
+    """Also where it has spoken of their room already, and gives the name alone."""
+    there = {path.name for room in ("runner", "models", "tui") for path in (ROOT / room).rglob("*.py")} | {
+        "localrun.py"
+    }
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs/architecture.md").read_text("utf-8")))
+    assert named and named <= there
+
+
 def test_the_map_has_every_room() -> None:
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
     rooms = [path.parent.relative_to(ROOT) for path in (ROOT / "runner").glob("*/__init__.py")]
