@@ -1,5 +1,6 @@
 """The documentation speaks of files that are there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PATH = re.compile(r"`((?:runner|models|tui|tests|scripts|docs|examples)/[\w/.]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+MAKERS = ("runner/report/contract.py", "runner/report/tuning.py", "runner/report/search.py")
 MODULE = re.compile(r"python -m (scripts\.[\w.]+)")
 
 
@@ -51,3 +53,15 @@ def test_the_map_has_every_room() -> None:
     rooms = [path.parent.relative_to(ROOT) for path in (ROOT / "runner").glob("*/__init__.py")]
     assert rooms
     assert not [str(room) for room in rooms if f"| `{room}/` |" not in text]
+
+
+def test_each_field_of_a_plan_and_an_answer_is_explained() -> None:
+    """Stubs have the fields of both (tests/end_to_end/test_python.py); what other commands say is made by MAKERS."""
+    stubs = (ROOT / "localrun-stubs/__init__.pyi").read_text("utf-8").partition("# ---- a plan")[2]
+    typed = ast.walk(ast.parse(stubs.partition("# ---- the module")[0]))
+    fields = {ast.unparse(node.target) for node in typed if isinstance(node, ast.AnnAssign)}
+    made = [node for name in MAKERS for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8")))]
+    keys = [key for node in made if isinstance(node, ast.Dict) for key in node.keys]
+    fields |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    said = re.findall(r"`(?:[\w\[\]]+\.)*(\w+)(?:\[\])?`", (ROOT / "docs/json.md").read_text("utf-8"))
+    assert fields and not sorted(fields - set(said))
