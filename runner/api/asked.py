@@ -98,6 +98,5 @@ class Whole:
 
     def with_chunk(self, chunk: Chunk) -> Whole:
         """One step on."""
-        text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
         calls, logprobs = reduce(with_delta, chunk.calls, self.calls), self.logprobs + chunk.logprobs
-        return Whole(text + chunk.text, reasoning + chunk.reasoning, logprobs, calls, chunk)
+        return Whole(*chunk.behind(self.text, self.reasoning), logprobs, calls, chunk)

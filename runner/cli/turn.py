@@ -38,8 +38,7 @@ class Outcome:
 
     def with_chunk(self, chunk: Chunk) -> Outcome:
         """The turn, one step on."""
-        text, reasoning = ("", self.reasoning + self.text) if chunk.recast else (self.text, self.reasoning)
-        text, reasoning = text + chunk.text, reasoning + chunk.reasoning
+        text, reasoning = chunk.behind(self.text, self.reasoning)
         calls, logprobs = reduce(with_delta, chunk.calls, self.calls), self.logprobs + chunk.logprobs
         return replace(self, text=text, reasoning=reasoning, last=chunk, calls=calls, logprobs=logprobs)
 

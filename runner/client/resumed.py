@@ -26,10 +26,8 @@ class Resumed:
         whole = replace(chunk, completion_tokens=tokens, reasoning_tokens=thought)
         if self._tokens and chunk.phase is not Phase.PREFILL:
             whole = replace(whole, **{name: getattr(self._first, name) for name in _OF_THE_PROMPT})
-        if chunk.recast:
-            self._text, self._reasoning = "", self._reasoning + self._text
-        self.has_called = self.has_called or bool(chunk.calls)
-        self._text, self._reasoning, self.last = self._text + chunk.text, self._reasoning + chunk.reasoning, whole
+        self._text, self._reasoning = chunk.behind(self._text, self._reasoning)
+        self.has_called, self.last = self.has_called or bool(chunk.calls), whole
         return whole
 
     def rest(self) -> Request:

@@ -155,6 +155,12 @@ class Chunk:
     logprobs: tuple[TokenLogprobs, ...] = ()
     draft: Drafted | None = None
 
+    def behind(self, text: str, reasoning: str) -> tuple[str, str]:
+        """Text and reasoning of an answer that had so much of both before it."""
+        if self.recast:
+            text, reasoning = "", reasoning + text
+        return text + self.text, reasoning + self.reasoning
+
     @property
     def says_something(self) -> bool:
         """Whether it has words, or a piece of a call."""
