@@ -16,7 +16,7 @@ from runner.cli.load import open_model
 from runner.cli.options import Options
 from runner.cli.output import Output
 from runner.cli.prompt import sampling_of
-from runner.cli.turn import Outcome, gathered, tell_aside
+from runner.cli.turn import gathered, tell_aside
 from runner.client.attached import AttachedService
 from runner.report import contract
 from runner.types.generation import Chunk, Message
@@ -43,7 +43,8 @@ def answer_questions(service: LocalService | AttachedService, options: Options, 
     session = open_model(service, options, output)
     desk = _Desk(session, sampling, output)
     questions.stop = desk.stop
-    output.json(_loaded(session))
+    running = session.plan.model.name, session.candidate, session.placement, session.loaded
+    output.json(contract.loaded_json(*running))
     while (asked := questions.next()) is not END:
         desk.take(asked if isinstance(asked, dict) else {})
     desk.close()
@@ -164,8 +165,3 @@ def read_question(asked: Any, sampling: Sampling) -> tuple[tuple[Message, ...], 
         raise UsageError("A message is an object with a role and a content.") from None
     settings = {name: value for name, value in own.items() if name not in KEYS}
     return read_messages(said), with_tools(with_settings(sampling, settings), own)
-
-
-def _loaded(session: Answering) -> contract.Json:
-    empty = Outcome().json(session)
-    return {key: empty[key] for key in ("model", "placement", "memory", "notes")}

@@ -12,7 +12,7 @@ from runner.cli.output import Output
 from runner.cli.vectors import open_vectors
 from runner.client.vectors import VectorSession
 from runner.report import contract
-from runner.report.vectors import loaded_json, row_json
+from runner.report.vectors import row_json
 from runner.service.service import LocalService
 from runner.types.commands import Embed, Score
 from runner.types.vectors import Purpose, Row, TextLine
@@ -36,7 +36,7 @@ def answer_texts(
     plan, session = open_vectors(service, options, output, use)
     questions.stop = lambda _number: session.stop()
     running, prefixes = session.running, service.prefixes(plan)
-    output.json(loaded_json(plan.model.name, running.candidate, running.placement, running.loaded))
+    output.json(contract.loaded_json(plan.model.name, running.candidate, running.placement, running.loaded))
     while (asked := questions.next()) is not END:
         try:
             said: contract.Json = {"rows": _rows(session, command_of(asked, use, prefixes), use)}

@@ -15,6 +15,7 @@ from runner.cli.output import Output
 from runner.cli.texts import Portion, portions
 from runner.client.vectors import VectorSession
 from runner.report import vectors as report
+from runner.report.contract import loaded_json
 from runner.report.vectors import Tally
 from runner.service.service import LocalService
 from runner.storage.npy import Matrix
@@ -104,7 +105,7 @@ class Gathered:
     def json(self, plan: Plan, session: VectorSession, done: Tally) -> report.Json:
         """Everything as one object."""
         running = session.running
-        runs = report.loaded_json(plan.model.name, running.candidate, running.placement, running.loaded)
+        runs = loaded_json(plan.model.name, running.candidate, running.placement, running.loaded)
         return {**runs, **report.all_json(self.rows, self._use, done, running.loaded.load_s)}
 
 

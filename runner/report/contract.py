@@ -109,6 +109,21 @@ def placement_json(placement: Placement) -> Json:
     return {key: value for key, value in fields.items() if key not in ("ctx", "kv_type", "sequences", "companion")}
 
 
+def loaded_placement_json(placement: Placement) -> Json:
+    """The same with context and KV type, where these do not stand beside it."""
+    return {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)}
+
+
+def loaded_json(name: str, candidate: Candidate, placement: Placement, loaded: Loaded) -> Json:
+    """What runs, in the words of an answer's JSON."""
+    return {
+        "model": {"name": name, "quant": candidate.quant},
+        "placement": loaded_placement_json(placement),
+        "memory": planned_and_measured(candidate.memory, loaded.held),
+        "notes": list(loaded.notes),
+    }
+
+
 def _companion_json(one: CompanionPlan, beside: Placement | None) -> Json:
     """Who guesses; `memory` is its part of the candidate's."""
     own = beside.companion.placement if beside is not None and beside.companion is not None else None
@@ -236,7 +251,7 @@ def answer_json(
             **({"draft": _draft_json(last.draft)} if last.draft else {}),
             **({"slow": slow_json(session.slowness)} if session.slowness else {}),
         },
-        "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
+        "placement": loaded_placement_json(placement),
         "memory": planned_and_measured(candidate.memory, loaded.held),
         "seed": last.seed,
         "logprobs": [_logprobs_json(one) for one in logprobs] or None,

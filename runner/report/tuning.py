@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.report.contract import Json, placement_json, request_json
+from runner.report.contract import Json, loaded_placement_json, request_json
 from runner.report.placement import layers_on
 from runner.report.table import Table
 from runner.report.words import NOT_KNOWN, one_line, percent, rate_cell, seconds
@@ -85,7 +85,7 @@ def tuning_json(tuning: Tuning, plan: Plan, quant: str) -> Json:
 
 
 def _trial_json(trial: Trial) -> Json:
-    timed, placement = trial.timed, trial.placement
+    timed = trial.timed
     measured = timed and {
         "prefill_tps": round(timed.prefill_tps, 1),
         "decode_tps": round(timed.decode_tps, 2),
@@ -94,7 +94,7 @@ def _trial_json(trial: Trial) -> Json:
     }
     return {
         "changed": trial.changed or None,
-        "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
+        "placement": loaded_placement_json(trial.placement),
         "predicted": {"request_s": round(trial.wait.seconds, 2)},
         "measured": measured,
         "failure": trial.failure,

@@ -8,11 +8,7 @@ from typing import Any
 
 from models.errors import PromptTooLong, UsageError
 from models.headers.prefixes import Prefixes, TextRole
-from runner.report.contract import placement_json, planned_and_measured
 from runner.report.words import percent, plural, rate, seconds
-from runner.types.engine import Loaded
-from runner.types.placement import Placement
-from runner.types.plan import Candidate
 from runner.types.vectors import Purpose, Row
 
 Json = dict[str, Any]
@@ -55,16 +51,6 @@ class Tally:
     def tps(self) -> float:
         """Tokens per second."""
         return self.tokens / self.seconds if self.seconds else 0.0
-
-
-def loaded_json(name: str, candidate: Candidate, placement: Placement, loaded: Loaded) -> Json:
-    """What runs, in the words of an answer's JSON."""
-    return {
-        "model": {"name": name, "quant": candidate.quant},
-        "placement": {"ctx": placement.ctx, "kv_type": placement.kv_type, **placement_json(placement)},
-        "memory": planned_and_measured(candidate.memory, loaded.held),
-        "notes": list(loaded.notes),
-    }
 
 
 def all_json(rows: Sequence[Json], use: Purpose, done: Tally, load_s: float) -> Json:
