@@ -7,7 +7,7 @@ that of llama.cpp's common/speculative.cpp (draft-mtp, chain_heads).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from ctypes import c_int32, c_void_p
 
@@ -18,7 +18,6 @@ from runner.engine.draft_length import DraftLength
 from runner.engine.llama import ggml
 from runner.engine.mtp import Heads, Rows
 from runner.engine.reading import Text
-from runner.engine.step_times import nearer
 
 
 def heads_of(context: Context, first: Context, length: DraftLength, clock: Callable[[], float]) -> Heads:
@@ -37,24 +36,18 @@ class ChainedHeads(Heads):
         super().__init__(context, first, length, clock)
         self.most = first.model.heads
 
-    def guess(self, text: Text, tokens: Many[int], known: int, count: int) -> list[int]:
-        """At most so many tokens behind these, of which it holds the first `known` ones; none that ends an answer."""
-        began = self._clock()
-        guesses: list[int] = []
-        try:
-            self._catch_up(text, tokens, known, min(count, self.most))
-            states = self._states[text.sequence].of(text.end - 1, 1)
-            for head in range(min(count, self.most)):
-                state = self._ahead(text, head, [tokens[-1], *guesses], states)
-                if self._context.model.is_end(token := self._drawn()):
-                    break
-                guesses.append(token)
-                states.append(state)
-            self._context.roll_back(text.end, text.sequence)
-        except EngineError:
-            self.is_off = True
-        self._guess_s = nearer(self._guess_s, (self._clock() - began) / max(1, len(guesses)))
-        return guesses
+    def _guessed(self, text: Text, tokens: Many[int], known: int, count: int) -> Iterator[int]:
+        most = min(count, self.most)
+        self._catch_up(text, tokens, known, most)
+        states, last = self._states[text.sequence].of(text.end - 1, 1), [tokens[-1]]
+        for head in range(most):
+            state = self._ahead(text, head, last, states)
+            if self._context.model.is_end(token := self._drawn()):
+                break
+            yield token
+            last.append(token)
+            states.append(state)
+        self._context.roll_back(text.end, text.sequence)
 
     def _catch_up(self, text: Text, tokens: Many[int], known: int, ahead: int) -> None:
         """Read all but the last token, with room for so many."""

@@ -7,7 +7,7 @@ own. Only guesses depend on it, so that an error of its own ends them and no ans
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 
 from models.errors import EngineError
@@ -104,20 +104,26 @@ class Companion:
         began = self._clock()
         guesses: list[int] = []
         try:
-            self._cut(text, min(known, len(tokens) - 1))
-            text.sure = len(tokens)
-            self._decode(text, tokens[text.end :], ends=True)
-            if count > 1 and self._goes_back_to_copies:
-                text.before = partial_state(self._context.handle, text.sequence, text.end)
-            while not self._context.model.is_end(token := self._drawn()):
-                guesses.append(token)
-                if len(guesses) == count:
-                    break
-                self._decode(text, [token], ends=True)
+            for token in self._guessed(text, tokens, known, count):
+                guesses.append(token)  # noqa: PERF402  (those before an error count)
         except EngineError:
             self.is_off = True
         self._guess_s = nearer(self._guess_s, (self._clock() - began) / max(1, len(guesses)))
         return guesses
+
+    def _guessed(self, text: Text, tokens: Many[int], known: int, count: int) -> Iterator[int]:
+        """One after the other, each read before the next."""
+        self._cut(text, min(known, len(tokens) - 1))
+        text.sure = len(tokens)
+        self._decode(text, tokens[text.end :], ends=True)
+        if count > 1 and self._goes_back_to_copies:
+            text.before = partial_state(self._context.handle, text.sequence, text.end)
+        while not self._context.model.is_end(token := self._drawn()):
+            yield token
+            count -= 1
+            if not count:
+                return
+            self._decode(text, [token], ends=True)
 
     def _drawn(self) -> int:
         return int(self._context.logits()[: self._vocabulary].argmax())
