@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from models.errors import DeviceLost, EngineError, EngineHung
 from models.visible import one_line
-from runner.client.far import localrun_version, meet
+from runner.client.far import meet
 from runner.client.process import EngineProcess
+from runner.client.version import localrun_version
 from runner.types.commands import Devices, Protocol
 from runner.types.lending import Lender
 from runner.types.machine import Runtime

@@ -197,13 +197,3 @@ def own_name() -> str:
     with suppress(OSError):
         return socket.gethostname()
     return ""
-
-
-def localrun_version() -> str:
-    """Of this program; empty where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("localrun-llm")
-    except PackageNotFoundError:
-        return ""

@@ -1,4 +1,4 @@
-"""The program on the disk: where it lies, what its children need, whether a process is still of the same."""
+"""The program on the disk: where it lies, its version, what its children need, whether a process is still of it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def module_path() -> str:
     """PYTHONPATH of such a child."""
     others = os.environ.get("PYTHONPATH")
     return f"{ROOT}{os.pathsep}{others}" if others else str(ROOT)
+
+
+def localrun_version() -> str:
+    """Of this program; empty where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("localrun-llm")
+    except PackageNotFoundError:
+        return ""
 
 
 def code_stamp() -> Stamp:

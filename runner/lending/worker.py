@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from models.errors import UsageError
 from runner.client.devices import runtime
-from runner.client.far import localrun_version, own_name
+from runner.client.far import own_name
 from runner.client.process import EngineProcess
+from runner.client.version import localrun_version
 from runner.hardware.probe import cpu_device, devices_of
 from runner.lending.account import Account, Use
 from runner.lending.backend import Backend

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.client.devices import join, runtime
-from runner.client.far import localrun_version, meet
+from runner.client.far import meet
 from runner.client.process import EngineProcess
 from runner.client.tunnel import PREFIX, Tunnel
+from runner.client.version import localrun_version
 from runner.hardware import host
 from runner.hardware.bandwidth import bandwidth
 from runner.hardware.described_group import parse_hardware
