@@ -127,5 +127,4 @@ def _digest(tokens: Sequence[int]) -> bytes:
 
 def are_needed(context: Context) -> bool:
     """Whether the cache of a model cannot be rolled back: it has a window, or a recurrent state."""
-    model = context.model
-    return bool(model.window or C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
+    return bool(context.model.window or context.model.is_recurrent)

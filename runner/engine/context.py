@@ -36,24 +36,7 @@ class Context:
 
     def __init__(self, model: Model, placement: Placement, first: Context | None = None) -> None:
         forget_complaints()
-        params = C.llama_context_default_params()
-        params.n_ctx = placement.ctx
-        params.n_batch = params.n_ubatch = placement.ubatch
-        params.n_seq_max = placement.sequences
-        params.n_outputs_max = placement.outputs
-        params.n_rs_seq = placement.rollback
-        params.n_threads = params.n_threads_batch = placement.threads
-        params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
-        params.swa_full = False
-        params.kv_unified = placement.sequences > 1
-        if first is not None:
-            params.ctx_type, params.ctx_other = C.LLAMA_CONTEXT_TYPE_MTP, first.handle
-            params.n_outputs_max, params.n_rs_seq = placement.sequences, 0
-        if placement.pooling is not None:
-            params.embeddings, params.pooling_type = True, NUMBERS[placement.pooling]
-            if placement.kv_type in _UNQUANTIZED and placement.ubatch * placement.ctx <= _MATRIX:
-                params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        self.handle: Any = C.llama_init_from_model(model.handle, params)
+        self.handle: Any = C.llama_init_from_model(model.handle, _params(placement, first))
         if not self.handle:
             raise failure("llama.cpp could not set up the context", EngineError)
         self.model = model
@@ -197,6 +180,28 @@ class Context:
         """Whether all logits are equal: the weights are zeros, a file of the right size without its content."""
         some = self.logits(at)[::97]
         return bool((some == some[0]).all())
+
+
+def _params(placement: Placement, first: Context | None) -> Any:
+    """A context's part of a placement, as llama.cpp wants it."""
+    params = C.llama_context_default_params()
+    params.n_ctx = placement.ctx
+    params.n_batch = params.n_ubatch = placement.ubatch
+    params.n_seq_max = placement.sequences
+    params.n_outputs_max = placement.outputs
+    params.n_rs_seq = placement.rollback
+    params.n_threads = params.n_threads_batch = placement.threads
+    params.type_k = params.type_v = CACHE_TYPES[placement.kv_type]
+    params.swa_full = False
+    params.kv_unified = placement.sequences > 1
+    if first is not None:
+        params.ctx_type, params.ctx_other = C.LLAMA_CONTEXT_TYPE_MTP, first.handle
+        params.n_outputs_max, params.n_rs_seq = placement.sequences, 0
+    if placement.pooling is not None:
+        params.embeddings, params.pooling_type = True, NUMBERS[placement.pooling]
+        if placement.kv_type in _UNQUANTIZED and placement.ubatch * placement.ctx <= _MATRIX:
+            params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    return params
 
 
 def decode_failure(code: int, said: Sequence[str]) -> EngineError:
