@@ -17,7 +17,7 @@ from pathlib import Path
 
 from models.errors import EngineError, LocalrunError
 from runner.api.door import Door
-from runner.api.kept import Shelf
+from runner.api.kept import KeptModels
 from runner.api.pool import Pool
 from runner.api.standby import standing_by
 from runner.api.warm import WarmDesk
@@ -46,11 +46,11 @@ def main(folder: Path) -> int:
 
 def _keep(folder: Path) -> None:
     with closing(Pool(Wish(), _log)) as pool:
-        shelf = Shelf(pool)
-        with closing(Door(folder / KEEPER, WarmDesk(shelf).answer)):
+        kept_models = KeptModels(pool)
+        with closing(Door(folder / KEEPER, WarmDesk(kept_models).answer)):
             _close_stdout()
             with standing_by(folder / KEEPER):
-                shelf.wait()
+                kept_models.wait()
 
 
 def _close_stdout() -> None:

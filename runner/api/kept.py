@@ -44,7 +44,7 @@ class Kept:
         return self.clients > 0 or self.requests > 0
 
 
-class Shelf:
+class KeptModels:
     """What a pool has loaded, for those who come through the private door.
 
     `is_lasting`: it stays as long as the server, which others ask by other doors.

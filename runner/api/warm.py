@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import EngineError, LocalrunError
-from runner.api.kept import Kept, Shelf
+from runner.api.kept import Kept, KeptModels
 from runner.api.pool import Resident
 from runner.api.wire import Wire
 from runner.client.attach import settings
@@ -23,13 +23,13 @@ from runner.types.warm import Ask, Attach, Attached, Caller, End, Remember, Resi
 class WarmDesk:
     """Answers each connection, in the thread that brings it."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, models: KeptModels) -> None:
+        self._kept = models
         self._code, self._settings = code_stamp(), settings()
 
     def answer(self, wire: Wire) -> None:
         """One connection, from its command to its end."""
-        with self._shelf.guest():
+        with self._kept.guest():
             try:
                 self._answer(wire, wire.command())
             except LocalrunError as error:
@@ -48,14 +48,14 @@ class WarmDesk:
             case Ask():
                 self._ask(wire, command)
             case Residents():
-                wire.done(self._shelf.rows())
+                wire.done(self._kept.rows())
             case End():
                 wire.done(self._end(command))
             case Tokens(number, messages, raw):
-                session = self._shelf.of(number).session
+                session = self._kept.of(number).session
                 wire.done(session.count_tokens(messages) if raw is None else session.count_text(raw))
             case Rules(number, schema):
-                wire.done(self._shelf.of(number).resident.service.grammar_of_schema(schema))
+                wire.done(self._kept.of(number).resident.service.grammar_of_schema(schema))
             case Remember():
                 self._remember(command)
                 wire.done(None)
@@ -64,8 +64,8 @@ class WarmDesk:
         if (refused := self._refused(command.caller)) is not None:
             wire.done(refused)
             return
-        known = self._shelf.pool.meant(command.question)
-        if not self._shelf.has(known) and not command.may_load:
+        known = self._kept.pool.meant(command.question)
+        if not self._kept.has(known) and not command.may_load:
             wire.done(Attached())
             return
         wire.watch()  # what is loaded for one who has gone stays for the next
@@ -73,7 +73,7 @@ class WarmDesk:
         def told(loading: Any) -> None:
             wire.step(LoadProgress(loading.fraction or 0.0))
 
-        with self._shelf.pool.hold(known, told) as resident, self._shelf.attached(resident, command.keep_s) as kept:
+        with self._kept.pool.hold(known, told) as resident, self._kept.attached(resident, command.keep_s) as kept:
             wire.done(_attached(kept))
             wire.wait()
 
@@ -83,11 +83,11 @@ class WarmDesk:
         return None if caller.settings == self._settings else Attached(why=OTHER_SETTINGS)
 
     def _ask(self, wire: Wire, command: Ask) -> None:
-        kept, asked = self._shelf.of(command.number), command.request
+        kept, asked = self._kept.of(command.number), command.request
         answer = kept.session.generate(
             asked.messages, asked.sampling, continue_last=True, raw=asked.raw, is_watched=asked.is_watched
         )
-        with self._shelf.asked(kept):
+        with self._kept.asked(kept):
             try:
                 wire.watch(answer.stop)
                 for chunk in answer:
@@ -97,16 +97,16 @@ class WarmDesk:
                 answer.close()
 
     def _remember(self, command: Remember) -> None:
-        kept = self._shelf.of(command.number)
+        kept = self._kept.of(command.number)
         if command.messages:
             kept.resident.service.remember(kept.session, command.name, command.messages)
         else:
             kept.resident.service.recall(kept.session, command.name)
 
     def _end(self, command: End) -> tuple[str, ...]:
-        name, shelf = command.name, self._shelf
-        meant = [one for one in shelf.pool.residents() if name is None or is_called(one, name)]
-        return tuple(one.known.name for one in meant if shelf.end(one, is_idle=command.is_idle))
+        name, models = command.name, self._kept
+        meant = [one for one in models.pool.residents() if name is None or is_called(one, name)]
+        return tuple(one.known.name for one in meant if models.end(one, is_idle=command.is_idle))
 
 
 def is_called(resident: Resident, name: str) -> bool:

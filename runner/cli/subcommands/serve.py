@@ -67,7 +67,7 @@ def _serve(options: Options, output: Output) -> ExitCode:
 def _open_private_door(stack: ExitStack, pool: Pool, output: Output) -> None:
     """`ps`, `stop` and this user's other front ends come in there, as long as the server lasts."""
     from runner.api.door import Door
-    from runner.api.kept import Shelf
+    from runner.api.kept import KeptModels
     from runner.api.standby import standing_by
     from runner.api.warm import WarmDesk
 
@@ -79,7 +79,7 @@ def _open_private_door(stack: ExitStack, pool: Pool, output: Output) -> None:
         folder = runtime.made()
         sweep(folder)
         stack.callback(leave)
-        desk = WarmDesk(Shelf(pool, is_lasting=True))
+        desk = WarmDesk(KeptModels(pool, is_lasting=True))
         path = folder / runtime.of_server(os.getpid())
         stack.enter_context(closing(Door(path, desk.answer)))
         stack.enter_context(standing_by(path))

@@ -16,7 +16,7 @@ import pytest
 from models.errors import EngineError
 from runner.api import warm
 from runner.api.door import Door
-from runner.api.kept import Shelf
+from runner.api.kept import KeptModels
 from runner.api.pool import Pool
 from runner.client import attach, runtime
 from runner.client.socket import Gone, told
@@ -58,7 +58,7 @@ def somebody_else() -> Iterator[None]:
 @contextmanager
 def opened(path: Path) -> Iterator[Path]:
     """A door to a pool that has nothing loaded."""
-    with closing(Pool(Wish())) as pool, closing(Door(path, warm.WarmDesk(Shelf(pool)).answer)):
+    with closing(Pool(Wish())) as pool, closing(Door(path, warm.WarmDesk(KeptModels(pool)).answer)):
         yield path
 
 
@@ -120,23 +120,23 @@ def test_a_clock_that_jumps_ends_nothing_and_keeps_nothing_longer(
     question = attach.question_of(str(weights), Wish(ctx=256, threads=1, sequences=1))
     path = folder / "keep.sock"
     with own_home(tmp_path), closing(Pool(Wish())) as pool:
-        shelf = Shelf(pool)
+        kept_models = KeptModels(pool)
 
         def row_after(keep_s: float) -> WarmModel:
             told(path, Attach(question, Caller(str(ROOT), attach.settings()), may_load=True, keep_s=keep_s))
-            until(lambda: not shelf.rows()[0].clients, shelf.rows)
-            return shelf.rows()[0]
+            until(lambda: not kept_models.rows()[0].clients, kept_models.rows)
+            return kept_models.rows()[0]
 
-        with closing(Door(path, warm.WarmDesk(shelf).answer)):
+        with closing(Door(path, warm.WarmDesk(kept_models).answer)):
             row_after(3600.0)
             for jumped in (0.0, 4e9):
                 monkeypatch.setattr("time.time", lambda jumped=jumped: jumped)
-                (row,) = shelf.rows()
+                (row,) = kept_models.rows()
                 assert row.ends_in_s is not None and 3000 < row.ends_in_s <= 3600
                 assert row.keeps_until == pytest.approx(jumped + row.ends_in_s, abs=1)
             row_after(0.0)
-            joined(thread(shelf.wait))
-            assert shelf.rows() == ()
+            joined(thread(kept_models.wait))
+            assert kept_models.rows() == ()
 
 
 def test_the_stamp_knows_the_program_and_its_llama_cpp() -> None:
