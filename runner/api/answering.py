@@ -71,11 +71,8 @@ class Answering:
     def _answer(self, session: EngineSession, sampling: Sampling, index: int, failed: list[LocalrunError]) -> None:
         try:
             self._draw(session, sampling, index)
-        except LocalrunError as error:
-            failed.append(error)
-            self.stop()
         except Exception as error:  # the other answers of the request end with it
-            failed.append(EngineError(f"The request failed: {error!r}."))
+            failed.append(error if isinstance(error, LocalrunError) else EngineError(f"The request failed: {error!r}."))
             self.stop()
 
     def _draw(self, session: EngineSession, sampling: Sampling, index: int) -> None:

@@ -62,15 +62,20 @@ def _function(tool: Fields, most: int) -> dict[str, Any]:
     one = tool.inner("function")
     if one is None:
         raise invalid(tool.place("function"), "it is missing.")
-    said = {
-        "name": one.needed_text("name"),
-        "description": one.text("description"),
-        "parameters": parameters(one, "parameters", most),
-    }
+    said = described(one, most)
     one.idle("strict")  # calls are held to the schema anyway
     one.done()
     tool.done()
     return said
+
+
+def described(function: Fields, most: int) -> dict[str, Any]:
+    """Its name, what it is for, and the schema of what it takes, which may have `most` letters."""
+    return {
+        "name": function.needed_text("name"),
+        "description": function.text("description"),
+        "parameters": parameters(function, "parameters", most),
+    }
 
 
 def with_calls(sampling: Sampling, said: Mapping[str, Any], constraint: Constraint) -> Sampling:

@@ -19,7 +19,7 @@ from runner.cli.prompt import read_text, sampling_of
 from runner.cli.turn import Outcome, stopping, unseen
 from runner.report import contract
 from runner.report.batch import Pace, progress_line
-from runner.types.generation import Chunk, Finish
+from runner.types.generation import Chunk
 
 if TYPE_CHECKING:
     from runner.client.attached import AttachedService
@@ -73,8 +73,7 @@ class _Run:
         """Say in OUT that these cannot be asked."""
         for line in lines:
             assert line.wrong is not None
-            said = {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
-            self._write(line, {**said, **contract.error_json(line.wrong)})
+            self._write(line, {**contract.no_answer_json(), **contract.error_json(line.wrong)})
 
     def ask(self, session: Answering, left: Sequence[BatchLine], failed: int) -> None:
         """Ask these; `failed` others have an error already. EngineError in the end where there is any."""

@@ -305,7 +305,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def no_answer_json() -> Json:
-    """Where nothing was loaded."""
+    """Where nothing was loaded, or asked."""
     return {"text": "", "reasoning": None, "finish_reason": Finish.ERROR.value}
 
 

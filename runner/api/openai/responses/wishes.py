@@ -10,7 +10,7 @@ from runner.api.desk import Desk
 from runner.api.errors import invalid
 from runner.api.fields import Fields
 from runner.api.openai import settings
-from runner.api.reading import CHOICES, parameters, with_calls
+from runner.api.reading import CHOICES, described, with_calls
 from runner.types.sampling import Sampling
 
 LOGPROBS, SEALED = "message.output_text.logprobs", "reasoning.encrypted_content"
@@ -77,11 +77,7 @@ def _form(fields: Fields, most: int) -> Constraint:
 def _tool(one: Fields, most: int) -> dict[str, Any]:
     if (kind := one.needed_text("type")) != "function":
         raise invalid(one.place("type"), f"this server has no tools of its own, and {kind!r} is one.")
-    said = {
-        "name": one.needed_text("name"),
-        "description": one.text("description"),
-        "parameters": parameters(one, "parameters", most),
-    }
+    said = described(one, most)
     one.only("defer_loading", False)
     one.only("allowed_callers", ["direct"])
     one.idle("strict", "output_schema")  # calls are held to the schema anyway; what they bring is not
