@@ -122,8 +122,7 @@ def _bytes_per_token(session: EngineSession) -> float:
 
 def _owner(session: EngineSession) -> str:
     """The weights that made a state: by their digests, or else by what tells one version of a file from the next."""
-    quant = session.candidate.quant
-    (weights,) = [one.read.weights for one in study_of(session.plan).sets if one.read.weights.quant == quant][:1]
+    weights = study_of(session.plan).set_of(session.candidate.files).read.weights
     return blake2b(repr(_marks(weights)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
