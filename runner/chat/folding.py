@@ -8,7 +8,7 @@ the shape of the conversation; where one is missing, the conversation is folded 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby
 
 from runner.chat.renderer import Renderer, said
@@ -19,10 +19,12 @@ from runner.types.generation import Message
 
 _ROLES = ("system", "user", "assistant", "tool")
 _SYSTEM = "The chat template knows no system message; it was put before the first question."
+_LATER = "The chat template takes a system message at the beginning only; a later one was put before the next question."
 _IN_A_ROW = "The chat template takes turns in alternation only; turns of the same side in a row were joined."
 _OPENING = "The chat template wants a question first; an empty one was put before the opening answer."
 _CALLS_IN_WORDS = "The chat template knows no calls; they and their results were put into words."
 _LOST = "The chat template leaves out {}: the model does not see it."
+_WORDS = "words"
 
 
 Step = Callable[[list[Message]], list[Message]]
@@ -49,35 +51,59 @@ def folding_for(
 
     `syntax` is how the model writes calls.
     """
-    probes = [_probed(one, index) for index, one in enumerate(messages)]
-    refusal: ValueError | None = None
-    best, fewest = None, len(probes) + 1
+    trials = _Trials([_probed(one, index) for index, one in enumerate(messages)], renderer, variables)
+    best, lost = None, list[str]()
     for folding in _foldings(_steps(messages, syntax), has_calls=any(one.calls for one in messages)):
-        if _folded(probes, folding.steps) == _folded(probes, folding.steps[:-1]) and folding.steps:
-            continue  # its last step changes nothing
-        try:
-            prompt = renderer.render(folding.apply(probes, renderer.text), variables)
-        except ValueError as error:
-            refusal = refusal or error
-            continue
-        lost = [name for one in probes for name in _lost_of(one, prompt)]
-        if len(lost) < fewest:
-            best, fewest = replace(folding, notes=(*folding.notes, *_lost(lost))), len(lost)
-        if not lost:
+        found = trials.lost_by(folding)
+        if found is not None and (best is None or _weight(found) < _weight(lost)):
+            best, lost = folding, found
+        if best is not None and not _weight(lost):
             break
     if best is None:
-        raise refusal or ValueError("it renders nothing")
-    return best
+        raise trials.refusal or ValueError("it renders nothing")
+    apart = replace(best, steps=(_words_apart, *best.steps))
+    if lost and trials.lost_by(apart) == []:
+        return apart
+    return replace(best, notes=(*best.notes, *_lost(lost)))
 
 
-def _probe(index: int) -> str:
-    return f"Kwzx{index}Qvjy"
+@dataclass(slots=True)
+class _Trials:
+    """A conversation of words that occur nowhere else, which is put to a template in one shape after the other."""
+
+    probes: Sequence[Message]
+    renderer: Renderer
+    variables: Mapping[str, object]
+    refusal: ValueError | None = None
+    _seen: set[tuple[object, ...]] = field(default_factory=set)
+
+    def lost_by(self, folding: Folding) -> list[str] | None:
+        """What is not in the prompt; None where the template refuses this shape, or has had it before."""
+        shape = (folding.in_parts, folding.in_text, *_folded(self.probes, folding.steps))
+        if shape in self._seen:
+            return None
+        self._seen.add(shape)
+        try:
+            prompt = self.renderer.render(folding.apply(self.probes, self.renderer.text), self.variables)
+        except ValueError as error:
+            self.refusal = self.refusal or error
+            return None
+        return [name for one in self.probes for name in _lost_of(one, prompt)]
+
+
+def _weight(lost: Sequence[str]) -> int:
+    """How much was lost; words beside a call do not count, for no call is put into words for their sake."""
+    return sum(1 for name in lost if name != _WORDS)
+
+
+def _probe(*index: int) -> str:
+    return f"Kwzx{'x'.join(map(str, index))}Qvjy"
 
 
 def _probed(message: Message, index: int) -> Message:
     """The same with words that occur nowhere else."""
     calls = tuple(
-        replace(call, arguments=f'{{"{_probe(index)}": "{_probe(index)}A{number}"}}')
+        replace(call, arguments=f'{{"argument": "Call{_probe(index, number)}"}}')
         for number, call in enumerate(message.calls)
     )
     return replace(message, content=_probe(index) if message.content else "", calls=calls)
@@ -86,18 +112,21 @@ def _probed(message: Message, index: int) -> Message:
 def _lost_of(message: Message, prompt: str) -> list[str]:
     """What of a message with probes is not in the prompt."""
     lost = ["call" for call in message.calls if call.arguments.split('"')[3] not in prompt]
-    return [*lost, message.role] if message.content and message.content not in prompt else lost
+    if not message.content or message.content in prompt:
+        return lost
+    return [*lost, _WORDS if message.calls else message.role]
 
 
 def _foldings(steps: Mapping[Step, str], *, has_calls: bool) -> list[Folding]:
-    """Each way with plain content, then each with parts; the fewer steps first."""
+    """Each way with plain content, then each with parts; the fewer steps first, and calls in words at the very last."""
     chains = [chain for size in range(len(steps) + 1) for chain in combinations(steps, size)]
-    return [
+    found = [
         Folding(tuple(chain), in_parts, in_text, tuple(steps[step] for step in chain if steps[step]))
         for in_text in ((False, True) if has_calls else (False,))
         for in_parts in (False, True)
         for chain in chains
     ]
+    return sorted(found, key=lambda one: _CALLS_IN_WORDS in one.notes)
 
 
 def _steps(messages: Sequence[Message], syntax: Syntax) -> Mapping[Step, str]:
@@ -108,7 +137,7 @@ def _steps(messages: Sequence[Message], syntax: Syntax) -> Mapping[Step, str]:
     def calls_in_words(messages: list[Message]) -> list[Message]:
         return in_words(messages, syntax)
 
-    return {one_call_each: "", **_STEPS, calls_in_words: _CALLS_IN_WORDS}
+    return {one_call_each: "", _words_apart: "", **_STEPS, calls_in_words: _CALLS_IN_WORDS}
 
 
 def _folded(messages: Sequence[Message], steps: Sequence[Step]) -> list[Message]:
@@ -123,6 +152,22 @@ def with_known_role(message: Message) -> Message:
     if message.role in _ROLES:
         return message
     return replace(message, role="system" if message.role == "developer" else "user")
+
+
+def _words_apart(messages: list[Message]) -> list[Message]:
+    """Words beside a call in a message of their own before it, which keeps the thinking."""
+    found: list[Message] = []
+    for message in messages:
+        if message.calls and message.content:
+            found += [Message(message.role, message.content), replace(message, content="")]
+        else:
+            found.append(message)
+    return found
+
+
+def _fold_later(messages: list[Message]) -> list[Message]:
+    """System messages before the next question, but for one that begins the conversation."""
+    return [*messages[:1], *_fold_system(messages[1:])]
 
 
 def _fold_system(messages: list[Message]) -> list[Message]:
@@ -140,10 +185,19 @@ def _fold_system(messages: list[Message]) -> list[Message]:
     return [*folded, Message("user", "\n\n".join(waiting))] if waiting else folded
 
 
+def _join_systems(messages: list[Message]) -> list[Message]:
+    """One system message of all that follow each other."""
+    return _joined(messages, ("system",))
+
+
 def _join_rows(messages: list[Message]) -> list[Message]:
     """One message of all that follow each other from one side."""
+    return _joined(messages, ("system", "user", "assistant"))
+
+
+def _joined(messages: list[Message], roles: Sequence[str]) -> list[Message]:
     found: list[Message] = []
-    for (_, is_plain), row in groupby(messages, key=lambda one: (one.role, one.role != "tool" and not one.calls)):
+    for (_, is_plain), row in groupby(messages, key=lambda one: (one.role, one.role in roles and not one.calls)):
         same = list(row)
         joined = [replace(same[0], content="\n\n".join(one.content for one in same))]
         found += joined if is_plain else same
@@ -158,10 +212,16 @@ def _open_with_question(messages: list[Message]) -> list[Message]:
     return [*messages[:first], Message("user", ""), *messages[first:]]
 
 
-_STEPS: Mapping[Step, str] = {_fold_system: _SYSTEM, _join_rows: _IN_A_ROW, _open_with_question: _OPENING}
+_STEPS: Mapping[Step, str] = {
+    _join_systems: "",
+    _fold_later: _LATER,
+    _fold_system: _SYSTEM,
+    _join_rows: _IN_A_ROW,
+    _open_with_question: _OPENING,
+}
 
 
 def _lost(roles: Sequence[str]) -> tuple[str, ...]:
     names = {"system": "the system message", "user": "a question", "assistant": "an earlier answer"}
-    names |= {"tool": "the result of a call", "call": "a call"}
+    names |= {"tool": "the result of a call", "call": "a call", _WORDS: "what was said beside a call"}
     return tuple(_LOST.format(names.get(role, f"a message of {role}")) for role in dict.fromkeys(roles))

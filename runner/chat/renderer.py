@@ -14,6 +14,9 @@ Said = dict[str, Any]
 """A message as templates read it."""
 _FIXED = "length != 9"  # Mistral's templates
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_THINKING = "thinking"
+_AS_PART = "part"
+_TYPE_OF_PART = re.compile(r"""type["'\]]*\s*==\s*["']thinking["']""")  # Ministral's, Magistral's
 
 
 class Renderer(Protocol):
@@ -37,7 +40,7 @@ def said(messages: Sequence[Message], template: str, *, in_parts: bool, in_text:
     `in_text`: arguments of calls are JSON text, else they are values.
     The thinking of earlier answers goes by the name that the template speaks of: whether it stays is for it to say.
     """
-    name = next((one for one in _REASONING if one in template), None)
+    name = _name_of_thinking(template)
     found = [_said(message, name, in_parts=in_parts) for message in messages]
     ids = _Ids(fixed=_FIXED in template)
     for message, one in zip(messages, found, strict=True):
@@ -46,6 +49,17 @@ def said(messages: Sequence[Message], template: str, *, in_parts: bool, in_text:
         elif message.role == "tool":
             one["tool_call_id"], one["name"] = ids.answered(message.answers)
     return found
+
+
+def _name_of_thinking(template: str) -> str | None:
+    """The field of a message that a template reads thinking from, or that it is a part of the content.
+
+    What it reads goes before what it speaks of: gpt-oss reads `thinking`, and speaks of `reasoning_effort`.
+    """
+    read = next((one for one in _REASONING if re.search(rf"""\.{one}\b|["']{one}["']""", template)), None)
+    if read in (None, _THINKING) and _TYPE_OF_PART.search(template):
+        return _AS_PART
+    return read or next((one for one in _REASONING if one in template), None)
 
 
 class _Ids:
@@ -77,6 +91,11 @@ def _call(call: ToolCall, key: str, *, in_text: bool) -> Said:
 
 
 def _said(message: Message, name: str | None, *, in_parts: bool) -> Said:
-    content = [{"type": "text", "text": message.content}] if in_parts else message.content
-    found: Said = {"role": message.role, "content": content}
-    return {**found, name: message.reasoning} if name and message.reasoning else found
+    parts = [{"type": "text", "text": message.content}]
+    found: Said = {"role": message.role, "content": parts if in_parts else message.content}
+    if not name or not message.reasoning:
+        return found
+    if name == _AS_PART:
+        thinking = {"type": _THINKING, _THINKING: message.reasoning}
+        return {**found, "content": [thinking, *parts] if message.content else [thinking]}
+    return {**found, name: message.reasoning}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.chat.markers import COMMAND, HARMONY, MUSE, THINK, THINKING, Markers, fence_in
-from runner.chat.renderer import Said
+from runner.chat.renderer import Said, said
 from runner.chat.shield import Shield
 from runner.chat.template import Prompt, Shaping, build_prompt, common_prefix
 from runner.types.generation import Message
@@ -114,10 +114,17 @@ def parts_only(messages: Sequence[Said], variables: Mapping[str, Any]) -> str:
     return plain([{**one, "content": words(one["content"])} for one in messages], variables)
 
 
+def system_first(messages: Sequence[Said], variables: Mapping[str, Any]) -> str:
+    if any(one["role"] == "system" for one in messages[1:]):
+        raise ValueError("System message must be at the beginning")
+    return plain(messages, variables)
+
+
 def last_only(messages: Sequence[Said], variables: Mapping[str, Any]) -> str:
     return plain(messages[-1:], variables)
 
 
+LATER = Message("system", "Shout.")
 TWICE = [USER, Message("user", "You there?")]
 FOLDED = "[user]Be brief.\n\nHi[assistant]"
 
@@ -136,6 +143,19 @@ FOLDED = "[user]Be brief.\n\nHi[assistant]"
         (parts_only, [SYSTEM, USER], "[system]Be brief.[user]Hi[assistant]", None),
         (plain, [Message("developer", "Be brief."), USER], "[system]Be brief.[user]Hi[assistant]", None),
         (plain, [Message("narrator", "Night."), USER], "[user]Night.[user]Hi[assistant]", None),
+        (
+            system_first,
+            [SYSTEM, USER, REPLY, LATER, USER],
+            "[system]Be brief.[user]Hi[assistant]Hel[user]Shout.\n\nHi[assistant]",
+            "at the beginning only; a later one",
+        ),
+        (
+            skips_system,
+            [USER, REPLY, LATER, USER],
+            "[user]Hi[assistant]Hel[user]Shout.\n\nHi[assistant]",
+            "a later one",
+        ),
+        (system_first, [SYSTEM, LATER, USER], "[system]Be brief.\n\nShout.[user]Hi[assistant]", None),
         (last_only, [USER, REPLY, USER], "[user]Hi[assistant]", "leaves out a question"),
     ],
 )
@@ -233,6 +253,24 @@ def test_thinking_of_earlier_answers_is_for_the_template_to_keep() -> None:
 
     before = Message("assistant", "Yes.", "Hm.")
     assert built([USER, before, USER], Template(write, "reasoning_content")).text == "Hi(None)Yes.(Hm.)Hi(None)"
+
+
+@pytest.mark.parametrize(
+    ("template", "seen"),
+    [
+        ("{{ m.reasoning_content }}", {"content": "Yes.", "reasoning_content": "Hm."}),
+        ("{{ m['reasoning'] }} {{ reasoning_effort }}", {"content": "Yes.", "reasoning": "Hm."}),
+        ("{{ m.thinking }} {{ reasoning_effort }}", {"content": "Yes.", "thinking": "Hm."}),
+        (
+            "{% if block['type'] == 'thinking' %}[THINK]{{ block['thinking'] }}[/THINK]",
+            {"content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}]},
+        ),
+        ("{{ m.content }}", {"content": "Yes."}),
+    ],
+)
+def test_thinking_goes_by_the_name_that_the_template_reads(template: str, seen: Mapping[str, Any]) -> None:
+    (message,) = said([Message("assistant", "Yes.", "Hm.")], template, in_parts=False)
+    assert message == {"role": "assistant", **seen}
 
 
 def test_variables_reach_the_template() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,13 +53,23 @@ MISTRAL = (
     )
 )
 
+CALLS_ONLY = AS_VALUE.replace("{{ m.content }}", "{{ '' if m.tool_calls else m.content }}")
+# As gpt-oss: thinking beside a call, or words, but not both.
+EITHER = CALLS_ONLY.replace(
+    "[{{ m.role }}]",
+    "{% if m.tool_calls and m.content and m.thinking %}{{ raise_exception('both') }}{% endif %}"
+    "[{{ m.role }}]({{ m.thinking }}{# reasoning_effort #})",
+)
+TEXT_ONLY = KNOWS.replace('"arguments": ARGS', "\"arguments\": {{ '' + c.function.arguments }}")
+TEXT_ONLY = TEXT_ONLY.replace("ID", "").replace("RESULT", "")
+
 
 def built(template: str, messages: Sequence[Message] = DONE, marks: Sequence[str] = (), **asked: Any) -> Prompt:
     renderer = JinjaTemplate(template, {"bos_token": "", "eos_token": ""})
     return build_prompt(messages, renderer, Shaping(tools=TOOLS, **asked), Shield(marks))
 
 
-@pytest.mark.parametrize("template", [CHATML, AS_VALUE, AS_TEXT, ONE_CALL, MISTRAL])
+@pytest.mark.parametrize("template", [CHATML, AS_VALUE, AS_TEXT, ONE_CALL, MISTRAL, CALLS_ONLY, EITHER])
 def test_all_that_was_said_is_in_the_prompt(template: str) -> None:
     text = built(template).text
     assert not [word for word in ALL if word not in text]
@@ -81,6 +92,26 @@ def test_a_template_for_one_call_gets_each_with_its_result() -> None:
     text = built(ONE_CALL).text
     order = [text.index(word) for word in ("Paris", "17 degrees", "Rome", "20 degrees")]
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize("template", [TEXT_ONLY, CALLS_ONLY, EITHER])
+def test_a_template_that_knows_calls_writes_them_itself(template: str) -> None:
+    thought = [replace(one, reasoning="Hm.") if one.calls else one for one in DONE]
+    prompt = built(template, thought)
+    assert not prompt.notes and prompt.text.count("[tool]") == 2
+    assert '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>' in prompt.text
+    assert "(Hm.)" in prompt.text or template is not EITHER
+
+
+def test_words_beside_a_call_that_no_template_takes_are_missed() -> None:
+    in_alternation = CALLS_ONLY.replace(
+        "[{{ m.role }}]",
+        "{% if not loop.first and m.role == loop.previtem.role == 'assistant' %}{{ raise_exception('alternate') }}"
+        "{% endif %}[{{ m.role }}]",
+    )
+    prompt = built(in_alternation)
+    assert prompt.notes == ("The chat template leaves out what was said beside a call: the model does not see it.",)
+    assert '"arguments": {"city": "Rome"}}</tool_call>' in prompt.text
 
 
 def test_ids_are_what_the_template_demands_and_go_with_their_results() -> None:
