@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ from models.errors import BadFile
 from runner.engine.bounds import bounded
 
 _LONGEST, _TIMES_AS_LONG = 1 << 20, 8  # letters, per letter of the conversation
+_DATES = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}  # as llama.cpp gives them: Llama 3.1, Firefunction
+_LISTS = ("tools", "documents", "functions")
 
 
 class BrokenTemplate(ValueError):  # noqa: N818
@@ -57,9 +59,21 @@ class JinjaTemplate:
             self.reads = frozenset(meta.find_undeclared_variables(environment.parse(text)))
 
     def render(self, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, object]) -> str:
-        """The prompt. ValueError where the template refuses the conversation; else as the constructor."""
-        asked = {**self._given, "add_generation_prompt": True, **variables, "messages": messages}
-        letters = len(repr(messages))
+        """The prompt. ValueError where the template refuses the conversation; else as the constructor.
+
+        A template made for tools alone may walk over them without a look whether there are any: it gets empty lists.
+        """
+        dates = {name: _strftime_now(form) for name, form in _DATES.items()}
+        asked = {**self._given, **dates, "add_generation_prompt": True, **variables, "messages": messages}
+        try:
+            return self._bounded(asked, len(repr(messages)))
+        except BrokenTemplate:
+            with suppress(BrokenTemplate):
+                lists = {name: asked.get(name) or [] for name in _LISTS}
+                return self._bounded({**asked, **lists}, len(repr(messages)))
+            raise
+
+    def _bounded(self, asked: Mapping[str, object], letters: int) -> str:
         with _telling(letters):
             return self._generated(asked, _LONGEST + _TIMES_AS_LONG * letters)
 

@@ -25,6 +25,8 @@ def rendered(template: str, **variables: Any) -> str:
         ("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", '{"name": "<é>"}'),
         ("{{ {'a': 1} | tojson(indent=1) }}", '{\n "a": 1\n}'),
         ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{{ date_string == strftime_now('%d %b %Y') }}", "True"),
+        ("{{ datetime == strftime_now('%b %d %Y') }}", "True"),
         ("{% generation %}{{ messages[0].role }}{% endgeneration %}", "user"),
         ("{% for x in [1, 2, 3] %}{% if x == 2 %}{% continue %}{% endif %}{{ x }}{% endfor %}", "13"),
         ("  {% if true %}\nx\n  {% endif %}\ny", "x\ny"),
@@ -34,6 +36,19 @@ def rendered(template: str, **variables: Any) -> str:
 )
 def test_templates_get_what_they_read(template: str, made: str) -> None:
     assert rendered(template, mood="calm", tools=[{"name": "<é>"}]) == made
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{{ 'none' if tools is none }}", "none"),
+        ("{% for tool in tools %}{{ tool }}{% endfor %}Hi", "Hi"),
+        ("{% for one in documents %}{{ one }}{% endfor %}Hi", "Hi"),
+        ("{{ functions | tojson }}", "[]"),
+    ],
+)
+def test_a_template_that_counts_on_tools_does_without(template: str, made: str) -> None:
+    assert rendered(template) == made
 
 
 def test_it_is_known_what_a_template_reads() -> None:
