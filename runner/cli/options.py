@@ -148,7 +148,7 @@ def _as_text(value: object) -> str:
 def load_config(path: Path) -> dict[str, object]:
     """The configuration file; empty without one."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:

@@ -18,7 +18,7 @@ from runner.report.stdin import REST_OF_STDIN, waiting_for_stdin
 from runner.service.schema import read_schema
 from runner.storage.paths import paths
 from runner.storage.prompts import PromptStore, filled
-from runner.storage.text_files import attached
+from runner.storage.text_files import UTF_16, attached, decoded
 from runner.types.attachment import Attachment, with_files
 from runner.types.grammar import alternatives, checked
 from runner.types.sampling import Sampling
@@ -81,7 +81,15 @@ def _stdin_text(options: Options, output: Output) -> str | None:
             output.note(REST_OF_STDIN)
     except (OSError, ValueError):  # it is closed
         return None
-    return bounded(sys.stdin.read(MOST_LETTERS))
+    return unmarked(bounded(sys.stdin.read(MOST_LETTERS)))
+
+
+def unmarked(text: str) -> str:
+    """What stdin brought without the mark of its encoding; UTF-16 is read as such where a mark says so."""
+    raw = text[:2].encode(sys.stdin.encoding, "surrogateescape")
+    if raw in UTF_16:
+        return decoded(text.encode(sys.stdin.encoding, "surrogateescape"), "replace")
+    return text.removeprefix("\ufeff")
 
 
 def bounded(text: str) -> str:
@@ -123,7 +131,7 @@ def read_text(path: Path) -> str:
     try:
         if path.is_char_device() and not path.samefile(os.devnull):
             raise UsageError(f"{path} cannot be read: it is no file.")
-        return path.read_text("utf-8")
+        return decoded(path.read_bytes()).replace("\r\n", "\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import UsageError
+from runner.storage.text_files import UTF_16
 from runner.types.vectors import TextLine
 
 _PIECE = 1 << 16  # bytes read at once: a pipe brings what there is
@@ -50,6 +51,8 @@ def portions(descriptor: int) -> Iterator[Portion]:
     size = found.st_size if stat.S_ISREG(found.st_mode) else None
     read, number, rest = 0, 0, b""
     while piece := _read(descriptor):
+        if not read and piece.startswith(UTF_16):
+            raise UsageError("The texts are UTF-16, and wanted as UTF-8; iconv -f UTF-16 -t UTF-8 makes them that.")
         read += len(piece)
         *whole, rest = (rest + piece).split(b"\n")
         if lines := tuple(_lines(whole, number)):

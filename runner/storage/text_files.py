@@ -8,7 +8,7 @@ from pathlib import Path
 from models.errors import UsageError
 from runner.types.attachment import Attachment
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOOK = 8192  # bytes that say whether it is text
 _MOST = 64 << 20  # bytes; no context holds that many
 
@@ -31,17 +31,22 @@ def text_of(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error}.") from None
 
 
+def decoded(data: bytes, errors: str = "strict") -> str:
+    """Bytes as text: UTF-8, or UTF-16 where its mark says so; no mark is a part of the text. UnicodeDecodeError."""
+    return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig", errors)
+
+
 def _read(path: Path) -> str:
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise ValueError("it is no file")
         head = file.read(_LOOK)
-        if head.startswith(_UTF_16):
-            return (head + file.read(_MOST)).decode("utf-16", "replace")
+        if head.startswith(UTF_16):
+            return decoded(head + file.read(_MOST), "replace")
         if b"\0" in head:
             raise ValueError("it is not text")
         data = head + file.read(_MOST)
     if len(data) > _MOST:
         raise ValueError(f"it has more than {_MOST >> 20} MiB")
-    return data.decode("utf-8-sig", "replace")
+    return decoded(data, "replace")

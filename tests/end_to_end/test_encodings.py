@@ -49,6 +49,31 @@ def test_bytes_that_are_no_text_are_said_and_not_dropped(run: Run) -> None:
     assert (plain.returncode, bool(plain.stdout.strip())) == (0, True) and b"Traceback" not in plain.stderr
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_and_pipes_of_windows_are_read_by_their_mark(run: Run, tmp_path: Path, encoding: str) -> None:
+    """Its editors begin UTF-8 with a mark, and its shell writes UTF-16."""
+    alone = run("smollm2-135m", "--json", *SHORT, stdin=b"Say h\xc3\xa9.\nNow.")
+    piped = run("smollm2-135m", "--json", *SHORT, stdin="Say h\xe9.\nNow.".encode(encoding))
+    first, second = (json.loads(one.stdout) for one in (alone, piped))
+    assert (second["text"], second["usage"]) == (first["text"], first["usage"]) and b"not all" not in piped.stderr
+    words = {
+        "schema": '{"enum": ["caf\xe9"]}\r\n',
+        "grammar": 'root ::= "caf\xe9"\r\n',
+        "batch": '{"prompt": "Say h\xe9.", "choices": ["caf\xe9"]}\r\n\r\nNow.\r\n',
+    }
+    for name, text in words.items():
+        (tmp_path / name).write_bytes(text.encode(encoding))
+    for name, answer in (("schema", '"caf\xe9"\n'), ("grammar", "caf\xe9\n")):
+        done = run("smollm2-135m", "-p", "Pick.", f"--{name}", name, "--temp", "0")
+        assert (done.returncode, done.stdout.decode()) == (0, answer), done.stderr
+    done = run("smollm2-135m", "--batch", "batch", "--out", "out", *SHORT)
+    rows = sorted(map(json.loads, (tmp_path / "out").read_text().splitlines()), key=lambda row: row["line"])
+    assert [(row["line"], row["prompt"], row["text"]) for row in rows] == [
+        (1, "Say h\xe9.", "caf\xe9"),
+        (3, "Now.", rows[-1]["text"]),
+    ], done.stderr
+
+
 def test_characters_that_cannot_be_written_are_replaced(run: Run, tmp_path: Path) -> None:
     (tmp_path / "grammar").write_text('root ::= "caf\xe9 \U0001f999"\n', "utf-8")
     done = run("smollm2-135m", "-p", "x", "--grammar", "grammar", "--temp", "0", encoding="latin-1:strict")

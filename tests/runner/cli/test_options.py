@@ -237,6 +237,8 @@ def test_the_configuration_file(tmp_path: Path) -> None:
     assert load_config(path) == {}
     path.write_text('ctx = 4096\ndevices = ["CUDA0"]\n')
     assert options("m", config=load_config(path)).wish == Wish(ctx=4096, devices=("CUDA0",))
+    path.write_bytes(b"\xef\xbb\xbfctx = 4096\r\n")  # as an editor of Windows saves it
+    assert load_config(path) == {"ctx": 4096}
     for damage in (b"ctx =", b"\xff\xfe", b"a = 1\na = 2", b"ctx = " + b"[" * 100_000):
         path.write_bytes(damage)
         with pytest.raises(UsageError, match=r"config\.toml cannot be read"):

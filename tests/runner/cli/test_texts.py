@@ -48,6 +48,11 @@ def test_lines_are_whole_wherever_a_read_ends(tmp_path: Path) -> None:
     ]
 
 
+def test_texts_in_another_encoding_are_no_vectors_of_garbage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"are UTF-16, and wanted as UTF-8; iconv"):
+        lines_of("one\ntwo\n".encode("utf-16"), tmp_path / "x")
+
+
 def test_what_a_pipe_has_brought_is_not_held_back() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"one\ntwo\nthr")
