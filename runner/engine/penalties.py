@@ -11,20 +11,22 @@ from runner.engine.candidates import Logits
 from runner.types.sampling import Chain
 
 _REMEMBERED = 64  # tokens that the repeat penalty looks back
+_LEAST = 1e-30  # a repeat penalty; what is divided by less may be no number
 
 
 class Penalties:
     """Of one answer, token by token; `bias` is added to the logit of each token that it names.
 
     The repeat penalty is llama.cpp's and looks back a little; frequency and presence count the whole answer, as OpenAI
-    describes them. UsageError for a bias of a token that is none of `vocabulary`.
+    describes them. A repeat penalty of 0 is none, as clients mean it. UsageError for a bias of a token that is none of
+    `vocabulary`.
     """
 
     def __init__(self, chain: Chain, bias: Sequence[tuple[int, float]], vocabulary: int) -> None:
         if wrong := [token for token, _ in bias if not 0 <= token < vocabulary]:
             raise UsageError(f"logit_bias names the token {wrong[0]}; the vocabulary ends with {vocabulary - 1}.")
         self._repeat, self._frequency, self._presence = (
-            chain.repeat_penalty,
+            chain.repeat_penalty if chain.repeat_penalty > _LEAST else 1.0,
             chain.frequency_penalty,
             chain.presence_penalty,
         )
@@ -55,5 +57,5 @@ class Penalties:
         """As llama_sampler_penalties does: times the penalty below zero, divided by it above; a token only once."""
         tokens, penalty = self._recent[: self._seen], self._repeat
         found = logits[tokens]
-        with np.errstate(all="ignore"):  # a penalty of 0 divides by it, there as here
+        with np.errstate(all="ignore"):  # logits may be infinite
             logits[tokens] = (np.fmin if penalty > 1 else np.fmax)(found * penalty, found / penalty)

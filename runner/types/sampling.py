@@ -113,7 +113,7 @@ SETTINGS = (
     Setting("top-p", "top_p", float, 0, 1, "default 0.95"),
     Setting("top-k", "top_k", int, 0, 1_000_000, "default 40; 0: all"),
     Setting("min-p", "min_p", float, 0, 1, "default 0.05"),
-    Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none"),
+    Setting("repeat-penalty", "repeat_penalty", float, 0, 10, "default 1: none; 0: none"),
     Setting("frequency-penalty", "frequency_penalty", float, -2, 2, "for each time that the answer had a token"),
     Setting("presence-penalty", "presence_penalty", float, -2, 2, "for a token that the answer had at all"),
     Setting("seed", "seed", int, 0, 2**32 - 1, "for the same answer again"),

@@ -22,9 +22,10 @@ from runner.engine.context import Context
 from runner.engine.llama import C
 from runner.engine.logprobs import logprobs_of
 from runner.engine.model import Model
+from runner.engine.penalties import Penalties
 from runner.engine.sampler import Sampler
 from runner.types.placement import Placement
-from runner.types.sampling import Sampling
+from runner.types.sampling import Chain, Sampling
 from scripts.synthetic.geometry import Attention
 from scripts.synthetic.random_weights import Size, geometry, write
 
@@ -217,6 +218,17 @@ def test_a_real_model_says_the_same(real: Context, sampling: Sampling) -> None:
             expected, token = reference.draw(real), ours.draw(real)
             assert token == expected
             decode(real, [token])
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1e-39, 1.0])
+def test_a_repeat_penalty_of_nothing_is_none(penalty: float) -> None:
+    """Divided by it a logit is infinite, and the model's numbers would be taken for broken."""
+    penalties = Penalties(Chain(repeat_penalty=penalty), (), 4)
+    logits = np.array([0.5, 1, -1, 2], np.float32)
+    for token in (1, 2):
+        penalties.accept(token)
+        penalties.apply(logits)
+    assert logits.tolist() == [0.5, 1, -1, 2]
 
 
 def test_asking_the_grammar_afterwards_changes_no_frequency(small: Context) -> None:
