@@ -24,6 +24,15 @@ _MAGIC, _U32, _U64, _COUNTS = Struct("4s"), Struct("<I"), Struct("<Q"), Struct("
 _ARRAY_HEAD = Struct("<IQ")  # element type, count
 _ENTRY_TAILS = [Struct(f"<{n}qiQ") for n in range(MAX_DIMENSIONS + 1)]  # n dimensions, type, offset
 
+_FOREIGN_BEGIN = 64
+_SAFETENSORS = ": weights as transformers has them, in safetensors; localrun search finds the same model as GGUF"
+_FOREIGN = {
+    b"version https://git-lfs": ": a pointer of Git LFS and not the weights; git lfs pull fetches them",
+    b"<!doctype": ": a web page, which was downloaded in place of the weights",
+    b"<html": ": a web page, which was downloaded in place of the weights",
+    **dict.fromkeys((b"lmgg", b"fmgg", b"tjgg"), ": weights for llama.cpp before August 2023, which it reads no more"),
+}
+
 Scalar = bool | int | float | str
 Buffer = bytes | bytearray
 
@@ -44,7 +53,7 @@ def preamble(buffer: Buffer, at: int) -> tuple[tuple[int, int, int], int]:
     """Magic, then (version, number of tensors, number of pairs)."""
     (magic,), at = _take(buffer, at, _MAGIC)
     if magic != MAGIC:
-        raise BadHeader(f"not a GGUF file, it begins with {shown(_text(magic))}")
+        raise BadHeader(f"not a GGUF file, it begins with {shown(_text(magic))}{_what_it_is(buffer)}")
     (version,), at = _take(buffer, at, _U32)
     if version and not version & 0xFFFF:
         raise BadHeader("a big endian GGUF file, and llama.cpp reads little endian ones here")
@@ -56,6 +65,14 @@ def preamble(buffer: Buffer, at: int) -> tuple[tuple[int, int, int], int]:
     if pairs > MAX_PAIRS:
         raise BadHeader(f"it claims {pairs} keys, {MAX_PAIRS} are the most")
     return (version, tensors, pairs), at
+
+
+def _what_it_is(buffer: Buffer) -> str:
+    """What people take for weights, or have instead of them; empty for all else."""
+    begin = bytes(buffer[:_FOREIGN_BEGIN])
+    if begin[3:9] == bytes(5) + b"{":  # behind the length of its header
+        return _SAFETENSORS
+    return next((what for magic, what in _FOREIGN.items() if begin.lstrip().lower().startswith(magic)), "")
 
 
 def key(buffer: Buffer, at: int) -> tuple[tuple[str, int], int]:

@@ -128,6 +128,13 @@ def claiming(kind: int, count: int) -> bytes:
 REFUSED = {
     "empty": (b"", "header at byte 0: the file is empty"),
     "not gguf": (b"PK\x03\x04" + bytes(99), r"header at byte 0: not a GGUF file, it begins with 'PK\x03\x04'"),
+    "git lfs": (b"version https://git-lfs.github.com/spec/v1\n", "begins with 'vers': a pointer of Git LFS and not"),
+    "web page": (b"\n<!DOCTYPE html>\n", ": a web page, which was downloaded in place of the weights"),
+    "before gguf": (b"tjgg\x03\0\0\0", "begins with 'tjgg': weights for llama.cpp before August 2023"),
+    "safetensors": (
+        pack("<Q", 4096) + b'{"__metadata__":',
+        "as transformers has them, in safetensors; localrun search",
+    ),
     "short": (b"GGUF\x03\0\0\0", "header at byte 0: it reaches past byte 8, where the file ends"),
     "big endian": (b"GGUF" + pack(">IQQ", 3, 0, 0), "big endian"),
     "version 0": (header([], [], 0), "GGUF version 0"),
