@@ -16,6 +16,11 @@ from models.names import catalog
 from models.stores import local
 from models.weights import Offer, WeightSet
 
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/(?P<repo>[^/:?#]+/[^/:?#]+)"
+    r"(?:/(?:blob|resolve|tree)/[^/?#]+(?:/(?P<file>[^?#]+?))?)?(?::(?P<quant>[^/?#]+))?/?(?:[?#].*)?",
+    re.IGNORECASE,
+)
 _QUANT = re.compile(r"(?P<model>[^:]+):(?P<quant>\w[\w./-]*)", re.ASCII)
 
 
@@ -42,7 +47,12 @@ def resolve(name: str, query: Query | None = None) -> Offer:
 
 
 def split_quant(name: str) -> tuple[str, str | None]:
-    """`org/repo:Q4_K_M` or `org/repo:FILE`, taken apart; None where there is one part (`llama3.3:70b` is one)."""
+    """`org/repo:Q4_K_M` or `org/repo:FILE`, taken apart; None where there is one part (`llama3.3:70b` is one).
+
+    So is what was copied from the Hub: `hf.co/org/repo:Q4_K_M`, the address of a page, a folder or a file.
+    """
+    if address := _ADDRESS.fullmatch(name):
+        return address["repo"], address["file"] or address["quant"]
     match = _QUANT.fullmatch(name)
     if match is None or name.startswith("ollama:") or catalog.lookup(name):
         return name, None
@@ -51,6 +61,8 @@ def split_quant(name: str) -> tuple[str, str | None]:
 
 def _place(name: str) -> Offer | None:
     """What is meant by a path, or by `ollama:NAME`. A bare name of the catalog is never a folder."""
+    if _ADDRESS.fullmatch(name):
+        return None
     is_bare = "/" not in name and not name.startswith((".", "~", "ollama:")) and not name.lower().endswith(".gguf")
     return None if is_bare and catalog.lookup(name) else local.offer_for(name)
 

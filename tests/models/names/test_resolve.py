@@ -64,6 +64,15 @@ def found(name: str, *, wide: bool = False, quant: str | None = None) -> tuple[s
         ("org/repo:Hermes-3-Q4_0.gguf", "org/repo", "Hermes-3-Q4_0.gguf"),
         ("org/repo:deep/Hermes-3-Q4_0.gguf", "org/repo", "deep/Hermes-3-Q4_0.gguf"),
         ("https://hub.example/org/repo", "https://hub.example/org/repo", None),
+        ("hf.co/org/repo:Q4_K_M", "org/repo", "Q4_K_M"),
+        ("HuggingFace.co/org/repo", "org/repo", None),
+        ("https://huggingface.co/org/repo/", "org/repo", None),
+        ("https://huggingface.co/org/repo/tree/main", "org/repo", None),
+        ("https://huggingface.co/org/repo/tree/main/Q8_0/", "org/repo", "Q8_0"),
+        ("https://huggingface.co/org/repo?show_file_info=a.gguf", "org/repo", None),
+        ("https://huggingface.co/org/repo/blob/main/deep/a-Q4_0.gguf", "org/repo", "deep/a-Q4_0.gguf"),
+        ("https://huggingface.co/org/repo/resolve/main/a-Q4_0.gguf?download=true", "org/repo", "a-Q4_0.gguf"),
+        ("https://huggingface.co/org/repo/discussions/1", "https://huggingface.co/org/repo/discussions/1", None),
         (":Q4_0", ":Q4_0", None),
         ("", "", None),
     ],
@@ -76,6 +85,8 @@ def test_a_repository_as_the_hub_lists_it(home: Path) -> None:
     assert found("org/tiny-GGUF") == ("hub", {"Q8_0": False, "Q4_0": False})
     assert found("org/tiny-GGUF:q8_0") == ("hub", {"Q8_0": False})
     assert resolve("org/tiny-GGUF").licence == "mit"
+    assert found("hf.co/org/tiny-GGUF:Q8_0") == ("hub", {"Q8_0": False})
+    assert found("https://huggingface.co/org/tiny-GGUF/blob/main/tiny-Q4_0.gguf") == ("hub", {"Q4_0": False})
     with pytest.raises(ModelNotFound, match="has no Q2_K; it has Q4_0, Q8_0"):
         resolve("org/tiny-GGUF:Q2_K")
 
