@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import DownloadError, LocalrunError
+from models.hub.environment import check_environment
 from models.hub.explain import explain, is_transient, said, wait_asked
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def opened(url: str, start: int = 0, stop: int | None = None, *, timeout: float 
     Leaving the block closes the connection if bytes are left. Raises what `explain` understands, and
     DownloadError for an answer that is not what was asked for.
     """
+    check_environment()
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     headers = build_hf_headers(library_name="localrun") | {"Accept-Encoding": "identity"}

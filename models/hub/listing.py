@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DownloadError
+from models.hub.environment import check_environment
 from models.hub.http import Note, Patience, Persistence, session, within
 from models.stores.cache import stays_inside
 from models.stores.unchanged import modified_at
@@ -52,6 +53,7 @@ def list_repo(
 
     Raises ModelNotFound where there is no such repository, DownloadError for everything else.
     """
+    check_environment()
     from huggingface_hub import HfApi
 
     def ask() -> "ModelInfo":
@@ -81,6 +83,7 @@ def search(
     note: Note | None = None,
 ) -> tuple[Found, ...]:
     """The most downloaded GGUF repositories whose names hold `words`, in order. Raises DownloadError."""
+    check_environment()
     from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 

@@ -1,7 +1,10 @@
 """Listings, searches and refusals, asked of a Hub on the loopback."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,8 +19,10 @@ from models.hub.http import Patience, Persistence, Stopped
 from models.hub.listing import Found, list_repo, search
 from models.hub.ranges import Ranges
 from models.weights import WeightFile
+from tests.support.homes import NOWHERE
 from tests.support.hub import GRANTED_TOKEN, Fault, Hub, loopback_client, parse_fault
 from tests.support.hub.socks import socks_proxy
+from tests.support.waiting import COMMAND_S
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.05, timeout=2.0)
 
@@ -324,6 +329,19 @@ def test_what_keeps_the_client_from_being_made_is_told_by_its_cause(
     with pytest.raises(DownloadError, match=sentence):
         list_repo("org/small-GGUF", endpoint=hub.endpoint, patience=QUICK)
     assert not hub.requests
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])
+@pytest.mark.parametrize(("value", "said"), [("soon", "is 'soon', and wanted in whole seconds"), ("", "No connection")])
+def test_what_keeps_the_client_from_being_imported_is_told_by_its_cause(name: str, value: str, said: str) -> None:
+    """In a process of its own, which has not imported it yet."""
+    script = f"from models.hub.listing import list_repo\nlist_repo('org/small-GGUF', endpoint={NOWHERE!r})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "0", name: value}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("models.errors.DownloadError: ") and said in last
 
 
 def test_a_token_that_cannot_be_read_is_told_by_its_file(
