@@ -89,9 +89,12 @@ class StoppableDriver(LinuxDriver):
         """As Textual's, which ends the program at a byte that is no UTF-8."""
         parser, typed = XTermParser(self._debug), Typed()
         while not self.exit_event.is_set():
-            if select.select([self.fileno], [], [], _LOOK_S)[0] and (text := typed.text(os.read(self.fileno, _PIECE))):
-                for event in parser.feed(text):
-                    self.process_message(event)
+            if select.select([self.fileno], [], [], _LOOK_S)[0]:
+                if not (data := os.read(self.fileno, _PIECE)):
+                    break  # nobody types any more
+                if text := typed.text(data):  # else the half of a character
+                    for event in parser.feed(text):
+                        self.process_message(event)
             for event in parser.tick():
                 self.process_message(event)
 
