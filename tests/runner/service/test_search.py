@@ -79,11 +79,11 @@ def test_the_same_for_programs(home: Path) -> None:
 
 
 def test_a_row_comes_before_the_headers_of_the_later_ones(home: Path, hub: Hub) -> None:
-    """Nine repositories, four at a time: the first row is there while the last has not been asked about."""
-    rows = judged([Found(SMALL, 1)] * 8 + [Found(LARGE, 1)], new_studies, LAPTOP, ())
+    """Sixty repositories, four at a time: the first row is there while the last has not been asked about."""
+    rows = judged([Found(SMALL, 1)] * 59 + [Found(LARGE, 1)], new_studies, LAPTOP, ())
     assert next(rows).repo == SMALL
     rows.close()  # type: ignore[attr-defined]
-    assert len(hub.seen("/api/models/*")) < 9
+    assert len(hub.seen("/api/models/*")) < 60
 
 
 def command(hub: Hub, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
