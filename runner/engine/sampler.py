@@ -36,9 +36,7 @@ class Sampler:
         self._wanted = sampling.logprobs
         self._penalties = Penalties(self._settings, sampling.logit_bias, model.tokens)
         self._grammar = None if sampling.grammar is None else grammar_sampler(sampling.grammar, model.vocabulary)
-        self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
-        for link in links(self._settings, seed):
-            C.llama_sampler_chain_add(self._chain, link)
+        self._chain = chain_of(self._settings, seed)
         self._candidates = Candidates(model.tokens)
         self._shortlist = Shortlist(model.tokens, self._settings.top_k)
         self._logprobs: list[TokenLogprobs] = []
@@ -133,8 +131,15 @@ class Sampler:
         return self._settings.temperature <= 0
 
 
-def links(chain: Chain, seed: int) -> Iterator[Any]:
-    """llama.cpp's samplers of its chain, which frees them."""
+def chain_of(settings: Chain, seed: int) -> Any:
+    """llama.cpp's own samplers, to be freed by who asks for them."""
+    chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
+    for link in _links(settings, seed):
+        C.llama_sampler_chain_add(chain, link)
+    return chain
+
+
+def _links(chain: Chain, seed: int) -> Iterator[Any]:
     yield C.llama_sampler_init_top_k(chain.top_k)
     yield C.llama_sampler_init_top_p(chain.top_p, 1)
     yield C.llama_sampler_init_min_p(chain.min_p, 1)

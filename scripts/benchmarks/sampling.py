@@ -28,7 +28,7 @@ from runner.engine.candidates import Candidates, Shortlist, Tokens
 from runner.engine.context import Context
 from runner.engine.llama import C
 from runner.engine.model import Model
-from runner.engine.sampler import Sampler, links
+from runner.engine.sampler import Sampler, chain_of
 from runner.types.placement import Placement
 from runner.types.sampling import Sampling
 from scripts.synthetic.geometry import Attention
@@ -95,9 +95,7 @@ class Least:
         chain = Sampling().chain
         self._candidates, self._likeliest = Candidates(vocabulary), Shortlist(vocabulary, chain.top_k)
         self._tokens: Tokens | None = None
-        self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
-        for link in links(chain, seed=1):
-            C.llama_sampler_chain_add(self._chain, link)
+        self._chain = chain_of(chain, seed=1)
 
     def draw(self, context: Context) -> int:
         """One of those that were the likeliest at first."""
