@@ -32,7 +32,7 @@ from tui.view.mentions import as_written
 from tui.widgets.composer import Composer
 from tui.widgets.conversation import ConversationView
 
-_LONGEST = 40  # characters of a wrong argument in a sentence about it
+_LONGEST = 40  # characters of a wrong argument
 
 
 class ChatActions(WalkingScreen):
@@ -57,7 +57,7 @@ class ChatActions(WalkingScreen):
         """The plan; a number is the context to try."""
         ctx = actions.number_in(argument, 1, MOST_TOKENS)
         if argument and ctx is None:
-            self.complain(f"/plan wants a context length, not {one_line(repr(argument), _LONGEST)}.")
+            self.complain(f"/plan wants a context length, not {_quoted(argument)}.")
         elif self.is_idle():
             wish = self._plan.wish
             self._open_plan(replace(wish, ctx=ctx) if ctx else wish)
@@ -105,8 +105,7 @@ class ChatActions(WalkingScreen):
         elif number := actions.number_in(argument, 1, len(places)):
             return number
         else:
-            said = one_line(repr(argument), _LONGEST)
-            self.complain(f"{command} wants the number of {what}, 1 to {len(places)}, not {said}.")
+            self.complain(f"{command} wants the number of {what}, 1 to {len(places)}, not {_quoted(argument)}.")
         return None
 
     def _edit(self, place: int) -> None:
@@ -161,8 +160,7 @@ class ChatActions(WalkingScreen):
             self._copy(blocks[number - 1].code, f"Code block {number}")
         elif argument:
             there = f"1 to {len(blocks)}" if blocks else "and there is none"
-            said = one_line(repr(argument), _LONGEST)
-            self.complain(f"/copy wants the number of a code block, {there}, not {said}.")
+            self.complain(f"/copy wants the number of a code block, {there}, not {_quoted(argument)}.")
         elif self._target is not None and self.query_one(ConversationView).has_focus:
             self._copy_target()
         elif blocks:
@@ -313,3 +311,8 @@ class ChatActions(WalkingScreen):
     def action_exit(self, argument: str = "") -> None:
         """End."""
         self.app.exit()
+
+
+def _quoted(argument: str) -> str:
+    """A wrong argument in a sentence about it."""
+    return one_line(repr(argument), _LONGEST)
