@@ -83,6 +83,11 @@ class RunningApp:
     def shown(self, selector: str) -> str:
         return "\n".join(str(widget.render()) for widget in self.screen.query(selector).results(Static))
 
+    async def begin_anew(self) -> None:
+        """Another conversation, with nothing said in it."""
+        await self.pilot.press("ctrl+n")
+        await self.until_words("is ready after")
+
     async def say(self, text: str) -> None:
         self.composer.put(text)
         await self.pilot.press("enter")

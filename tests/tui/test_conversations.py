@@ -26,8 +26,7 @@ async def test_conversations_are_kept_resumed_renamed_exported(tmp_path: Path, m
         await answered(app, "About GGUF", ["A file."])
         await app.pilot.press("escape", "N", *(["backspace"] * len("About GGUF")), *"GGUF basics", "enter", "i")
         await app.until(lambda: "GGUF basics" in app.shown("#head"))
-        await app.pilot.press("ctrl+n")
-        await app.until_words("is ready after")
+        await app.begin_anew()
         await answered(app, "Another", ["Two."])
         await app.pilot.press("f3")
         await app.until_screen(ConversationList)
@@ -83,8 +82,7 @@ async def test_a_conversation_that_another_window_holds_goes_on_as_a_copy(tmp_pa
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         await answered(app, "Mine", ["one"])
-        await app.pilot.press("ctrl+n")
-        await app.until_words("is ready after")
+        await app.begin_anew()
         [listed] = ConversationStore(app.service.folder).all()
         elsewhere = ConversationStore(app.service.folder).go_on(listed.path)
         assert not elsewhere.is_new
@@ -270,8 +268,7 @@ async def test_search_in_a_conversation_and_in_all(tmp_path: Path) -> None:
         await app.pilot.press(*" sing", "enter")
         await app.until_screen(Chat)
         await app.until_words("They sing at length.")
-        await app.pilot.press("ctrl+n")
-        await app.until_words("is ready after")
+        await app.begin_anew()
         await answered(app, "Something else", ["Nothing."])
         await app.pilot.press("f3")
         await app.until_screen(ConversationList)
@@ -288,8 +285,7 @@ async def test_a_message_that_was_on_its_way_is_answered_before_another_conversa
     async with running(scripted(tmp_path)) as app:
         await app.until_screen(Chat)
         await answered(app, "Mine", ["one"])
-        await app.pilot.press("ctrl+n")
-        await app.until_words("is ready after")
+        await app.begin_anew()
         gate = app.session.gate = threading.Semaphore(0)
         app.session.script = [turn(["two"])]
         composer, asked = app.composer, len(app.session.asked)
@@ -340,6 +336,5 @@ async def test_what_was_edited_is_edited_no_more_in_another_conversation(tmp_pat
         await answered(app, "Mine", ["one"])
         await app.pilot.press("ctrl+b")
         await app.until_words("Editing question 1")
-        await app.pilot.press("ctrl+n")
-        await app.until_words("is ready after")
+        await app.begin_anew()
         await app.until(lambda: "Editing" not in app.shown("#hint"))
